@@ -1,0 +1,5 @@
+//! The pure core.
+
+pub mod ids;
+pub mod site;
+pub mod time;

@@ -1,0 +1,13 @@
+//! What every room needs from the process: a clock, configuration, telemetry, named tasks, retry and an ordered drain.
+//!
+//! This crate knows no other crate of the workspace. Only it reads the system clock and the environment, and only it
+//! spawns bare tasks (see `clippy.toml`).
+
+pub mod clock;
+pub mod config;
+pub mod retry;
+pub mod tasks;
+pub mod telemetry;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use tasks::{Criticality, Tasks};

@@ -1,0 +1,48 @@
+//! Logs and metrics of the process. Metric names stand here so that none is spelt twice; units are in the names and no
+//! label ever carries a personal value.
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// Names of metrics.
+pub mod names {
+    /// Inputs that the writer took, by outcome.
+    pub const INPUTS: &str = "maojiawan_inputs_total";
+    /// Events committed.
+    pub const EVENTS: &str = "maojiawan_events_total";
+    /// Time of one commit, seconds.
+    pub const COMMIT_SECONDS: &str = "maojiawan_commit_seconds";
+    /// Inputs a commit, count.
+    pub const BATCH_INPUTS: &str = "maojiawan_batch_inputs";
+    /// Feed sockets open.
+    pub const FEED_CLIENTS: &str = "maojiawan_feed_clients";
+    /// Feed clients that fell off the ring and got a snapshot.
+    pub const FEED_RESYNCS: &str = "maojiawan_feed_resyncs_total";
+    /// Events that a gateway read from the ledger because the bus skipped them.
+    pub const GAP_FILLED: &str = "maojiawan_gap_filled_events_total";
+    /// Media sockets open.
+    pub const MEDIA_CLIENTS: &str = "maojiawan_media_clients";
+    /// Cameras, by state.
+    pub const CAMERAS: &str = "maojiawan_cameras";
+    /// Bytes of video received.
+    pub const VIDEO_BYTES: &str = "maojiawan_video_received_bytes_total";
+    /// MQTT messages, by outcome.
+    pub const MQTT_MESSAGES: &str = "maojiawan_mqtt_messages_total";
+    /// Calls to and from departments and the SMS gateway, by direction and outcome.
+    pub const EXCHANGE_CALLS: &str = "maojiawan_exchange_calls_total";
+    /// Rows of the outbox that wait.
+    pub const OUTBOX_WAITING: &str = "maojiawan_outbox_waiting";
+}
+
+/// Installs the log writer (stderr). `filter` as of `RUST_LOG`; `json` for machines.
+pub fn logs(filter: &str, json: bool) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second installation (tests) keeps the first.
+    let _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+}
+
+/// Installs the Prometheus recorder; the handle renders `/metrics`. `None` when one is installed already.
+pub fn metrics() -> Option<PrometheusHandle> {
+    PrometheusBuilder::new().install_recorder().ok()
+}
