@@ -56,7 +56,7 @@ fn launch_line(codec: Codec, rate: Rate) -> String {
             format!(
                 "x265enc name=encoder speed-preset=ultrafast key-int-max={gop} {rate} option-string=\"{common}:\
                  keyint={gop}:open-gop=0:bframes=0:ref=1:rc-lookahead=0:wpp=0:pools=none:frame-threads=1:slices=1:\
-                 ctu=16:min-cu-size=8:sao=0:deblock=0:temporal-mvp=0:signhide=0:weightp=0:repeat-headers=1:info=0:\
+                 ctu=16:min-cu-size=8:no-sao=1:no-deblock=1:temporal-mvp=0:signhide=0:weightp=0:repeat-headers=1:info=0:\
                  aud=0:hrd=0:log-level=none{extra}\" \
                  ! video/x-h265,profile=main,stream-format=byte-stream,alignment=au"
             )

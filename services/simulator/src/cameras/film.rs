@@ -95,7 +95,11 @@ impl Take {
             let mut slices = Vec::new();
             for nal in split_annex_b(unit) {
                 match codec.kind(nal) {
-                    Kind::Params if frames.is_empty() => params.push(nal.to_vec()),
+                    // Some encoders write them twice at the start; the later ones hold.
+                    Kind::Params if frames.is_empty() => {
+                        params.retain(|p| p.first() != nal.first());
+                        params.push(nal.to_vec());
+                    }
                     Kind::Slice => slices.push(nal.to_vec()),
                     _ => {}
                 }
