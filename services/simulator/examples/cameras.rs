@@ -9,22 +9,24 @@ use anyhow::Context as _;
 use domain::ids::CameraId;
 use runtime::{SystemClock, Tasks};
 use simulator::cameras::{
-    Auth, CameraSpec, Cameras, CamerasConfig, Codec, Credentials, Fault, Scene, WriteMode, address_of,
+    Auth, CameraSpec, Cameras, CamerasConfig, Credentials, Fault, Scene, WriteMode, address_of,
+    main_codec,
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 fn specs(count: u16, port: u16) -> Vec<CameraSpec> {
     let scenes: Vec<_> = Scene::ALL.iter().copied().filter(|s| !matches!(s, Scene::Fire | Scene::Black)).collect();
     (1..=count)
-        .map(|number| CameraSpec {
+        .map(|number| (number, scenes[usize::from(number - 1) % scenes.len()]))
+        .map(|(number, scene)| CameraSpec {
             id: CameraId::new(format!("c{number:03}")),
             number,
-            scene: scenes[usize::from(number - 1) % scenes.len()],
+            scene,
             night: number % 3 == 0 && std::env::args().any(|a| a == "--night"),
             auth: [Auth::Basic, Auth::Digest, Auth::Basic, Auth::DigestQop][usize::from(number) % 4],
             credentials: Credentials { user: "admin".into(), password: "maojiawan".into() },
             address: address_of(number, port),
-            main_codec: if number % 5 == 0 { Codec::H265 } else { Codec::H264 },
+            main_codec: main_codec(scene),
             write_mode: if number / 4 % 2 == 0 { WriteMode::Frame } else { WriteMode::Packet },
         })
         .collect()

@@ -69,7 +69,7 @@ impl Encoder {
     pub(crate) fn open(codec: Codec, width: usize, height: usize, rate: Rate) -> Result<Self, Error> {
         gst::init().map_err(|e| Error::Encode(e.to_string()))?;
         let line = format!(
-            "appsrc name=in format=time block=true max-bytes=8000000 \
+            "appsrc name=in format=time block=true max-bytes=3000000 \
              caps=video/x-raw,format=I420,width={width},height={height},framerate={FPS}/1,colorimetry=bt601 \
              ! {} ! appsink name=out sync=false",
             launch_line(codec, rate)

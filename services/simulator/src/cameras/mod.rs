@@ -38,7 +38,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 pub use auth::{Auth, Credentials};
 pub use paint::Scene;
-pub use specs::{address_of, specs};
+pub use specs::{address_of, main_codec, specs};
 
 use camera::{Camera, Counters, Stream};
 use studio::{FilmKey, Films};

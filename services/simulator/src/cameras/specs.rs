@@ -14,8 +14,16 @@ pub fn address_of(number: u16, port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, octet(third), octet(fourth))), port)
 }
 
-/// One simulated camera for each camera of the site, all at `port` of their own addresses. Every fifth main is H.265;
-/// authorisation and write mode differ from camera to camera.
+/// Scenes whose mains are H.265. Few of them, because such a film takes five times as long to make.
+const H265_SCENES: [Scene; 4] = [Scene::Gate, Scene::Parking, Scene::Square, Scene::LiftHall];
+
+/// The coding of the main stream of a camera that sees `scene`.
+pub fn main_codec(scene: Scene) -> Codec {
+    if H265_SCENES.contains(&scene) { Codec::H265 } else { Codec::H264 }
+}
+
+/// One simulated camera for each camera of the site, all at `port` of their own addresses. Some mains are H.265 (by
+/// scene); authorisation and write mode differ from camera to camera.
 pub fn specs(site: &Site, port: u16, night: bool, credentials: &Credentials) -> Vec<CameraSpec> {
     site.cameras.iter().map(|camera| spec(camera, port, night, credentials)).collect()
 }
@@ -27,15 +35,16 @@ fn spec(camera: &Camera, port: u16, night: bool, credentials: &Credentials) -> C
         1 => Auth::DigestQop,
         _ => Auth::Digest,
     };
+    let scene = scene(camera);
     CameraSpec {
         id: camera.id.clone(),
         number,
-        scene: scene(camera),
+        scene,
         night,
         auth,
         credentials: credentials.clone(),
         address: address_of(number, port),
-        main_codec: if number.is_multiple_of(5) { Codec::H265 } else { Codec::H264 },
+        main_codec: main_codec(scene),
         write_mode: if number / 4 % 2 == 0 { WriteMode::Frame } else { WriteMode::Packet },
     }
 }
@@ -147,6 +156,7 @@ mod tests {
                 assert!(made.iter().any(|s| s.auth == auth && s.write_mode == mode), "{auth:?} {mode:?}");
             }
         }
-        assert_eq!(made.iter().filter(|s| s.main_codec == Codec::H265).count(), 8);
+        let h265 = made.iter().filter(|s| s.main_codec == Codec::H265).count();
+        assert!(h265 > 0 && h265 < made.len() / 3, "{h265} of {}", made.len());
     }
 }
