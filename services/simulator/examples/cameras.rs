@@ -9,8 +9,7 @@ use anyhow::Context as _;
 use domain::ids::CameraId;
 use runtime::{SystemClock, Tasks};
 use simulator::cameras::{
-    Auth, CameraSpec, Cameras, CamerasConfig, Credentials, Fault, Scene, WriteMode, address_of,
-    main_codec,
+    Auth, CameraSpec, Cameras, CamerasConfig, Credentials, Fault, Scene, WriteMode, address_of, main_codec,
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 

@@ -43,9 +43,7 @@ pub(crate) fn challenge(auth: Auth, nonce: &str) -> Option<String> {
         Auth::Open => None,
         Auth::Basic => Some(format!("Basic realm=\"{REALM}\"")),
         Auth::Digest => Some(format!("Digest realm=\"{REALM}\", nonce=\"{nonce}\"")),
-        Auth::DigestQop => {
-            Some(format!("Digest realm=\"{REALM}\", nonce=\"{nonce}\", qop=\"auth\", algorithm=MD5"))
-        }
+        Auth::DigestQop => Some(format!("Digest realm=\"{REALM}\", nonce=\"{nonce}\", qop=\"auth\", algorithm=MD5")),
     }
 }
 
@@ -54,15 +52,13 @@ pub(crate) fn allows(auth: Auth, nonce: &str, credentials: &Credentials, method:
     match auth {
         Auth::Open => true,
         Auth::Basic => header.is_some_and(|h| basic(h, credentials)),
-        Auth::Digest | Auth::DigestQop => {
-            header.and_then(DigestAnswer::parse).is_some_and(|a| {
-                a.nonce == nonce
-                    && a.realm == REALM
-                    && a.user == credentials.user
-                    && a.qop.is_some() == (auth == Auth::DigestQop)
-                    && a.response == a.expected(&credentials.password, method)
-            })
-        }
+        Auth::Digest | Auth::DigestQop => header.and_then(DigestAnswer::parse).is_some_and(|a| {
+            a.nonce == nonce
+                && a.realm == REALM
+                && a.user == credentials.user
+                && a.qop.is_some() == (auth == Auth::DigestQop)
+                && a.response == a.expected(&credentials.password, method)
+        }),
     }
 }
 
@@ -121,9 +117,7 @@ impl DigestAnswer {
         let ha2 = md5_hex(&format!("{method}:{}", self.uri));
         match &self.qop {
             None => md5_hex(&format!("{ha1}:{}:{ha2}", self.nonce)),
-            Some(qop) => {
-                md5_hex(&format!("{ha1}:{}:{}:{}:{qop}:{ha2}", self.nonce, self.count, self.client_nonce))
-            }
+            Some(qop) => md5_hex(&format!("{ha1}:{}:{}:{}:{qop}:{ha2}", self.nonce, self.count, self.client_nonce)),
         }
     }
 }
@@ -177,7 +171,8 @@ mod tests {
 
     #[test]
     fn digest_is_bound_to_the_nonce_and_the_asked_qop() {
-        let answer = DigestAnswer { user: "admin".into(), realm: REALM.into(), nonce: "n1".into(), ..Default::default() };
+        let answer =
+            DigestAnswer { user: "admin".into(), realm: REALM.into(), nonce: "n1".into(), ..Default::default() };
         let header = format!(
             "Digest username=\"admin\", realm=\"{REALM}\", nonce=\"n1\", uri=\"\", response=\"{}\"",
             answer.expected("s3cret", "PLAY")

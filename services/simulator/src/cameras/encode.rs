@@ -43,7 +43,7 @@ fn launch_line(codec: Codec, rate: Rate) -> String {
             };
             format!(
                 "x264enc name=encoder speed-preset=ultrafast tune=zerolatency sliced-threads=false threads=1 bframes=0 \
-                 ref=1 cabac=false dct8x8=false aud=false byte-stream=true key-int-max={gop} qp-min=14 {rate} \
+                 ref=1 cabac=false dct8x8=false aud=false byte-stream=true key-int-max={gop} qp-min=8 {rate} \
                  option-string=\"{common}:no-deblock=1\" \
                  ! video/x-h264,profile=constrained-baseline,stream-format=byte-stream,alignment=au"
             )

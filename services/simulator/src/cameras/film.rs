@@ -7,13 +7,7 @@ use std::{
     path::Path,
 };
 
-use super::{
-    Codec, Error,
-    bits::split_annex_b,
-    encode::GOP,
-    h264, h265,
-    packet::Packets,
-};
+use super::{Codec, Error, bits::split_annex_b, encode::GOP, h264, h265, packet::Packets};
 
 /// Shape of a stream. Heights in pixels: of the encoded picture, of the picture with the strip, of what is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,8 +55,8 @@ impl Size {
     const fn kbps(self, codec: Codec) -> u32 {
         match (self, codec) {
             (Self::Sub, _) => 400,
-            (Self::Main, Codec::H264) => 1800,
-            (Self::Main, Codec::H265) => 1200,
+            (Self::Main, Codec::H264) => 1000,
+            (Self::Main, Codec::H265) => 700,
             (Self::Alt, _) => 300,
         }
     }
@@ -129,7 +123,7 @@ impl Take {
 
     /// Writes the file beside its place, then moves it there.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        let beside = path.with_extension("part");
+        let beside = path.with_extension(format!("{:016x}.part", rand::random::<u64>()));
         let mut file = io::BufWriter::new(std::fs::File::create(&beside)?);
         file.write_all(MAGIC)?;
         for list in [&self.params, &self.frames] {

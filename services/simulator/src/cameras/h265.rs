@@ -76,8 +76,16 @@ pub(crate) fn params(sps: &[u8], pps: &[u8]) -> Option<Params> {
         && r.bits(2)? == 0;
     let merge_level = r.ue()?;
     let extension = r.bit()?;
-    let params =
-        Params { order_bits, coding, dependent_slices, extra_bits, cabac_init, chroma_offsets, filter_override, initial_qp };
+    let params = Params {
+        order_bits,
+        coding,
+        dependent_slices,
+        extra_bits,
+        cabac_init,
+        chroma_offsets,
+        filter_override,
+        initial_qp,
+    };
     (ours && merge_level == 0 && !extension).then_some(params)
 }
 
@@ -201,7 +209,15 @@ pub(crate) fn as_expected(nal: &[u8], p: &Params, key: bool) -> bool {
     read_head(&unescape(nal), p).is_some_and(|h| (h.kind >= 16) == key && (h.slice_type == 2) == key)
 }
 
-fn write_head(w: &mut BitWriter, rbsp: &[u8], head: &Head, p: &Params, first: u32, blocks: u32, qp_delta: i32) -> Option<()> {
+fn write_head(
+    w: &mut BitWriter,
+    rbsp: &[u8],
+    head: &Head,
+    p: &Params,
+    first: u32,
+    blocks: u32,
+    qp_delta: i32,
+) -> Option<()> {
     let mut r = BitReader::new(rbsp);
     w.copy(&mut r, 16);
     w.bit(first == 0);

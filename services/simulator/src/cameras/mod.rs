@@ -24,6 +24,8 @@ mod rtsp;
 mod server;
 mod specs;
 mod studio;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -160,15 +160,14 @@ pub(crate) fn sender_report(channel: u8, stamp: &Stamp, unix_ms: i64, packets: u
     out
 }
 
+/// The receiving side, for tests.
 #[cfg(test)]
-mod tests {
+pub(crate) mod receive {
     #![allow(clippy::unwrap_used)]
-    use proptest::prelude::*;
-
     use super::*;
 
     /// Splits stamped bytes into `(marker, seq, payload)`.
-    fn payloads(bytes: &[u8]) -> Vec<(bool, u16, Vec<u8>)> {
+    pub(crate) fn payloads(bytes: &[u8]) -> Vec<(bool, u16, Vec<u8>)> {
         let mut out = Vec::new();
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -181,7 +180,8 @@ mod tests {
         out
     }
 
-    fn depacketise(codec: Codec, packets: &[(bool, u16, Vec<u8>)]) -> Vec<Vec<u8>> {
+    /// The NALs of packets.
+    pub(crate) fn depacketise(codec: Codec, packets: &[(bool, u16, Vec<u8>)]) -> Vec<Vec<u8>> {
         let mut nals: Vec<Vec<u8>> = Vec::new();
         for (_, _, p) in packets {
             let (kind, aggregate, fragment) = match codec {
@@ -210,6 +210,14 @@ mod tests {
         }
         nals
     }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::{receive::*, *};
 
     proptest! {
         #[test]

@@ -154,7 +154,8 @@ impl Reply {
         self.header("Content-Type", kind)
     }
     pub(crate) fn into_bytes(self) -> Vec<u8> {
-        let length = if self.body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", self.body.len()) };
+        let length =
+            if self.body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", self.body.len()) };
         format!("{}{length}\r\n{}", self.text, self.body).into_bytes()
     }
 }

@@ -18,8 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Codec, Error,
-    auth,
+    Codec, Error, auth,
     camera::{Camera, Counters, Reel, Stream},
     film::Film,
     link::Link,
@@ -217,7 +216,9 @@ impl Connection {
         };
         self.link.reply(&reply.into_bytes()).await?;
         // Pictures follow the reply, never before it.
-        if self.playing && let Some(handshake) = self.handshake.take() {
+        if self.playing
+            && let Some(handshake) = self.handshake.take()
+        {
             drop(handshake);
             if let Some(seat) = &self.seat {
                 self.camera.join(seat.stream, &self.link, seat.channels);
@@ -336,7 +337,8 @@ fn description(film: &Film, address: SocketAddr) -> String {
             ("H264", format!("packetization-mode=1;profile-level-id={profile};sprop-parameter-sets={sets}"))
         }
         Codec::H265 => {
-            let named: Vec<_> = ["vps", "sps", "pps"].iter().zip(&sets).map(|(n, s)| format!("sprop-{n}={s}")).collect();
+            let named: Vec<_> =
+                ["vps", "sps", "pps"].iter().zip(&sets).map(|(n, s)| format!("sprop-{n}={s}")).collect();
             ("H265", named.join(";"))
         }
     };

@@ -149,6 +149,9 @@ impl Looks {
                 size => clear.shrunk(size.width(), size.film()),
             };
             let mut canvas = if key.look == Look::Blurred { sized.blurred() } else { sized };
+            if key.scene != Scene::Black {
+                canvas.grain(u32::from(position));
+            }
             paint::write_mark(&mut canvas, position, key.frames);
             canvas
         });
@@ -164,21 +167,20 @@ pub(crate) struct Films {
     kept: Mutex<HashMap<FilmKey, Arc<Film>>>,
     passing: Mutex<HashMap<FilmKey, Weak<Film>>>,
     strips: Mutex<HashMap<(Codec, Size), Arc<Strips>>>,
+    /// One load at a time, so that many clients of one film do not read it many times.
+    loading: Mutex<()>,
     stop: CancellationToken,
 }
 
 impl Films {
     pub(crate) fn new(cache: PathBuf, names: Vec<String>, stop: CancellationToken) -> Self {
-        let (kept, passing, strips) = Default::default();
-        Self { cache, names, kept, passing, strips, stop }
+        let (kept, passing, strips, loading) = Default::default();
+        Self { cache, names, kept, passing, strips, loading, stop }
     }
 
     /// A film with the strips that fit it; made now if it is not kept. Blocks.
     pub(crate) fn get(&self, key: FilmKey) -> Result<(Arc<Film>, Arc<Strips>), Error> {
-        let film = match self.loaded(&key) {
-            Some(film) => film,
-            None => self.load(key)?,
-        };
+        let film = self.loaded(&key).map_or_else(|| self.load(key), Ok)?;
         let strips = self.strips(&key)?;
         Ok((film, strips))
     }
@@ -188,7 +190,7 @@ impl Films {
         kept.or_else(|| self.passing.lock().unwrap_or_else(PoisonError::into_inner).get(key)?.upgrade())
     }
 
-    fn take(&self, key: &FilmKey) -> Result<Take, Error> {
+    pub(crate) fn take(&self, key: &FilmKey) -> Result<Take, Error> {
         let read = || Take::read(&key.path(&self.cache), key.codec, key.size);
         if let Some(take) = read() {
             return Ok(take);
@@ -198,6 +200,10 @@ impl Films {
     }
 
     fn load(&self, key: FilmKey) -> Result<Arc<Film>, Error> {
+        let _turn = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(film) = self.loaded(&key) {
+            return Ok(film);
+        }
         let film = Arc::new(Film::pack(&self.take(&key)?)?);
         if key.size == Size::Main {
             let mut passing = self.passing.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,6 +14,9 @@ pub use scenes::Scene;
 pub(crate) use mark::{strip, write_mark};
 pub(crate) use scenes::Reel;
 
+/// The last lines of every film, height / `CALM`, stay flat so that motion never reaches into the strip below.
+const CALM: usize = 42;
+
 /// Luma and chroma of a colour.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ink {
@@ -159,17 +162,25 @@ impl Canvas {
     pub(crate) fn shrunk(&self, width: usize, height: usize) -> Self {
         let mut out = Self::new(width, height, Ink::BLACK);
         let (luma, small) = (self.width * self.height, out.width * out.height);
-        let planes = [
-            (0, 0, 1),
-            (luma, small, 2),
-            (luma + luma / 4, small + small / 4, 2),
-        ];
+        let planes = [(0, 0, 1), (luma, small, 2), (luma + luma / 4, small + small / 4, 2)];
         for (from, to, part) in planes {
             let (w, h) = (out.width / part, out.height / part);
             let source = &self.data[from..from + self.width / part * (self.height / part)];
             shrink_plane(source, (self.width / part, self.height / part), &mut out.data[to..to + w * h], (w, h));
         }
         out
+    }
+
+    /// Adds the noise of a sensor to the luma above the calm lines at the bottom.
+    pub(crate) fn grain(&mut self, frame: u32) {
+        const PERIOD: usize = 8191;
+        let noise: Vec<i8> = (0..PERIOD as u32).map(|i| (things::chance(i ^ frame << 16, 5) * 5.0) as i8 - 2).collect();
+        let noisy = self.width * (self.height - self.height / CALM - 1);
+        for part in self.data[..noisy].chunks_mut(PERIOD) {
+            for (pixel, noise) in part.iter_mut().zip(&noise) {
+                *pixel = pixel.wrapping_add_signed(*noise);
+            }
+        }
     }
 
     /// A heavily blurred copy: shrunk far down and drawn up again smoothly.
@@ -219,8 +230,9 @@ fn shrink_plane(source: &[u8], from: (usize, usize), out: &mut [u8], to: (usize,
         for column in 0..to.0 {
             let x0 = column * from.0 / to.0;
             let x1 = ((column + 1) * from.0 / to.0).max(x0 + 1);
-            let sum: usize =
-                (y0..y1).map(|y| source[y * from.0 + x0..y * from.0 + x1].iter().map(|p| usize::from(*p)).sum::<usize>()).sum();
+            let sum: usize = (y0..y1)
+                .map(|y| source[y * from.0 + x0..y * from.0 + x1].iter().map(|p| usize::from(*p)).sum::<usize>())
+                .sum();
             out[row * to.0 + column] = (sum / ((y1 - y0) * (x1 - x0))) as u8;
         }
     }
@@ -236,7 +248,9 @@ fn smooth_plane(source: &[u8], from: (usize, usize), out: &mut [u8], to: (usize,
     for (row, line) in out.chunks_exact_mut(to.0).enumerate() {
         let (upper, lower, down) = at(row, from.1, to.1);
         let mixed: Vec<f32> = (0..from.0)
-            .map(|x| f32::from(source[upper * from.0 + x]) * (1.0 - down) + f32::from(source[lower * from.0 + x]) * down)
+            .map(|x| {
+                f32::from(source[upper * from.0 + x]) * (1.0 - down) + f32::from(source[lower * from.0 + x]) * down
+            })
             .collect();
         for (pixel, (left, right, part)) in line.iter_mut().zip(&columns) {
             *pixel = (mixed[*left] * (1.0 - part) + mixed[*right] * part) as u8;

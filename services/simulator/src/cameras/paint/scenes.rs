@@ -133,8 +133,7 @@ impl Reel {
             here.iter().for_each(|(_, actor)| actor.draw(&mut brush, t));
             before(self.scene, &mut brush, t);
         }
-        // The last lines stay flat so that motion never reaches into the strip below.
-        let calm = canvas.height / 42;
+        let calm = canvas.height / super::CALM;
         let (width, top) = (canvas.width as f32, (canvas.height - calm) as f32);
         canvas.rect(0.0, top, width, calm as f32, Ink::BLACK, 1.0);
         canvas
@@ -177,7 +176,13 @@ fn view(scene: Scene) -> View {
 fn skyline(b: &mut Brush<'_>, y: f32, seed: u32) {
     for index in 0..5u32 {
         let x = -62.0 + index as f32 * 26.0;
-        b.building((x, x + 20.0), y + 8.0 * chance(index, seed), 12.0, 6 + (chance(seed, index) * 5.0) as u32, seed + index);
+        b.building(
+            (x, x + 20.0),
+            y + 8.0 * chance(index, seed),
+            12.0,
+            6 + (chance(seed, index) * 5.0) as u32,
+            seed + index,
+        );
     }
 }
 
@@ -371,7 +376,8 @@ fn background(scene: Scene, b: &mut Brush<'_>) {
             for shop in (0..11).rev() {
                 let y = 8.0 + shop as f32 * 8.0;
                 b.wall((8.95, y + 0.4), (8.95, y + 7.4), (0.0, 3.0), Ink::tint(70, 130, 126));
-                let sign = Ink::tint(120 + (shop * 29 % 60) as u8, 118 + (shop * 7 % 14) as u8, 124 + (shop * 5 % 14) as u8);
+                let sign =
+                    Ink::tint(120 + (shop * 29 % 60) as u8, 118 + (shop * 7 % 14) as u8, 124 + (shop * 5 % 14) as u8);
                 b.wall((8.9, y + 0.2), (8.9, y + 7.6), (3.0, 3.9), sign);
                 if b.night {
                     b.view.wall(b.canvas, (8.9, y + 1.0), (8.9, y + 6.6), (0.4, 2.6), Ink::tint(150, 116, 138));
@@ -401,7 +407,12 @@ fn background(scene: Scene, b: &mut Brush<'_>) {
             b.floor((-3.2, 3.2), (0.0, 92.0), ROAD.lit(1.1));
             for index in 0..12 {
                 let y = 6.0 + index as f32 * 4.0;
-                b.view.face(b.canvas, &[[-3.0, y, 0.01], [-2.2, y, 0.01], [3.0, y + 2.6, 0.01], [2.2, y + 2.6, 0.01]], if b.night { Ink::tint(60, 110, 134) } else { Ink::tint(176, 100, 136) }, 0.7);
+                b.view.face(
+                    b.canvas,
+                    &[[-3.0, y, 0.01], [-2.2, y, 0.01], [3.0, y + 2.6, 0.01], [2.2, y + 2.6, 0.01]],
+                    if b.night { Ink::tint(60, 110, 134) } else { Ink::tint(176, 100, 136) },
+                    0.7,
+                );
             }
             b.lamp((-5.6, 26.0), 5.0);
         }
@@ -416,7 +427,12 @@ fn background(scene: Scene, b: &mut Brush<'_>) {
                 }
             }
             for index in 0..5 {
-                b.wall((-9.0 + index as f32 * 4.5, 17.9), (-8.6 + index as f32 * 4.5, 17.9), (1.2, 1.8), Ink::tint(170, 120, 120));
+                b.wall(
+                    (-9.0 + index as f32 * 4.5, 17.9),
+                    (-8.6 + index as f32 * 4.5, 17.9),
+                    (1.2, 1.8),
+                    Ink::tint(170, 120, 120),
+                );
             }
             b.lamp((13.0, 20.0), 5.0);
         }
@@ -461,7 +477,8 @@ fn background(scene: Scene, b: &mut Brush<'_>) {
             skyline(b, 66.0, 161);
             b.floor((-3.0, 0.0), (6.0, 60.0), PAVE);
             b.floor((-30.0, 30.0), (24.0, 27.0), PAVE);
-            for at in [(-8.0, 40.0), (7.0, 38.0), (14.0, 32.0), (-15.0, 30.0), (9.0, 20.0), (-9.0, 18.0), (17.0, 18.0)] {
+            for at in [(-8.0, 40.0), (7.0, 38.0), (14.0, 32.0), (-15.0, 30.0), (9.0, 20.0), (-9.0, 18.0), (17.0, 18.0)]
+            {
                 b.tree(at, 5.0);
             }
             b.block((4.0, 28.5), (1.0, 0.25), (0.0, 0.45), METAL);
@@ -602,7 +619,14 @@ fn go(kind: Kind, path: &[(f32, f32)], from: f32, until: f32) -> Actor {
 }
 
 /// `count` people on the path, one after the other, each for `share` of the loop.
-fn stream(kind: fn(Ink) -> Kind, inks: &[Ink], path: &[(f32, f32)], count: usize, share: f32, shift: f32) -> Vec<Actor> {
+fn stream(
+    kind: fn(Ink) -> Kind,
+    inks: &[Ink],
+    path: &[(f32, f32)],
+    count: usize,
+    share: f32,
+    shift: f32,
+) -> Vec<Actor> {
     (0..count)
         .map(|index| {
             let from = (shift + index as f32 / count as f32).fract();
@@ -634,7 +658,14 @@ fn actors(scene: Scene) -> Vec<Actor> {
         Scene::Courtyard => {
             all.extend(walkers(&[(-20.0, 22.0), (4.0, 24.0), (7.0, 50.0)], 2, 0.98, 0.0));
             all.extend(walkers(&[(6.0, 52.0), (5.0, 22.0), (20.0, 14.0)], 2, 0.98, 0.3));
-            all.extend(stream(Kind::Child, &COAT, &[(-6.0, 24.0), (3.0, 30.0), (-2.0, 21.0), (-6.0, 24.0)], 1, 0.99, 0.5));
+            all.extend(stream(
+                Kind::Child,
+                &COAT,
+                &[(-6.0, 24.0), (3.0, 30.0), (-2.0, 21.0), (-6.0, 24.0)],
+                1,
+                0.99,
+                0.5,
+            ));
         }
         Scene::Gate => {
             all.extend(cars(&[(2.0, 3.0), (2.0, 13.0), (2.0, 13.2), (2.0, 70.0)], 1, 0.5, 0.55));
@@ -649,7 +680,14 @@ fn actors(scene: Scene) -> Vec<Actor> {
         Scene::Square => {
             all.extend(walkers(&[(-30.0, 24.0), (0.0, 32.0), (30.0, 26.0)], 4, 0.99, 0.0));
             all.extend(walkers(&[(24.0, 56.0), (-24.0, 54.0)], 3, 0.99, 0.3));
-            all.extend(stream(Kind::Child, &COAT, &[(-6.0, 30.0), (4.0, 24.0), (8.0, 31.0), (-6.0, 30.0)], 2, 0.98, 0.1));
+            all.extend(stream(
+                Kind::Child,
+                &COAT,
+                &[(-6.0, 30.0), (4.0, 24.0), (8.0, 31.0), (-6.0, 30.0)],
+                2,
+                0.98,
+                0.1,
+            ));
             all.extend(stream(Kind::Cyclist, &COAT, &[(-40.0, 20.0), (40.0, 22.0)], 1, 0.5, 0.6));
         }
         Scene::SchoolGate => {
@@ -660,7 +698,14 @@ fn actors(scene: Scene) -> Vec<Actor> {
         Scene::Playground => {
             let lap = [(-21.0, 16.0), (21.0, 16.0), (21.0, 54.0), (-21.0, 54.0), (-21.0, 16.0)];
             all.extend(stream(Kind::Child, &COAT, &lap, 5, 0.999, 0.0));
-            all.extend(stream(Kind::Child, &COAT, &[(-8.0, 26.0), (6.0, 40.0), (10.0, 28.0), (-8.0, 26.0)], 3, 0.999, 0.3));
+            all.extend(stream(
+                Kind::Child,
+                &COAT,
+                &[(-8.0, 26.0), (6.0, 40.0), (10.0, 28.0), (-8.0, 26.0)],
+                3,
+                0.999,
+                0.3,
+            ));
         }
         Scene::Roof => all.extend(walkers(&[(-14.0, 30.0), (-4.0, 28.0), (-4.0, 12.0), (3.0, 8.0)], 1, 0.8, 0.1)),
         Scene::ShopRow => {
@@ -747,10 +792,13 @@ fn moving(scene: Scene, b: &mut Brush<'_>, t: f32) {
             }
         }
         Scene::Stairwell => {
-            let up = ((t * 1.3) % 1.3).min(1.0);
-            if (t * 1.3) % 1.3 < 1.0 {
-                let step = up * 14.0;
-                b.person((0.7, 2.7 + step * 0.3), step * 0.17, 1.7, t * 80.0, COAT[1]);
+            // One goes up while the other comes down.
+            let up = (t / 0.6).min(1.0) * 14.0;
+            let down = 14.0 - ((t + 0.5).fract() / 0.6).min(1.0) * 14.0;
+            for (on, side, step, coat) in [(t < 0.6, 0.3, up, COAT[1]), ((t + 0.5).fract() < 0.6, 1.4, down, COAT[0])] {
+                if on {
+                    b.person((side, 2.7 + step * 0.3), step * 0.17, 1.7, t * 80.0, coat);
+                }
             }
         }
         Scene::PowerRoom => {
@@ -765,7 +813,12 @@ fn moving(scene: Scene, b: &mut Brush<'_>, t: f32) {
             for index in 0..4u32 {
                 let x = -3.6 + index as f32 * 2.3;
                 let on = ((t * 40.0) as u32 + index) % 4 < 2;
-                b.wall((x - 0.12, 7.0), (x + 0.12, 7.0), (1.1, 1.3), if on { Ink::tint(200, 100, 104) } else { Ink::grey(70) });
+                b.wall(
+                    (x - 0.12, 7.0),
+                    (x + 0.12, 7.0),
+                    (1.1, 1.3),
+                    if on { Ink::tint(200, 100, 104) } else { Ink::grey(70) },
+                );
             }
         }
         Scene::Facade => {
@@ -802,7 +855,9 @@ fn fire(b: &mut Brush<'_>, t: f32) {
         b.light([x, 35.8, low + 0.6], 2.2 + 3.2 * share, Ink::tint(190, 84, 164), 0.75 * share * flicker);
         for tongue in 0..4u32 {
             let height = (0.6 + chance((t * 300.0) as u32, tongue + 9)) * share;
-            if let Some(((sx, sy), scale)) = b.view.spot(b.canvas, [x - 0.6 + tongue as f32 * 0.4, 35.7, low + 0.3 + height]) {
+            if let Some(((sx, sy), scale)) =
+                b.view.spot(b.canvas, [x - 0.6 + tongue as f32 * 0.4, 35.7, low + 0.3 + height])
+            {
                 b.canvas.disc(sx, sy, scale * 0.24, scale * height.max(0.1), Ink::tint(224, 60, 166), 0.8);
             }
         }
@@ -843,7 +898,7 @@ fn before(scene: Scene, b: &mut Brush<'_>, t: f32) {
             for x in [-11.0f32, 0.0, 11.0] {
                 b.block((x, 9.2), (0.08, 0.08), (0.0, 2.8), METAL);
             }
-            b.block((0.0, 13.4), (11.4, 4.6), (2.8, 3.0), METAL);
+            b.block((0.0, 13.4), (11.4, 4.6), (3.2, 3.4), METAL);
         }
         Scene::LiftCabin => {
             let floor = 1 + ((t * 2.0 - 1.0).abs() * 16.0) as u32;
@@ -852,7 +907,14 @@ fn before(scene: Scene, b: &mut Brush<'_>, t: f32) {
             let scale = b.canvas.width / 160;
             let (x, y) = (b.canvas.width * 3 / 4, scale * 4);
             b.canvas.rect(x as f32, y as f32, (16 * scale) as f32, (11 * scale) as f32, Ink::grey(24), 1.0);
-            super::mark::write(b.canvas, &format!("{floor:02}"), x + 2 * scale, y + 2 * scale, scale, Ink::tint(200, 100, 170));
+            super::mark::write(
+                b.canvas,
+                &format!("{floor:02}"),
+                x + 2 * scale,
+                y + 2 * scale,
+                scale,
+                Ink::tint(200, 100, 170),
+            );
         }
         _ => {}
     }

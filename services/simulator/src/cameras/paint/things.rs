@@ -9,8 +9,8 @@ pub(super) const SKY: Ink = Ink::tint(200, 130, 126);
 pub(super) const WALL: Ink = Ink::tint(176, 124, 131);
 pub(super) const ROAD: Ink = Ink::grey(96);
 pub(super) const PAVE: Ink = Ink::tint(150, 126, 129);
-pub(super) const GRASS: Ink = Ink::tint(118, 119, 122);
-pub(super) const LEAF: Ink = Ink::tint(80, 119, 123);
+pub(super) const GRASS: Ink = Ink::tint(116, 123, 125);
+pub(super) const LEAF: Ink = Ink::tint(78, 123, 126);
 pub(super) const LINE: Ink = Ink::grey(196);
 pub(super) const METAL: Ink = Ink::grey(128);
 const GLASS: Ink = Ink::tint(84, 131, 126);
@@ -116,7 +116,8 @@ impl Brush<'_> {
         let Some(((x, y), scale)) = self.view.spot(self.canvas, [at.0, at.1, 0.0]) else { return };
         let size = height * scale;
         self.canvas.rect(x - size * 0.03, y - size * 0.5, size * 0.06, size * 0.5, trunk, 1.0);
-        let crown = [(0.0, 0.62, 0.26, 1.0), (-0.14, 0.52, 0.2, 0.86), (0.15, 0.55, 0.2, 0.92), (0.02, 0.8, 0.18, 1.12)];
+        let crown =
+            [(0.0, 0.62, 0.26, 1.0), (-0.14, 0.52, 0.2, 0.86), (0.15, 0.55, 0.2, 0.92), (0.02, 0.8, 0.18, 1.12)];
         for (right, up, radius, tone) in crown {
             self.canvas.disc(x + right * size, y - up * size, radius * size, radius * size * 0.9, leaf.lit(tone), 1.0);
         }
@@ -124,10 +125,9 @@ impl Brush<'_> {
 
     pub(super) fn lamp(&mut self, at: (f32, f32), height: f32) {
         let pole = self.ink(Ink::grey(84));
-        let (Some((foot, scale)), Some((head, _))) = (
-            self.view.spot(self.canvas, [at.0, at.1, 0.0]),
-            self.view.spot(self.canvas, [at.0, at.1, height]),
-        ) else {
+        let (Some((foot, scale)), Some((head, _))) =
+            (self.view.spot(self.canvas, [at.0, at.1, 0.0]), self.view.spot(self.canvas, [at.0, at.1, height]))
+        else {
             return;
         };
         self.canvas.line(foot, head, (scale * 0.14).max(1.5), pole);
@@ -175,7 +175,12 @@ impl Brush<'_> {
         self.canvas.line((x, y - h * 0.48), (x + swing, y), leg, coat.lit(0.55));
         self.canvas.line((x, y - h * 0.48), (x - swing, y), leg, coat.lit(0.62));
         let (wide, narrow) = (h * 0.135, h * 0.1);
-        let body = [(x - wide, y - h * 0.82), (x + wide, y - h * 0.82), (x + narrow, y - h * 0.42), (x - narrow, y - h * 0.42)];
+        let body = [
+            (x - wide, y - h * 0.82),
+            (x + wide, y - h * 0.82),
+            (x + narrow, y - h * 0.42),
+            (x - narrow, y - h * 0.42),
+        ];
         self.canvas.polygon(&body, coat, 1.0);
         let arm = (h * 0.05).max(1.0);
         self.canvas.line((x - wide, y - h * 0.8), (x - wide - swing * 0.5, y - h * 0.45), arm, coat.lit(0.85));

@@ -81,7 +81,15 @@ impl View {
 
     /// An upright block: middle on the ground, half width and half length, heights, turned by `turn` radians.
     /// Its faces take three tones of `ink`.
-    pub(super) fn block(&self, canvas: &mut Canvas, at: (f32, f32), half: (f32, f32), z: (f32, f32), turn: f32, ink: Ink) {
+    pub(super) fn block(
+        &self,
+        canvas: &mut Canvas,
+        at: (f32, f32),
+        half: (f32, f32),
+        z: (f32, f32),
+        turn: f32,
+        ink: Ink,
+    ) {
         let (sin, cos) = turn.sin_cos();
         let corner = |sx: f32, sy: f32| {
             let (x, y) = (sx * half.0, sy * half.1);
