@@ -262,11 +262,12 @@ impl Camera {
             }
             let report = !viewer.started || frame.is_multiple_of(REPORT_EVERY);
             viewer.started = true;
-            let sent = viewer.send(scratch, mode, fault == Some(Fault::Slow));
-            if report && sent == Sent::Taken && fault != Some(Fault::Slow) {
+            if report && fault != Some(Fault::Slow) {
+                // Before the frame, so that a client knows the wall time of the first picture.
                 let bytes = packet::sender_report(viewer.reports, &stamp, now_ms, packets, octets);
                 viewer.link.offer(&bytes, &[0], mode);
             }
+            let sent = viewer.send(scratch, mode, fault == Some(Fault::Slow));
             copies += 1;
             self.keep(viewer, sent)
         });
