@@ -48,7 +48,7 @@ pub(super) struct Brush<'a> {
 
 impl Brush<'_> {
     pub(super) fn ink(&self, ink: Ink) -> Ink {
-        if self.night { ink.lit(0.36) } else { ink }
+        if self.night { ink.lit(0.3) } else { ink }
     }
     pub(super) fn sky(&mut self) {
         let ink = if self.night { Ink::tint(30, 131, 127) } else { SKY };
