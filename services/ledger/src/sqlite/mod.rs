@@ -7,6 +7,8 @@ mod db;
 mod read;
 mod side;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 mod vault;
 
 use std::{
