@@ -307,8 +307,8 @@ pub async fn a_restore_makes_old_cursors_worthless(backend: &dyn Backend) {
 pub async fn a_dropped_append_is_whole_or_nothing(backend: &dyn Backend) {
     let store = backend.open().await;
     let mut head = store.open_writer().await.unwrap();
-    let mut finished = 0;
-    for polls in 0..60 {
+    let (mut finished, mut polls) = (0, 0);
+    while finished < 3 {
         let batch = full_batch(&*store, head, &format!("k{}", head.seq + 1));
         let mut ended = false;
         {
@@ -331,8 +331,8 @@ pub async fn a_dropped_append_is_whole_or_nothing(backend: &dyn Backend) {
         head = now;
         assert_untouched(&*store, head).await;
         finished += u32::from(ended);
+        polls += 1;
     }
-    assert!(finished > 0, "no append came to its end");
 }
 
 /// More rows than one statement takes.

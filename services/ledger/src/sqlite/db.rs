@@ -3,7 +3,14 @@
 //! One writer connection (`BEGIN IMMEDIATE`, WAL, `synchronous=FULL`) and a few read-only ones; each has its own
 //! thread, so that no caller is blocked.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use sha2::{Digest, Sha256};
 use sqlx::{
@@ -28,6 +35,8 @@ pub(super) struct Migration {
 pub(super) struct Db {
     writer: SqlitePool,
     pub(super) reader: SqlitePool,
+    /// Most pages of the file; a limit belongs to its connection, so a replaced one must learn it again.
+    most_pages: Arc<AtomicU32>,
 }
 
 impl Db {
@@ -51,6 +60,8 @@ impl Db {
                 .max_lifetime(None)
                 .test_before_acquire(false)
         };
+        let most_pages = Arc::new(AtomicU32::new(u32::MAX - 1));
+        let limit = most_pages.clone();
         // After a full disk SQLite may have rolled back by itself, and the driver's own ROLLBACK then fails: a
         // connection that still believes in a transaction is closed and replaced. The ping orders the question
         // behind a rollback that is under way.
@@ -58,6 +69,10 @@ impl Db {
             .max_connections(1)
             .test_before_acquire(true)
             .before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }))
+            .after_connect(move |conn, _| {
+                let pages = limit.load(Ordering::Relaxed);
+                Box::pin(async move { set_limit(conn, pages).await })
+            })
             .connect_with(write)
             .await
             .map_err(db_error)?;
@@ -65,7 +80,7 @@ impl Db {
         migrate(&mut conn, migrations).await?;
         drop(conn);
         let reader = pool().max_connections(READERS).connect_with(base.read_only(true)).await.map_err(db_error)?;
-        Ok(Self { writer, reader })
+        Ok(Self { writer, reader, most_pages })
     }
 
     /// A write transaction; rolled back when dropped.
@@ -85,9 +100,9 @@ impl Db {
     }
 
     pub(super) async fn limit_pages(&self, pages: u32) -> Result<()> {
-        let sql = format!("PRAGMA max_page_count = {pages}");
-        sqlx::query(AssertSqlSafe(sql)).execute(&self.writer).await.map_err(db_error)?;
-        Ok(())
+        self.most_pages.store(pages, Ordering::Relaxed);
+        let mut conn = self.writer.acquire().await.map_err(db_error)?;
+        set_limit(&mut conn, pages).await.map_err(db_error)
     }
 
     pub(super) async fn close(&self) {
@@ -99,6 +114,11 @@ impl Db {
     pub(super) async fn pragma(&self, sql: &'static str) {
         sqlx::query(sql).execute(&self.writer).await.unwrap();
     }
+}
+
+async fn set_limit(conn: &mut SqliteConnection, pages: u32) -> sqlx::Result<()> {
+    let sql = format!("PRAGMA max_page_count = {pages}");
+    sqlx::query(AssertSqlSafe(sql)).execute(conn).await.map(drop)
 }
 
 async fn migrate(conn: &mut SqliteConnection, migrations: &[Migration]) -> Result<()> {

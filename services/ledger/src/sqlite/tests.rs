@@ -72,7 +72,8 @@ async fn a_full_disk_is_told_and_over_when_there_is_room() {
     assert!(head.seq > 1 && matches!(full, LedgerError::Full(_)), "{full:?} after {}", head.seq);
     assert_eq!((full.code(), full.is_transient()), ("ledger.full", true));
     for _ in 0..3 {
-        assert!(matches!(store.append(&batch(head)).await, Err(LedgerError::Full(_))));
+        let refused = store.append(&batch(head)).await;
+        assert!(matches!(refused, Err(LedgerError::Full(_))), "{refused:?}");
         assert_eq!(assert_whole(&store).await, head);
     }
     store.limit_pages(10_000).await.unwrap();
