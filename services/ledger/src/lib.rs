@@ -9,6 +9,9 @@
 //! survives an error; no personal value stands in clear in any file; payloads are opaque here, rules live elsewhere.
 //! Nothing here blocks the caller's thread: SQL runs on the database's own threads, files on the blocking pool.
 
+#![warn(missing_docs)]
+
+mod batch;
 mod blob;
 mod bus;
 mod error;
@@ -23,12 +26,13 @@ pub mod conformance;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use batch::Batch;
 pub use blob::BlobReader;
 pub use bus::{Bus, Delivery, LocalBus, Published, Subscription};
 pub use error::{LedgerError, Result};
 pub use model::{
-    Batch, BlobId, BlobInfo, Columns, Credential, DocumentRow, EventRow, Head, InputKey, KeyRow, NewBlob, Opened,
-    OutboxRow, Position, Query, Secret, Session, StoredEvent, StoredOutbox, VaultRow, limits,
+    BlobId, BlobInfo, Columns, Credential, DocumentRow, EventRow, Head, InputKey, KeyRow, NewBlob, Opened, OutboxRow,
+    Position, Query, Secret, Session, StoredEvent, StoredOutbox, VaultRow, limits,
 };
 pub use port::{
     Accounts, Blobs, FoundBlob, Log, Outbox, PendingObservation, Reading, RuleState, Store, Telemetry, TelemetryBatch,

@@ -92,7 +92,7 @@ pub trait Blobs: Send + Sync {
 #[derive(Debug)]
 pub enum FoundBlob {
     /// Readable.
-    Blob(BlobReader),
+    Blob(Box<BlobReader>),
     /// Its subject was erased.
     Erased,
     /// No such blob.
@@ -135,7 +135,7 @@ pub trait Accounts: Send + Sync {
     async fn put_session(&self, session: &Session) -> Result<()>;
     /// Reads a session, whatever its times say.
     async fn session(&self, token_hash: &[u8; 32]) -> Result<Option<Session>>;
-    /// Notes a use.
+    /// Notes a use. Costs a commit: note it once a minute, not with each request.
     async fn touch_session(&self, token_hash: &[u8; 32], last_seen_ms: i64) -> Result<()>;
     /// Ends one.
     async fn end_session(&self, token_hash: &[u8; 32]) -> Result<bool>;

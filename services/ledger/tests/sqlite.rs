@@ -1,4 +1,5 @@
 //! The conformance suite on SQLite, and properties by many cases.
+#![allow(clippy::unwrap_used)]
 
 use std::{sync::Arc, time::Duration};
 

@@ -20,6 +20,8 @@ CREATE INDEX events_stream ON events (stream, seq);
 CREATE TABLE documents (
     kind TEXT NOT NULL,
     id TEXT NOT NULL,
+    -- Length of the id in three digits, then the id: counters sort as numbers.
+    sort TEXT NOT NULL,
     rev_seq INTEGER NOT NULL,
     deleted INTEGER NOT NULL,
     open INTEGER NOT NULL,
@@ -31,10 +33,10 @@ CREATE TABLE documents (
     payload BLOB NOT NULL,
     UNIQUE (kind, id)
 ) STRICT;
-CREATE INDEX documents_order ON documents (kind, length(id), id);
-CREATE INDEX documents_stage ON documents (kind, stage, length(id), id);
+CREATE INDEX documents_order ON documents (kind, sort);
+CREATE INDEX documents_stage ON documents (kind, stage, sort);
 CREATE INDEX documents_time ON documents (kind, at_ms);
-CREATE INDEX documents_open ON documents (kind, length(id), id) WHERE open = 1;
+CREATE INDEX documents_open ON documents (kind, sort) WHERE open = 1;
 CREATE INDEX documents_rev ON documents (rev_seq);
 
 CREATE TABLE document_units (

@@ -24,7 +24,7 @@ async fn put(store: &dyn Store, subject: &str, at_ms: i64, bytes: &[u8]) -> Blob
 
 async fn get(store: &dyn Store, id: &BlobId) -> BlobReader {
     match store.get_blob(id).await.unwrap() {
-        FoundBlob::Blob(reader) => reader,
+        FoundBlob::Blob(reader) => *reader,
         other => panic!("{other:?}"),
     }
 }

@@ -69,6 +69,11 @@ async fn insert_events(tx: &mut Tx, after: u64, events: &[EventRow]) -> Result<(
     Ok(())
 }
 
+/// Orders ids by length, then text; ids are at most 128 bytes.
+pub(super) fn sort_key(id: &str) -> String {
+    format!("{:03}{id}", id.len())
+}
+
 const UPSERT_TAIL: &str = " ON CONFLICT (kind, id) DO UPDATE SET rev_seq = excluded.rev_seq, \
      deleted = excluded.deleted, open = excluded.open, level = excluded.level, stage = excluded.stage, \
      units = excluded.units, grid = excluded.grid, at_ms = excluded.at_ms, payload = excluded.payload";
@@ -83,11 +88,12 @@ async fn upsert_documents(tx: &mut Tx, documents: &[DocumentRow]) -> Result<()> 
         .collect();
     for chunk in rows.chunks(CHUNK) {
         let mut sql = QueryBuilder::new(
-            "INSERT INTO documents (kind, id, rev_seq, deleted, open, level, stage, units, grid, at_ms, payload) ",
+            "INSERT INTO documents (kind, id, sort, rev_seq, deleted, open, level, stage, units, grid, at_ms, payload) ",
         );
         sql.push_values(chunk, |mut row, d| {
             let c = &d.columns;
-            row.push_bind(&*d.kind).push_bind(&*d.id).push_bind(int(d.rev_seq)).push_bind(d.deleted);
+            row.push_bind(&*d.kind).push_bind(&*d.id).push_bind(sort_key(&d.id));
+            row.push_bind(int(d.rev_seq)).push_bind(d.deleted);
             row.push_bind(d.open && !d.deleted).push_bind(c.level).push_bind(c.stage.as_deref());
             row.push_bind(c.units.join("\n")).push_bind(c.grid.as_deref()).push_bind(c.at_ms);
             row.push_bind(if d.deleted { &[] } else { &*d.payload });

@@ -49,7 +49,7 @@ impl Blobs for SqliteStore {
         };
         let Some(wrapped) = get::<Option<&[u8]>>(&row, 4)? else { return Ok(FoundBlob::Erased) };
         let key = self.unwrap_key(&info.subject, wrapped)?;
-        self.files.read(info, &key).await.map(FoundBlob::Blob)
+        self.files.read(info, &key).await.map(|reader| FoundBlob::Blob(Box::new(reader)))
     }
 
     async fn sweep_blobs(&self, before_ms: i64) -> Result<usize> {

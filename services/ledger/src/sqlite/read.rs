@@ -6,6 +6,7 @@ use sqlx::{QueryBuilder, Sqlite, sqlite::SqliteRow};
 
 use super::{
     SqliteStore,
+    append::sort_key,
     db::{db_error, get, get_u64, int, page},
     new_id, read_head,
 };
@@ -66,7 +67,7 @@ impl Log for SqliteStore {
             }
             sql.push(")");
         }
-        sql.push(" ORDER BY d.kind, length(d.id), d.id");
+        sql.push(" ORDER BY d.kind, d.sort");
         let mut found = Vec::new();
         let mut query = sql.build();
         query = query.persistent(false);
@@ -96,7 +97,7 @@ impl Log for SqliteStore {
         }
         let mut sql = QueryBuilder::<Sqlite>::new(DOCUMENT);
         sql.push("d.rev_seq > ").push_bind(int(after)).push(" AND d.rev_seq <= ").push_bind(int(upto));
-        sql.push(" ORDER BY d.rev_seq, d.kind, length(d.id), d.id");
+        sql.push(" ORDER BY d.rev_seq, d.kind, d.sort");
         self.collect(sql, document, limits::SNAPSHOT).await
     }
 
@@ -180,7 +181,7 @@ impl SqliteStore {
     }
 }
 
-fn select(query: &Query) -> QueryBuilder<Sqlite> {
+pub(super) fn select(query: &Query) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::<Sqlite>::new(DOCUMENT);
     sql.push("d.deleted = 0 AND d.kind = ").push_bind(&*query.kind);
     // Written out so that the partial index of open documents serves.
@@ -206,10 +207,9 @@ fn select(query: &Query) -> QueryBuilder<Sqlite> {
         sql.push(" AND d.at_ms < ").push_bind(until);
     }
     if let Some(before) = &query.before {
-        sql.push(" AND (length(d.id), d.id) < (length(").push_bind(&**before).push("), ");
-        sql.push_bind(&**before).push(")");
+        sql.push(" AND d.sort < ").push_bind(sort_key(before));
     }
-    sql.push(" ORDER BY length(d.id) DESC, d.id DESC LIMIT ").push_bind(page(query.limit, limits::PAGE));
+    sql.push(" ORDER BY d.sort DESC LIMIT ").push_bind(page(query.limit, limits::PAGE));
     sql
 }
 

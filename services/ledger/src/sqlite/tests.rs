@@ -6,8 +6,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    Batch, BlobId, Blobs, FoundBlob, Log, NewBlob, Opened, Outbox, OutboxRow, Reading, Telemetry, TelemetryBatch,
-    Vault, VaultRow,
+    Batch, BlobId, Blobs, FoundBlob, Log, NewBlob, Opened, Outbox, OutboxRow, Query, Reading, Telemetry,
+    TelemetryBatch, Vault, VaultRow,
     conformance::{append, document, event, holds},
 };
 
@@ -149,6 +149,30 @@ async fn a_newer_schema_and_a_changed_migration_are_refused() {
         store.close().await;
         let refused = open(folder.path()).await;
         assert!(matches!(refused, Err(LedgerError::Schema(_))), "{sql}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn lists_follow_an_index() {
+    let folder = folder();
+    let store = open(folder.path()).await.unwrap();
+    let base = Query { kind: "incident".into(), limit: 50, ..Query::default() };
+    let before = Some("3021".to_owned());
+    let stage = Some("open".to_owned());
+    let queries = [
+        (base.clone(), "documents_order (kind=?)"),
+        (Query { before: before.clone(), ..base.clone() }, "documents_order (kind=? AND sort<?)"),
+        (Query { open: Some(true), before: before.clone(), ..base.clone() }, "documents_open (kind=? AND sort<?)"),
+        (Query { stage, before, ..base }, "documents_stage (kind=? AND stage=? AND sort<?)"),
+    ];
+    for (query, index) in queries {
+        let mut sql = read::select(&query);
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sql.sql().as_str()));
+        let mut arguments = sql.build();
+        let arguments = sqlx::Execute::take_arguments(&mut arguments).unwrap().unwrap();
+        let plan = sqlx::query_with(explain, arguments).fetch_all(&store.db.reader).await.unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| get(row, 3).unwrap()).collect();
+        assert_eq!(plan, [format!("SEARCH d USING INDEX {index}")]);
     }
 }
 
