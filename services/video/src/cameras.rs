@@ -17,11 +17,7 @@ use domain::{
     time::{Millis, Timestamp},
 };
 use link::media::{CameraStatus, Clip, Live, Media, MediaError, Quality, Sheet, Still};
-use runtime::{
-    Clock, Criticality, Tasks,
-    tasks::Stage,
-    telemetry::names,
-};
+use runtime::{Clock, Criticality, Tasks, tasks::Stage, telemetry::names};
 use tokio::{
     sync::{Semaphore, mpsc},
     time::{MissedTickBehavior, interval, sleep},
@@ -89,7 +85,7 @@ impl Cameras {
             received: metrics::counter!(names::VIDEO_BYTES),
             reconnects: metrics::counter!(names::VIDEO_RECONNECTS),
         });
-        let pool = Pool::new(config.stills.queue);
+        let pool = Pool::new(&config.stills);
         let stills = Arc::new(Stills::new(config.stills.clone(), clock.clone(), pool.clone(), cameras.clone()));
         let this = Arc::new(Self {
             by_id: cameras.iter().map(|c| (c.config.id.clone(), c.index)).collect(),

@@ -29,13 +29,7 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self {
-            frozen_after: Duration::from_secs(7),
-            same_cell: 2,
-            black_mean: 16.0,
-            black_deviation: 5.0,
-            samples: 2,
-        }
+        Self { frozen_after: Duration::from_secs(7), same_cell: 2, black_mean: 16.0, black_deviation: 5.0, samples: 2 }
     }
 }
 
@@ -171,7 +165,8 @@ mod tests {
 
     #[test]
     fn black_needs_two_pictures_and_wins_over_frozen() {
-        let pictures = [scene(0, 0), black(0), scene(5, 0), black(1), black(2), black(3), black(4), scene(9, 0), scene(12, 1)];
+        let pictures =
+            [scene(0, 0), black(0), scene(5, 0), black(1), black(2), black(3), black(4), scene(9, 0), scene(12, 1)];
         let at = Some((BLACK, 12_000));
         assert_eq!(run(&pictures), [None, None, None, None, at, at, at, at, None]);
     }

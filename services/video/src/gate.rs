@@ -23,11 +23,7 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new(overall: usize, a_server: usize) -> Self {
-        Self {
-            overall: Arc::new(Semaphore::new(overall.max(1))),
-            servers: Mutex::default(),
-            a_server: a_server.max(1),
-        }
+        Self { overall: Arc::new(Semaphore::new(overall.max(1))), servers: Mutex::default(), a_server: a_server.max(1) }
     }
 
     /// Waits for its turn; `None` never happens while the gate lives.

@@ -4,11 +4,7 @@
 
 use bytes::{BufMut, Bytes};
 
-use crate::{
-    source::Parameters,
-    sps,
-    timeline::TICKS,
-};
+use crate::{source::Parameters, sps, timeline::TICKS};
 
 const TRACK: u32 = 1;
 /// trun sample flags: depends on nothing.

@@ -275,11 +275,10 @@ mod tests {
     use proptest::prelude::*;
 
     // Sets of real cameras and encoders, with and without VUI, restriction and HRD.
-    const WITHOUT: [&str; 6] = [
+    const WITHOUT: [&str; 5] = [
         "674d001f95a814016e40",
         "674d00299a6403c0113f2cd404040500000303e80000ea6004",
         "674d402a8d8d403c0113f2e02dc040405000003e800015f909da08846a",
-        "674d001e95a82d0f69b80808081000000001",
         "67420029963540f0044fcb37010101400000030040000007a1",
         "67640033ace802800b59",
     ];

@@ -99,13 +99,7 @@ mod tests {
     use crate::testing::{delta, key, parameters};
 
     fn stream() -> Stream {
-        Stream::new(Bounds {
-            bytes: 1 << 20,
-            gops: 8,
-            gop_frames: 100,
-            span: Duration::from_secs(30),
-            pinned_bytes: 0,
-        })
+        Stream::new(Bounds { bytes: 1 << 20, gops: 8, gop_frames: 100, span: Duration::from_secs(30), pinned_bytes: 0 })
     }
 
     fn put(stream: &mut Stream, frame: Frame, ms: i64, generation: &mut u32) -> Option<(u32, i64, bool)> {

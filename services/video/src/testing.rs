@@ -7,7 +7,11 @@ use crate::source::{Frame, Parameters};
 /// A baseline set; `height` only makes two of them differ.
 pub(crate) fn parameters(height: u16) -> Parameters {
     let sps = [0x67, 0x42, 0xc0, 0x16, height.to_be_bytes()[1] | 1, 0x80];
-    Parameters { sps: Bytes::copy_from_slice(&sps), pps: Bytes::from_static(&[0x68, 0xce, 0x38, 0x80]), size: (640, height) }
+    Parameters {
+        sps: Bytes::copy_from_slice(&sps),
+        pps: Bytes::from_static(&[0x68, 0xce, 0x38, 0x80]),
+        size: (640, height),
+    }
 }
 
 /// A key frame without parameters.

@@ -26,8 +26,15 @@ impl Viewer {
     /// A viewer with room for `queue` items beyond the `burst` of its first picture.
     pub(crate) fn new(wants: Quality, queue: usize, burst: usize) -> (Self, mpsc::Receiver<MediaItem>) {
         let (items, receiver) = mpsc::channel(queue.max(8) + burst);
-        let viewer =
-            Self { items, wants, on: Quality::Sub, generation: 0, skipped: 0, state_due: false, room: queue.max(8) / 2 };
+        let viewer = Self {
+            items,
+            wants,
+            on: Quality::Sub,
+            generation: 0,
+            skipped: 0,
+            state_due: false,
+            room: queue.max(8) / 2,
+        };
         (viewer, receiver)
     }
 

@@ -96,9 +96,8 @@ fn confine() -> Result<(), VideoError> {
     ];
     let rules: BTreeMap<_, _> = denied.into_iter().map(|call| (call, Vec::new())).collect();
     let arch = std::env::consts::ARCH.try_into().map_err(|_| VideoError::Confinement)?;
-    let filter =
-        SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32), arch)
-            .map_err(|_| VideoError::Confinement)?;
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32), arch)
+        .map_err(|_| VideoError::Confinement)?;
     let program: BpfProgram = filter.try_into().map_err(|_| VideoError::Confinement)?;
     seccompiler::apply_filter_all_threads(&program).map_err(|_| VideoError::Confinement)
 }

@@ -4,8 +4,8 @@
 //! its pipes ([`protocol`]). The parent ([`pool`]) kills a child that takes too long and starts another.
 
 mod child;
-pub(crate) mod pool;
 mod picture;
+pub(crate) mod pool;
 mod protocol;
 
 pub use child::child_main;

@@ -38,18 +38,26 @@ struct Job {
 pub(crate) struct Pool {
     jobs: mpsc::Sender<Job>,
     queue: Arc<Mutex<mpsc::Receiver<Job>>>,
+    /// How long a caller waits for a child to be free and to answer; zero = there are no children.
+    patience: Duration,
 }
 
 impl Pool {
-    pub(crate) fn new(queue: usize) -> Self {
-        let (jobs, receiver) = mpsc::channel(queue.max(1));
-        Self { jobs, queue: Arc::new(Mutex::new(receiver)) }
+    pub(crate) fn new(config: &StillsConfig) -> Self {
+        let (jobs, receiver) = mpsc::channel(config.queue.max(1));
+        let patience = if config.decode_command.is_empty() { Duration::ZERO } else { 2 * config.decode_timeout };
+        Self { jobs, queue: Arc::new(Mutex::new(receiver)), patience }
     }
 
     async fn ask(&self, request: Request) -> Result<Reply, Failure> {
+        if self.patience.is_zero() {
+            return Err(Failure::Unavailable);
+        }
         let (reply, answer) = oneshot::channel();
         self.jobs.try_send(Job { request, reply }).map_err(|_| Failure::Unavailable)?;
-        answer.await.unwrap_or(Err(Failure::Unavailable))
+        timeout(self.patience, answer)
+            .await
+            .map_or(Err(Failure::Unavailable), |r| r.unwrap_or(Err(Failure::Unavailable)))
     }
 
     /// Decodes a key frame, with a still of 640 × 360 if `still`.
@@ -116,7 +124,8 @@ impl Pool {
                     let _ = job.reply.send(answer);
                 }
                 failed => {
-                    let why = failed.map_or_else(|_| "too slow".to_owned(), |r| r.map_or_else(|e| e, |_| String::new()));
+                    let why =
+                        failed.map_or_else(|_| "too slow".to_owned(), |r| r.map_or_else(|e| e, |_| String::new()));
                     tracing::info!(error = %why, "decode child killed");
                     metrics::counter!(runtime::telemetry::names::DECODE_RESTARTS).increment(1);
                     let _ = job.reply.send(Err(Failure::Killed));
