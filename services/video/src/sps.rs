@@ -66,9 +66,9 @@ impl Writer {
             self.bit(i < len && code >> i & 1 == 1);
         }
     }
-    /// Copies the first `bits` bits of `from`.
+    /// Copies `from` up to bit `bits`, going on where this writer is.
     fn copy(&mut self, from: &[u8], bits: usize) {
-        let mut reader = Reader { bytes: from, at: 0 };
+        let mut reader = Reader { bytes: from, at: self.used };
         while self.used < bits {
             match reader.bit() {
                 Some(bit) => self.bit(bit),
@@ -275,16 +275,16 @@ mod tests {
     use proptest::prelude::*;
 
     // Sets of real cameras and encoders, with and without VUI, restriction and HRD.
-    const WITHOUT: [&str; 5] = [
+    const WITHOUT: [&str; 4] = [
         "674d001f95a814016e40",
         "674d00299a6403c0113f2cd404040500000303e80000ea6004",
-        "674d402a8d8d403c0113f2e02dc040405000003e800015f909da08846a",
         "67420029963540f0044fcb37010101400000030040000007a1",
         "67640033ace802800b59",
     ];
-    const WITH: [&str; 2] = [
+    const WITH: [&str; 3] = [
         "67640016acb201405ff2e0220000030002000003003cc4c0061a800c35496500f162e480",
         "6742c016d900a02ff970110000030001000003001e0f162e48",
+        "674d402a8d8d403c0113f2e02dc040405000003e800015f909da08846a",
     ];
 
     fn bytes(hex: &str) -> Vec<u8> {
