@@ -95,6 +95,22 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             bits as f64 / 1e6
         );
     }
+    let folder = std::env::temp_dir();
+    if let Ok(sheet) = cameras.sheet().await {
+        let seen = sheet.tiles.iter().filter(|(_, t)| t.is_some()).count();
+        println!("sheet of {seen} tiles, {} KiB", sheet.jpeg.len() / 1024);
+        std::fs::write(folder.join("sheet.jpg"), &sheet.jpeg)?;
+    }
+    match cameras.still(&"c001".into()).await {
+        Ok(still) => std::fs::write(folder.join("still.jpg"), &still.jpeg)?,
+        Err(error) => println!("no still: {error}"),
+    }
+    let now = domain::time::Timestamp(runtime::Clock::now_ms(&SystemClock));
+    let ago = |s: i64| now + domain::time::Millis::seconds(-s);
+    match cameras.clip(&"c001".into(), ago(10), ago(0)).await {
+        Ok(clip) => std::fs::write(folder.join("clip.mp4"), &clip.mp4)?,
+        Err(error) => println!("no clip: {error}"),
+    }
     tasks.drain(Duration::from_secs(3)).await;
     Ok(())
 }

@@ -35,6 +35,8 @@ use crate::{
 const POISON_FIRST: Millis = Millis::seconds(5);
 /// Longest wait of such a camera.
 const POISON_CAP: Millis = Millis::minutes(5);
+/// A camera whose picture could not be decoded waits this long for its next turn.
+const UNDECODABLE_REST: Millis = Millis::seconds(10);
 /// Grey of a tile without a picture.
 const EMPTY_LUMA: u8 = 40;
 
@@ -166,7 +168,9 @@ impl Stills {
                 slot.rest_until = Some(self.now() + wait);
                 tracing::info!(camera.id = %camera.config.id, count = slot.poison, "picture killed a decode child");
             }
-            Err(_) => {}
+            // Waiting for what never comes out holds up a child: not at every turn.
+            Err(Failure::Undecodable) => slot.rest_until = Some(self.now() + UNDECODABLE_REST),
+            Err(Failure::Unavailable) => {}
         }
         result
     }

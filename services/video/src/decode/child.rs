@@ -1,7 +1,7 @@
 //! The child process: GStreamer on one side, two pipes on the other. It blocks; it is its own process.
 //!
 //! Every picture goes through one pipeline as Annex B with its parameter sets, so that a change of camera is only a change
-//! of parameter sets. A gap event behind it drains the decoder and marks the end of what it gives.
+//! of parameter sets (which say that nothing is reordered, so that each picture comes out at once).
 
 use std::{
     collections::BTreeMap,
@@ -20,8 +20,9 @@ use super::{
 };
 use crate::VideoError;
 
-/// The parent gives up after two seconds; a stuck pipeline is rebuilt before.
-const PATIENCE: gst::ClockTime = gst::ClockTime::from_mseconds(1_500);
+/// Waited for a picture twice, so that the answer comes before the parent gives up after two seconds.
+const PATIENCE: gst::ClockTime = gst::ClockTime::from_mseconds(700);
+/// Distance of pictures on the pipeline's time axis.
 const STEP: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
 /// Runs until stdin ends. To be called by the process that is nothing but a decode child.
@@ -196,39 +197,40 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Pushes one buffer and takes the last sample before the gap event that follows it.
+    /// Pushes one buffer and takes the sample that it becomes.
     fn turn(&mut self, data: Vec<u8>) -> Result<Option<gst::Sample>, VideoError> {
         self.count += 1;
-        let at = gst::ClockTime::from_mseconds(40 * self.count);
+        let at = STEP * self.count;
         let mut buffer = gst::Buffer::from_mut_slice(data);
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_pts(at);
             buffer.set_dts(at);
             buffer.set_duration(STEP / 2);
         }
-        let gap = gst::event::Gap::new(at + STEP / 2, STEP / 4);
-        if self.source.push_buffer(buffer).is_err() || !self.source.send_event(gap) {
+        if self.source.push_buffer(buffer).is_err() {
             self.rebuild()?;
             return Ok(None);
         }
-        let mut sample = None;
-        loop {
-            match self.sink.try_pull_object(PATIENCE) {
-                Some(object) => match object.downcast::<gst::Sample>() {
-                    Ok(taken) => sample = Some(taken),
-                    Err(object) => {
-                        let event = object.downcast::<gst::Event>().ok();
-                        if event.is_some_and(|e| e.type_() == gst::EventType::Gap) {
-                            return Ok(sample);
-                        }
-                    }
-                },
-                None => {
-                    self.rebuild()?;
-                    return Ok(sample);
-                }
+        if let Some(sample) = self.sample_of(at, PATIENCE) {
+            return Ok(Some(sample));
+        }
+        // A decoder may hold a picture back; a gap makes it give what it has.
+        self.source.send_event(gst::event::Gap::new(at + STEP / 2, STEP / 4));
+        let sample = self.sample_of(at, PATIENCE);
+        if sample.is_none() && self.pipeline.current_state() != gst::State::Playing {
+            self.rebuild()?;
+        }
+        Ok(sample)
+    }
+
+    /// The sample of the buffer pushed with time `at`; older ones, of pictures given up, are dropped.
+    fn sample_of(&self, at: gst::ClockTime, patience: gst::ClockTime) -> Option<gst::Sample> {
+        while let Some(sample) = self.sink.try_pull_sample(patience) {
+            if sample.buffer().and_then(|b| b.pts()) >= Some(at) {
+                return Some(sample);
             }
         }
+        None
     }
 }
 
