@@ -62,18 +62,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{online}/{count} online after {:.2} s, {:.2} s CPU", begun.elapsed().as_secs_f32(), cpu_seconds());
     for n in 1..=viewers {
         let mut live = cameras.subscribe(&format!("c{n:03}").into(), Quality::Sub).await?;
-        tasks.spawn(
-            "viewer",
-            runtime::tasks::Stage::Sockets,
-            runtime::Criticality::Ordinary,
-            async move {
-                while let Some(item) = live.items.recv().await {
-                    if let MediaItem::Skipped { fragments } = item {
-                        println!("a viewer skipped {fragments}");
-                    }
+        tasks.spawn("viewer", runtime::tasks::Stage::Sockets, runtime::Criticality::Ordinary, async move {
+            while let Some(item) = live.items.recv().await {
+                if let MediaItem::Skipped { fragments } = item {
+                    println!("a viewer skipped {fragments}");
                 }
-            },
-        );
+            }
+        });
     }
     for _ in 0..(seconds / 10).max(1) {
         let (cpu, at) = (cpu_seconds(), tokio::time::Instant::now());

@@ -19,28 +19,24 @@ pub struct Thresholds {
     pub frozen_after: Duration,
     /// Two thumbnails are the same when no cell differs by more than this (what re-encoding does).
     pub same_cell: u8,
-    /// A black picture's mean is at most this.
-    pub black_mean: f32,
-    /// A black picture's standard deviation is at most this.
-    pub black_deviation: f32,
+    /// A cell is dark up to this.
+    pub black_level: u8,
+    /// Share of dark cells that makes a picture black; the rest is what cameras write into it.
+    pub black_share: f32,
     /// Thumbnails in a row that begin a black picture, and that end any fault.
     pub samples: u32,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { frozen_after: Duration::from_secs(7), same_cell: 2, black_mean: 16.0, black_deviation: 5.0, samples: 2 }
+        Self { frozen_after: Duration::from_secs(7), same_cell: 2, black_level: 24, black_share: 0.95, samples: 2 }
     }
 }
 
-/// Mean and standard deviation.
-pub fn mean_and_deviation(luma: &[u8]) -> (f32, f32) {
-    let n = luma.len().max(1) as f64;
-    let (sum, squares) =
-        luma.iter().fold((0u64, 0u64), |(s, q), &v| (s + u64::from(v), q + u64::from(v) * u64::from(v)));
-    let mean = sum as f64 / n;
-    let variance = (squares as f64 / n - mean * mean).max(0.0);
-    (mean as f32, variance.sqrt() as f32)
+/// Share of cells up to `level`.
+pub fn dark_share(luma: &[u8], level: u8) -> f32 {
+    let dark = luma.iter().filter(|v| **v <= level).count();
+    dark as f32 / luma.len().max(1) as f32
 }
 
 /// No cell differs by more than `cell`.
@@ -88,6 +84,12 @@ impl Detector {
         self.fault
     }
 
+    /// The last picture gave reason to look again soon. That also keeps a short loop, or anything else periodic, from
+    /// being seen at the same phase every time.
+    pub fn suspects(&self) -> bool {
+        self.fault.is_some() || self.black > 0 || (self.moved == 0 && self.reference.is_some())
+    }
+
     /// Counts movement; since when the picture stands.
     fn movement(&mut self, luma: &[u8], captured: Timestamp, thresholds: &Thresholds) -> Option<Timestamp> {
         match &self.reference {
@@ -104,8 +106,7 @@ impl Detector {
     }
 
     fn darkness(&mut self, luma: &[u8], captured: Timestamp, thresholds: &Thresholds) {
-        let (mean, deviation) = mean_and_deviation(luma);
-        if mean <= thresholds.black_mean && deviation <= thresholds.black_deviation {
+        if dark_share(luma, thresholds.black_level) >= thresholds.black_share {
             self.black_since.get_or_insert(captured);
             (self.black, self.lit) = (self.black.saturating_add(1), 0);
         } else {

@@ -98,7 +98,8 @@ impl Stills {
         if mine.is_empty() {
             return;
         }
-        let pace = (self.config.refresh / mine.len() as u32).max(Duration::from_millis(1));
+        // Twice as often as needed, for cameras that have to be looked at again.
+        let pace = (self.config.refresh / 2 / mine.len() as u32).max(Duration::from_millis(1));
         let mut ticks = interval(pace);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for camera in mine.iter().cycle() {
@@ -125,7 +126,8 @@ impl Stills {
         let Some(key) = camera.key_frame() else { return };
         {
             let slot = lock(slot);
-            if slot.tried.is_some_and(|t| key.captured <= t) || slot.rest_until.is_some_and(|t| now < t) {
+            let wait = if slot.detector.suspects() { 0 } else { self.config.refresh.as_millis() as i64 * 3 / 4 };
+            if slot.tried.is_some_and(|t| (key.captured - t).0 <= wait) || slot.rest_until.is_some_and(|t| now < t) {
                 return;
             }
         }
