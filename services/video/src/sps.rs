@@ -259,6 +259,12 @@ pub(crate) fn with_restriction(nal: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// Whether the set can be read at all. A decoder that gets one that cannot goes on with the set of another camera.
+pub(crate) fn readable(nal: &[u8]) -> bool {
+    let rbsp = unescape(nal.get(1..).unwrap_or_default());
+    nal.first().is_some_and(|h| h & 0x1f == 7) && before_vui(&mut Reader { bytes: &rbsp, at: 0 }).is_some()
+}
+
 /// RFC 6381 string of an H.264 sequence parameter set.
 pub(crate) fn codec_string(nal: &[u8]) -> String {
     match nal {

@@ -132,8 +132,11 @@ fn thumbnails(tools: &mut Tools, planes: Vec<u8>, still: bool) -> Result<Picture
     Ok(Picture { luma, tile, still })
 }
 
-/// Start codes instead of lengths, parameter sets in front. `None` when the lengths do not add up.
+/// Start codes instead of lengths, parameter sets in front. `None` when the lengths do not add up or the set is no set.
 fn annexb(sps: &[u8], pps: &[u8], mut unit: &[u8]) -> Option<Vec<u8>> {
+    if !crate::sps::readable(sps) {
+        return None;
+    }
     let mut out = Vec::with_capacity(sps.len() + pps.len() + unit.len() + 16);
     let mut put = |nal: &[u8]| {
         out.extend_from_slice(&[0, 0, 0, 1]);

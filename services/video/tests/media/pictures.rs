@@ -129,7 +129,11 @@ async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
 
 #[tokio::test]
 async fn stills_sheet_and_diagnosis() {
-    let films = [film("ball", "constrained-baseline"), film("white", "main"), film("black", "high")];
+    let films = [
+        film("ball background-color=0xff406080", "constrained-baseline"),
+        film("white", "main"),
+        film("black", "high"),
+    ];
     let rig = rig(&films, decode_command());
     let mut changes = rig.cameras.changes().await;
 
@@ -169,7 +173,7 @@ async fn stills_sheet_and_diagnosis() {
 
 #[tokio::test]
 async fn a_broken_picture_is_left_out_and_the_last_good_one_stays() {
-    let good = film("ball", "main");
+    let good = film("ball background-color=0xff406080", "main");
     let mut broken = Film { parameters: good.parameters.clone(), frames: good.frames.clone(), interval: good.interval };
     // The first key frame is whole, later ones are noise behind a valid slice header.
     for (key, data) in broken.frames.iter_mut().skip(1) {
@@ -202,7 +206,7 @@ async fn a_child_that_dies_is_replaced_and_others_go_on() {
         "-c".to_owned(),
         "printf '\\000\\000\\000\\001\\000'; head -c 4 >/dev/null".to_owned(),
     ];
-    let rig = rig(&[film("ball", "main")], dies);
+    let rig = rig(&[film("ball background-color=0xff406080", "main")], dies);
     let mut changes = rig.cameras.changes().await;
     until(&mut changes, |s| s.state == CameraState::Online).await;
     let answer = eventually(async || match rig.cameras.still(&"c0".into()).await {
@@ -218,7 +222,7 @@ async fn a_child_that_dies_is_replaced_and_others_go_on() {
 
 #[tokio::test]
 async fn a_clip_plays() {
-    let film = film("ball", "main");
+    let film = film("ball background-color=0xff406080", "main");
     let rig = rig(std::slice::from_ref(&film), Vec::new());
     let mut changes = rig.cameras.changes().await;
     until(&mut changes, |s| s.state == CameraState::Online).await;
