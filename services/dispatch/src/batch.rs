@@ -98,7 +98,13 @@ fn id_or_dash(id: String) -> String {
     if id.is_empty() { "-".to_owned() } else { id }
 }
 
-fn document(kind: &str, id: String, rev: u64, payload: Vec<u8>, (open, columns): (bool, ledger::Columns)) -> DocumentRow {
+fn document(
+    kind: &str,
+    id: String,
+    rev: u64,
+    payload: Vec<u8>,
+    (open, columns): (bool, ledger::Columns),
+) -> DocumentRow {
     DocumentRow {
         kind: kind.to_owned(),
         id,

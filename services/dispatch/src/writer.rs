@@ -1,10 +1,6 @@
 //! The writer's task and the handle that others submit through.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
@@ -13,14 +9,9 @@ use domain::{
     input::{Command, Input, Refs},
     time::Timestamp,
 };
-use ledger::{Batch, Bus, Head, KeyRow, Store};
+use ledger::{Bus, Head, KeyRow, Store};
 use link::intake::{Done, Intake, IntakeError, MAX_KEY, Position, Submission};
-use runtime::{
-    Clock, Criticality, Tasks,
-    retry::Backoff,
-    tasks::Stage,
-    telemetry::names,
-};
+use runtime::{Clock, Criticality, Tasks, retry::Backoff, tasks::Stage, telemetry::names};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{DispatchError, batch::Collector, load};
@@ -85,10 +76,10 @@ impl Intake for Writer {
     }
 
     async fn submit(&self, submission: Submission) -> Result<Done, IntakeError> {
-        if let Some(key) = &submission.key {
-            if key.key.len() > MAX_KEY || key.scope.len() > MAX_KEY || key.key.is_empty() {
-                return Err(IntakeError::TooLong("key"));
-            }
+        if let Some(key) = &submission.key
+            && (key.key.len() > MAX_KEY || key.scope.len() > MAX_KEY || key.key.is_empty())
+        {
+            return Err(IntakeError::TooLong("key"));
         }
         if submission.request.len() > MAX_REQUEST {
             return Err(IntakeError::TooLong("request"));
@@ -212,15 +203,15 @@ impl Core {
         metrics::histogram!(names::BATCH_INPUTS).record(count(requests.len()));
         let mut rest = std::collections::VecDeque::from(requests);
         while !rest.is_empty() {
-            if self.memory.is_none() {
-                if let Err(error) = self.load().await {
-                    self.fail(&error);
-                    let why = reason(&error);
-                    for request in rest.drain(..) {
-                        let _ = request.reply.send(Err(IntakeError::Unavailable(why.clone())));
-                    }
-                    return;
+            if self.memory.is_none()
+                && let Err(error) = self.load().await
+            {
+                self.fail(&error);
+                let why = reason(&error);
+                for request in rest.drain(..) {
+                    let _ = request.reply.send(Err(IntakeError::Unavailable(why.clone())));
                 }
+                return;
             }
             self.serve_some(&mut rest).await;
         }
@@ -300,13 +291,11 @@ impl Core {
             self.memory = Some((head, state));
             return Ok(());
         }
-        let events = batch.events();
         let batch = batch.finish(&state);
-        match self.store_batch(&batch).await {
+        match self.store.append(&batch).await {
             Ok(head) => {
                 state.trim();
                 self.memory = Some((head, state));
-                metrics::counter!(names::EVENTS).increment(u64::try_from(events).unwrap_or(0));
                 self.set_status(true, String::new());
                 if let Err(error) = self.bus.publish(batch.into_published()).await {
                     tracing::warn!(error = %error, "bus delayed: followers will poll");
@@ -319,13 +308,6 @@ impl Core {
                 Err(reason(&error))
             }
         }
-    }
-
-    async fn store_batch(&self, batch: &Batch) -> ledger::Result<Head> {
-        let started = Instant::now();
-        let head = self.store.append(batch).await?;
-        metrics::histogram!(names::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
-        Ok(head)
     }
 }
 
@@ -344,12 +326,12 @@ impl Round {
         let Submission { key, request, input, settles } = submission;
         self.batch.settle(&settles);
         let key = key.map(|k| (ledger::InputKey::new(k.scope, k.key), store.request_hash(&request)));
-        if let Some((key, hash)) = &key {
-            if let Some((row, _)) = self.known.get(key) {
-                let answer = if &row.request_hash == hash { replay(self.log_id, row) } else { Err(IntakeError::KeyReused) };
-                self.waiting.push((reply, answer));
-                return;
-            }
+        if let Some((key, hash)) = &key
+            && let Some((row, _)) = self.known.get(key)
+        {
+            let answer = if &row.request_hash == hash { replay(self.log_id, row) } else { Err(IntakeError::KeyReused) };
+            self.waiting.push((reply, answer));
+            return;
         }
         let answer = match decide(state, &input, context(now)) {
             Err(refusal) => Err(IntakeError::Refused(refusal)),
@@ -367,7 +349,7 @@ impl Round {
     }
 
     fn remember(&mut self, key: ledger::InputKey, request_hash: [u8; 32], refs: &Refs, seq: u64, now: Timestamp) {
-        let outcome = wire::refs::encode(seq, refs).into();
+        let outcome = outcome(seq, refs).into();
         let row = KeyRow { key: key.clone(), request_hash, outcome, at_ms: now.0 };
         self.batch.key(row.clone());
         self.known.insert(key, (row, false));
@@ -375,10 +357,17 @@ impl Round {
 }
 
 fn replay(log_id: u64, row: &KeyRow) -> Result<Done, IntakeError> {
-    match wire::refs::decode(&row.outcome) {
-        Ok((seq, refs)) => Ok(Done { position: Position { log_id, seq }, refs, replayed: true }),
-        Err(error) => Err(IntakeError::Unavailable(error.to_string())),
-    }
+    let unreadable = || IntakeError::Unavailable("the outcome of the key is unreadable".to_owned());
+    let (seq, refs) = row.outcome.split_first_chunk().ok_or_else(unreadable)?;
+    let refs = wire::refs::decode(refs).map_err(|_| unreadable())?;
+    Ok(Done { position: Position { log_id, seq: u64::from_be_bytes(*seq) }, refs, replayed: true })
+}
+
+/// What a repetition of the input is answered: where the log stood, and the references.
+fn outcome(seq: u64, refs: &Refs) -> Vec<u8> {
+    let mut bytes = seq.to_be_bytes().to_vec();
+    bytes.extend(wire::refs::encode(refs));
+    bytes
 }
 
 /// The incident that a command names and the memory lacks.
