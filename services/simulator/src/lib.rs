@@ -4,6 +4,11 @@
 //! RTSP). Everything is deterministic from one seed, every queue is bounded, and no generated person is real.
 
 pub mod cameras;
+pub mod agenda;
+pub mod config;
+pub mod courier;
+pub mod field;
 pub mod people;
 pub mod seed;
+pub mod sign;
 pub mod site;
