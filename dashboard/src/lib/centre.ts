@@ -1,5 +1,5 @@
 // All nouns that the feed has brought, by kind and id. A greater rev replaces; a smaller one is ignored.
-import { shallowReactive, shallowRef } from 'vue'
+import { markRaw, shallowReactive, shallowRef } from 'vue'
 import { defineStore } from 'pinia'
 import { NOUN_KINDS, type FeedEvent, type NounKind, type Nouns } from './model'
 import type { Sink } from './feed-core'
@@ -56,7 +56,7 @@ export class Collections implements Sink {
 }
 
 export const useCentre = defineStore('centre', () => {
-  const collections = new Collections()
+  const collections = markRaw(new Collections())
   return {
     collections,
     ...collections.maps,
