@@ -107,7 +107,7 @@ export const en: Messages = {
     refuse: 'Refuse', push: 'Push', verify: 'Verify', close: 'Close', reopen: 'Reopen', note: 'Note', place: 'Correct place', recall: 'Recall', reassign: 'Reassign', rework: 'Rework',
     still: 'Still', clip: 'Clip', intake: 'Intake', help: 'All keys', command: 'Command', up: 'Up', down: 'Down', send: 'Send', cancel: 'Cancel', zoom: 'Zoom',
     cameraIntake: 'Report from picture', camera: 'Pick camera', submit: 'Submit', enlarge: 'Enlarge', alarmUp: 'Alarm up', alarmDown: 'Alarm down', search: 'Find', messages: 'Messages, patrols',
-    task: 'Pick task',
+    task: 'Pick task', undo: 'Undo',
   },
   key: { space: 'Space', enter: 'Enter', back: 'Bksp', esc: 'Esc', to: 'to' },
   dialog: {

@@ -105,7 +105,7 @@ export const zh = {
     refuse: '审批退回', push: '派遣', verify: '核查通过', close: '结案', reopen: '重新办理', note: '记一笔', place: '改址', recall: '撤回', reassign: '改派', rework: '退回重办',
     still: '截图', clip: '录像片段', intake: '接报登记', help: '全部按键', command: '命令', up: '上一件', down: '下一件', send: '发出', cancel: '取消', zoom: '缩放',
     cameraIntake: '由画面建单', camera: '选画面', submit: '提交', enlarge: '放大', alarmUp: '上一条告警', alarmDown: '下一条告警', search: '查找', messages: '短信与巡逻',
-    task: '选任务',
+    task: '选任务', undo: '撤销',
   },
   key: { space: '空格', enter: '回车', back: '退格', esc: '退出', to: '至' },
   dialog: {
