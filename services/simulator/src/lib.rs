@@ -3,8 +3,8 @@
 //! Nothing else needs this crate to work; it talks to the centre only over the public contracts (MQTT, HTTP with HMAC,
 //! RTSP). Everything is deterministic from one seed, every queue is bounded, and no generated person is real.
 
-pub mod cameras;
 pub mod agenda;
+pub mod cameras;
 pub mod config;
 pub mod courier;
 pub mod field;
