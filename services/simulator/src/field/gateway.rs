@@ -219,7 +219,7 @@ impl Feed {
         let now = self.clock.now_ms();
         let Some(device) = self.devices.get_mut(i) else { return };
         device.count += 1;
-        let value = device.signal.next();
+        let value = device.signal.sample();
         let (topic, body) = payload::reading(&device.sensor, value, now, device.count);
         self.publish(topic, false, body.to_string());
     }
