@@ -93,7 +93,7 @@ pub enum WriteMode {
 }
 
 /// One camera.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CameraSpec {
     /// Id, as in the site.
     pub id: CameraId,

@@ -49,42 +49,47 @@ fn spec(camera: &Camera, port: u16, night: bool, credentials: &Credentials) -> C
     }
 }
 
-/// Words of a camera's name, in the order in which they decide.
-const WORDS: [(&str, Scene); 34] = [
-    ("电梯轿厢", Scene::LiftCabin),
-    ("轿厢", Scene::LiftCabin),
-    ("电梯", Scene::LiftHall),
-    ("走廊", Scene::Corridor),
-    ("楼道", Scene::Corridor),
-    ("楼梯", Scene::Stairwell),
-    ("水泵", Scene::PumpRoom),
-    ("泵房", Scene::PumpRoom),
-    ("配电", Scene::PowerRoom),
-    ("车库", Scene::Garage),
-    ("地下", Scene::Garage),
-    ("大堂", Scene::Lobby),
-    ("大厅", Scene::Lobby),
-    ("操场", Scene::Playground),
-    ("校", Scene::SchoolGate),
-    ("消防", Scene::FireLane),
-    ("车棚", Scene::BikeShed),
-    ("充电", Scene::BikeShed),
-    ("停车", Scene::Parking),
-    ("广场", Scene::Square),
-    ("公交", Scene::BusStop),
-    ("商铺", Scene::ShopRow),
-    ("商业", Scene::ShopRow),
-    ("屋顶", Scene::Roof),
-    ("楼顶", Scene::Roof),
-    ("路口", Scene::Crossing),
-    ("中庭", Scene::Courtyard),
-    ("花园", Scene::Garden),
-    ("绿地", Scene::Garden),
-    ("围墙", Scene::Perimeter),
-    ("单元", Scene::Entrance),
-    ("门", Scene::Gate),
-    ("路", Scene::Road),
-    ("道", Scene::Footpath),
+/// Words of a camera's name, in the order in which they decide, and what such cameras see.
+const WORDS: [(&str, &[Scene]); 39] = [
+    ("电梯轿厢", &[Scene::LiftCabin]),
+    ("轿厢", &[Scene::LiftCabin]),
+    ("电梯", &[Scene::LiftHall]),
+    ("走廊", &[Scene::Corridor]),
+    ("楼道", &[Scene::Corridor]),
+    ("楼梯", &[Scene::Stairwell]),
+    ("水泵", &[Scene::PumpRoom]),
+    ("泵房", &[Scene::PumpRoom]),
+    ("配电", &[Scene::PowerRoom]),
+    ("车库", &[Scene::Garage]),
+    ("地下", &[Scene::Garage]),
+    ("门厅", &[Scene::Lobby]),
+    ("大堂", &[Scene::Lobby]),
+    ("大厅", &[Scene::Lobby]),
+    ("操场", &[Scene::Playground]),
+    ("校", &[Scene::SchoolGate]),
+    ("消防", &[Scene::FireLane]),
+    ("车棚", &[Scene::BikeShed]),
+    ("充电", &[Scene::BikeShed]),
+    ("停车", &[Scene::Parking]),
+    ("广场", &[Scene::Square]),
+    ("公交", &[Scene::BusStop]),
+    ("商铺", &[Scene::ShopRow]),
+    ("商业", &[Scene::ShopRow]),
+    ("屋顶", &[Scene::Roof]),
+    ("楼顶", &[Scene::Roof]),
+    ("对面", &[Scene::ShopRow]),
+    ("转角", &[Scene::BusStop]),
+    ("旁", &[Scene::BikeShed, Scene::ShopRow, Scene::BusStop, Scene::Road]),
+    ("步道", &[Scene::Footpath, Scene::FireLane, Scene::Perimeter]),
+    ("路口", &[Scene::Crossing, Scene::Crossing, Scene::Entrance]),
+    ("中庭", &[Scene::Courtyard, Scene::Garden]),
+    ("花园", &[Scene::Garden]),
+    ("绿地", &[Scene::Garden]),
+    ("围墙", &[Scene::Perimeter]),
+    ("单元", &[Scene::Entrance]),
+    ("门", &[Scene::Gate]),
+    ("路", &[Scene::Road]),
+    ("道", &[Scene::Footpath]),
 ];
 
 /// Outdoor scenes for cameras whose names say nothing, many of them by a building.
@@ -101,12 +106,16 @@ const OUTDOOR: [Scene; 8] = [
 const INDOOR: [Scene; 4] = [Scene::LiftHall, Scene::Corridor, Scene::Stairwell, Scene::Lobby];
 
 fn scene(camera: &Camera) -> Scene {
+    let turn = usize::from(camera.number).wrapping_mul(7);
     let named = WORDS
         .iter()
-        .find(|(word, scene)| camera.name.zh.contains(word) && scene.outdoor() != camera.indoor)
-        .map(|(_, scene)| *scene);
-    let turn = usize::from(camera.number).wrapping_mul(7);
-    named.unwrap_or(if camera.indoor { INDOOR[turn % INDOOR.len()] } else { OUTDOOR[turn % OUTDOOR.len()] })
+        .find(|(word, scenes)| camera.name.zh.contains(word) && scenes.iter().all(|s| s.outdoor() != camera.indoor));
+    let choice: &[Scene] = match named {
+        Some((_, scenes)) => scenes,
+        None if camera.indoor => &INDOOR,
+        None => &OUTDOOR,
+    };
+    choice.get(turn % choice.len()).copied().unwrap_or(Scene::Road)
 }
 
 #[cfg(test)]
@@ -132,7 +141,7 @@ mod tests {
     #[test]
     fn names_choose_scenes_and_never_an_indoor_scene_outdoors() {
         assert_eq!(scene(&camera(1, "16栋电梯厅", true)), Scene::LiftHall);
-        assert_eq!(scene(&camera(2, "12栋南侧路口", false)), Scene::Crossing);
+        assert_eq!(scene(&camera(3, "12栋南侧路口", false)), Scene::Crossing);
         assert_eq!(scene(&camera(3, "学校北门", false)), Scene::SchoolGate);
         assert_eq!(scene(&camera(4, "二号路东段", false)), Scene::Road);
         assert_eq!(scene(&camera(5, "6层走廊", true)), Scene::Corridor);
@@ -145,6 +154,24 @@ mod tests {
         let all: std::collections::BTreeSet<_> = (1..=500).map(|n| address_of(n, 8554)).collect();
         assert_eq!(all.len(), 500);
         assert!(all.iter().all(|a| a.ip().is_loopback()));
+    }
+
+    #[test]
+    fn the_site_shows_many_scenes_and_a_few_h265_mains() {
+        let site = crate::site::maojiawan(1);
+        let credentials = Credentials { user: "a".into(), password: "b".into() };
+        let made = specs(&site, 8554, false, &credentials);
+        let mut count = std::collections::BTreeMap::new();
+        made.iter().for_each(|s| *count.entry(s.scene).or_insert(0) += 1);
+        let most = count.values().copied().max().unwrap();
+        let h265 = made.iter().filter(|s| s.main_codec == Codec::H265).count();
+        assert_eq!((made.len(), &made), (237, &specs(&site, 8554, false, &credentials)));
+        assert!(count.len() >= 20 && most <= 60, "{count:?}");
+        assert!((10..=60).contains(&h265), "{h265}");
+        for camera in &site.cameras {
+            let scene = made.iter().find(|s| s.id == camera.id).unwrap().scene;
+            assert_eq!(scene.outdoor(), !camera.indoor, "{} sees {scene:?}", camera.name.zh);
+        }
     }
 
     #[test]
