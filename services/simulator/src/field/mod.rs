@@ -140,7 +140,8 @@ impl Field {
 
     /// All sensors are ordinary again. `false` when a gateway could not take the order.
     pub(crate) fn release_all(&self) -> bool {
-        self.lines.iter().fold(true, |ok, line| line.orders.try_send(Order::ReleaseAll).is_ok() && ok)
+        // Every gateway is told, also after one that could not be.
+        self.lines.iter().filter(|line| line.orders.try_send(Order::ReleaseAll).is_err()).count() == 0
     }
 
     /// Breaks the connection of all gateways, or of one (from 1), without a goodbye; they come back after `pause`.
