@@ -4,8 +4,13 @@
 use super::*;
 use crate::site::maojiawan;
 
+fn site() -> &'static Site {
+    static SITE: std::sync::OnceLock<Site> = std::sync::OnceLock::new();
+    SITE.get_or_init(|| maojiawan(1))
+}
+
 fn planned(request: &Request) -> Result<Plan, Refusal> {
-    plan(&maojiawan(1), 1, &mut Dice::new(1, "happenings"), request, 1.0)
+    plan(site(), 1, &mut Dice::new(1, "happenings"), request, 1.0)
 }
 
 #[test]
@@ -50,7 +55,7 @@ fn every_kind_can_happen_everywhere_and_ids_are_unique() {
 
 #[test]
 fn every_fire_has_both_sources_on_one_floor() {
-    let site = maojiawan(1);
+    let site = site();
     for b in &site.buildings {
         let plan = planned(&Request::at(Kind::Fire, b.number)).unwrap();
         let places: std::collections::BTreeSet<_> = plan
@@ -69,8 +74,8 @@ fn every_fire_has_both_sources_on_one_floor() {
 #[test]
 fn the_same_dice_give_the_same_plan_and_pace_scales_it() {
     let request = Request::at(Kind::SmsFlood, 5);
-    let site = maojiawan(1);
-    let make = |pace| plan(&site, 1, &mut Dice::new(9, "x"), &request, pace).unwrap();
+    let site = site();
+    let make = |pace| plan(site, 1, &mut Dice::new(9, "x"), &request, pace).unwrap();
     assert_eq!(make(1.0), make(1.0));
     assert_eq!(make(0.1).deeds.last().unwrap().0 * 10, make(1.0).deeds.last().unwrap().0);
     assert_eq!(make(1.0).deeds.len(), 40);

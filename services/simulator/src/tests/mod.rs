@@ -5,10 +5,13 @@
 mod broker;
 mod centre;
 
-use std::{sync::Arc, sync::Mutex, time::Duration};
+use std::{
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use domain::ids::CameraId;
+use domain::{ids::CameraId, site::Site};
 use reqwest::Method;
 use runtime::{Clock, ManualClock};
 use serde_json::{Value, json};
@@ -29,8 +32,13 @@ const SECRET: &str = "0123456789abcdef";
 /// No test waits longer; only a broken build does.
 const LIMIT: Duration = Duration::from_secs(60);
 
+fn site() -> Arc<Site> {
+    static SITE: OnceLock<Arc<Site>> = OnceLock::new();
+    SITE.get_or_init(|| Arc::new(maojiawan(1))).clone()
+}
+
 fn config(centre: &Centre) -> Config {
-    let site = maojiawan(1);
+    let site = site();
     let departments = site.units.iter().filter(|u| u.kind == domain::site::UnitKind::Department);
     Config {
         seed: 1,
@@ -63,7 +71,7 @@ impl Setup {
 
     async fn with_cameras(config: Config, cameras: Arc<dyn CameraFaults>) -> Self {
         let clock = ManualClock::at(1_764_000_000_000);
-        let site = Arc::new(maojiawan(config.seed));
+        let site = site();
         let simulator = Simulator::start(config, site, cameras, Arc::new(clock.clone())).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().timeout(LIMIT).build().unwrap();
         Self { simulator, clock, client }
@@ -304,7 +312,7 @@ async fn cameras_see_the_fire_and_their_own_scene_after_it() {
     let centre = Centre::start().await;
     let cameras = Arc::new(Told::default());
     let setup = Setup::with_cameras(config(&centre), cameras.clone()).await;
-    let south = maojiawan(1).cameras.into_iter().find(|c| c.name.zh == "12栋南侧路口").unwrap().id;
+    let south = site().cameras.iter().find(|c| c.name.zh == "12栋南侧路口").unwrap().id.clone();
     // Ten minutes of life are 0.6 s here.
     setup.simulator.world().happen(&Request::at(Kind::Fire, 12)).unwrap();
     assert_eq!(cameras.count(2).await, [format!("{south} fire true"), format!("{south} fire false")]);
