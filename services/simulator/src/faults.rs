@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use domain::ids::CameraId;
 use serde::{Deserialize, Serialize};
 
+use crate::cameras::{self, Cameras, Fault, Scene};
+
 /// What can be wrong with a camera, one at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -63,5 +65,42 @@ impl CameraFaults for NoCameras {
     }
     fn available(&self) -> bool {
         false
+    }
+}
+
+impl From<CameraFault> for Fault {
+    fn from(fault: CameraFault) -> Self {
+        match fault {
+            CameraFault::Dead => Self::Dead,
+            CameraFault::Silent => Self::Silent,
+            CameraFault::Frozen => Self::Frozen,
+            CameraFault::Black => Self::Black,
+            CameraFault::Blurred => Self::Blurred,
+            CameraFault::Slow => Self::Slow,
+            CameraFault::Unauthorised => Self::Unauthorised,
+            CameraFault::Parameters => Self::Parameters,
+        }
+    }
+}
+
+fn told(camera: &str, outcome: Result<(), cameras::Error>) -> Result<(), CameraRefusal> {
+    outcome.map_err(|error| CameraRefusal(format!("{camera}: {error}")))
+}
+
+#[async_trait]
+impl CameraFaults for Cameras {
+    async fn set_fault(&self, camera: &CameraId, fault: Option<CameraFault>) -> Result<(), CameraRefusal> {
+        let outcome = match fault {
+            Some(fault) => Self::set_fault(self, camera, fault.into()).await,
+            None => self.clear(camera).await,
+        };
+        told(camera.as_str(), outcome)
+    }
+    async fn set_all(&self, fault: Option<CameraFault>) -> Result<(), CameraRefusal> {
+        told("*", Self::set_all(self, fault.map(Fault::from)).await)
+    }
+    async fn set_fire(&self, camera: &CameraId, burning: bool) -> Result<(), CameraRefusal> {
+        let outcome = if burning { self.set_scene(camera, Scene::Fire).await } else { self.reset_scene(camera).await };
+        told(camera.as_str(), outcome)
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod agenda;
 mod api;
+pub mod cameras;
 pub mod config;
 pub mod courier;
 pub mod departments;

@@ -1,0 +1,93 @@
+//! Accounts and the duty roster. Credentials and sessions are no business of the core.
+
+use std::collections::BTreeMap;
+
+use crate::{event::By, ids::*, text::Ref, time::Timestamp};
+
+/// What a person may do; the scope is in the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// 值班员: watches, confirms, takes calls.
+    DutyOfficer,
+    /// 调度员: assigns and verifies.
+    Dispatcher,
+    /// 值班长: approves as well.
+    ShiftChief,
+    /// 部门经办人: the tasks of one unit.
+    DepartmentClerk,
+    /// 网格管理员: one grid and the tasks of its team.
+    GridManager,
+    /// A wall that only shows; its session does not expire.
+    WallDisplay,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Self; 6] = [
+        Self::DutyOfficer,
+        Self::Dispatcher,
+        Self::ShiftChief,
+        Self::DepartmentClerk,
+        Self::GridManager,
+        Self::WallDisplay,
+    ];
+
+    /// Stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DutyOfficer => "duty_officer",
+            Self::Dispatcher => "dispatcher",
+            Self::ShiftChief => "shift_chief",
+            Self::DepartmentClerk => "department_clerk",
+            Self::GridManager => "grid_manager",
+            Self::WallDisplay => "wall_display",
+        }
+    }
+
+    /// Reads a stable name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|r| r.name() == name)
+    }
+}
+
+/// An account. Posts are not people: a person may have several accounts over time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Name used to log in.
+    pub id: AccountId,
+    /// Role.
+    pub role: Role,
+    /// The unit of a clerk, or the team of a grid manager.
+    pub unit: Option<UnitId>,
+    /// The grid of a grid manager.
+    pub grid: Option<GridId>,
+    /// The owner's name.
+    pub name: Ref,
+    /// May log in.
+    pub active: bool,
+}
+
+/// Posts of the roster that the wall's header names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DutyPost {
+    /// 带班领导.
+    Leader,
+    /// 值班长.
+    Chief,
+    /// 值班员.
+    Officer,
+}
+
+/// Who holds a post since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Who; a post may be vacant.
+    pub account: Option<AccountId>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Who entered it.
+    pub by: By,
+}
+
+/// The roster as it is now.
+pub type Duty = BTreeMap<DutyPost, Holder>;

@@ -1,0 +1,254 @@
+//! Alarms: raise, correlate by place, kind and time, confirm, judge, shelve; and what time does to them.
+
+use super::Draft;
+use crate::{
+    alarm::{Alarm, Evidence, MAX_SHELF, Source, Verdict},
+    event::{Body, By},
+    ids::*,
+    incident::Channel,
+    input::{Command, ExhibitOf, Outgoing},
+    refusal::{Code, Refusal},
+    site::{AlarmKind, Level, Place},
+    text::{Ref, Subject},
+    time::{Millis, Timestamp},
+};
+
+/// A clip shows this long before an alarm …
+const CLIP_BEFORE: Millis = Millis::seconds(-10);
+/// … and this long after it.
+const CLIP_AFTER: Millis = Millis::seconds(20);
+/// Cameras whose clip is kept with an alarm.
+const CLIP_CAMERAS: usize = 2;
+
+impl Draft<'_> {
+    pub(super) fn alarm_command(&mut self, command: &Command) -> Result<(), Refusal> {
+        match command {
+            Command::ConfirmAlarm(id) => {
+                if self.alarm(*id)?.confirmed.is_some() {
+                    return Err(Code::AlreadyConfirmed.into());
+                }
+                self.emit(Body::AlarmConfirmed { alarm: *id });
+                self.out.refs.alarm = Some(*id);
+                Ok(())
+            }
+            Command::JudgeAlarm { alarm, verdict, class, text } => {
+                self.judge(*alarm, *verdict, class.as_ref(), text.as_deref())
+            }
+            Command::ShelveAlarm { alarm, span, reason } => {
+                let found = self.alarm(*alarm)?;
+                if found.shelf.is_some() {
+                    return Err(Code::AlreadyShelved.into());
+                }
+                if found.judged.is_some() {
+                    return Err(Code::AlreadyJudged.into());
+                }
+                if span.0 <= 0 || *span > MAX_SHELF {
+                    return Err(Refusal::field(Code::ShelfTooLong, "minutes"));
+                }
+                let reason = self.text(Subject::Alarm(*alarm), reason, Code::ReasonMissing, "reason")?;
+                let until = self.now() + *span;
+                self.emit(Body::AlarmShelved { alarm: *alarm, until, reason });
+                self.out.refs.alarm = Some(*alarm);
+                Ok(())
+            }
+            Command::UnshelveAlarm(id) => {
+                if self.alarm(*id)?.shelf.is_none() {
+                    return Err(Code::NotShelved.into());
+                }
+                self.emit(Body::AlarmUnshelved { alarm: *id });
+                self.out.refs.alarm = Some(*id);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn judge(
+        &mut self,
+        id: AlarmId,
+        verdict: Verdict,
+        class: Option<&ClassId>,
+        text: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let alarm = self.alarm(id)?;
+        if alarm.judged.is_some() {
+            return Err(Code::AlreadyJudged.into());
+        }
+        if alarm.confirmed.is_none() {
+            return Err(Code::NotConfirmed.into());
+        }
+        let class = match class {
+            Some(class) => self.class(class)?.id.clone(),
+            None => self.kind(&alarm.kind.clone())?.class.clone(),
+        };
+        let text = self.optional_text(Subject::Alarm(id), text, "text")?;
+        self.out.refs.alarm = Some(id);
+        if verdict == Verdict::Genuine {
+            self.open_incident(id, class, text, false)
+        } else {
+            self.emit(Body::AlarmJudged { alarm: id, verdict, incident: None, text });
+            Ok(())
+        }
+    }
+
+    /// A genuine alarm becomes an incident that starts at accepted; one by a life-safety rule is filed as well.
+    fn open_incident(&mut self, id: AlarmId, class: ClassId, text: Option<Ref>, file: bool) -> Result<(), Refusal> {
+        let alarm = self.alarm(id)?.clone();
+        let level = self.class(&class)?.level.max(alarm.level);
+        let incident = IncidentId(self.counters.incident);
+        self.counters.incident += 1;
+        self.mode = alarm.mode;
+        self.emit(Body::AlarmJudged { alarm: id, verdict: Verdict::Genuine, incident: Some(incident), text });
+        self.emit(Body::Reported {
+            incident,
+            class: class.clone(),
+            level,
+            place: alarm.place.clone(),
+            channel: Channel::Alarm,
+            code: alarm.code.clone(),
+            reporter: None,
+            text: alarm.sources.iter().find_map(|s| s.evidence.text),
+            alarm: Some(id),
+        });
+        self.emit(Body::Accepted { incident });
+        if file {
+            self.emit(Body::Filed { incident, class, level });
+        }
+        self.out.refs.incident = Some(incident);
+        self.out.refs.code = Some(alarm.code);
+        Ok(())
+    }
+
+    pub(super) fn kind(&self, id: &AlarmKindId) -> Result<&AlarmKind, Refusal> {
+        self.site()?.alarm_kind(id).ok_or(Refusal::field(Code::NoRule, "kind"))
+    }
+
+    /// New evidence goes to the alarm of the same condition, or raises one.
+    pub(super) fn evidence(&mut self, place: &Place, evidence: Evidence) -> Result<AlarmId, Refusal> {
+        let kind = self.kind(&evidence.kind)?.clone();
+        let id = match self.same_condition(place, &evidence, &kind) {
+            Some(id) => {
+                self.add_evidence(id, evidence, &kind)?;
+                id
+            }
+            None => self.raise(place, evidence, &kind)?,
+        };
+        self.out.refs.alarm = Some(id);
+        self.open_by_rule(id)?;
+        Ok(id)
+    }
+
+    fn same_condition(&self, place: &Place, evidence: &Evidence, kind: &AlarmKind) -> Option<AlarmId> {
+        let now = self.now();
+        let alarms = self.base.alarms.values().rev();
+        let same = |alarm: &&Alarm| {
+            let family = self.kind(&alarm.kind).is_ok_and(|k| k.family == kind.family);
+            let source = alarm.sources.iter().any(|s| s.evidence.source == evidence.source);
+            let recent = (now - alarm.last) <= kind.window;
+            let building = place.building.is_some() && place.building == alarm.place.building;
+            let near = recent && (building || place.point.distance(alarm.place.point) <= kind.radius);
+            alarm.open() && alarm.mode == self.mode && family && (source || near)
+        };
+        alarms.filter(|a| a.open()).find(same).map(|a| a.id)
+    }
+
+    fn add_evidence(&mut self, id: AlarmId, evidence: Evidence, kind: &AlarmKind) -> Result<(), Refusal> {
+        let alarm = self.alarm(id)?;
+        let shown = self.kind(&alarm.kind)?;
+        let shown = if kind.level > shown.level { kind.id.clone() } else { shown.id.clone() };
+        let level = alarm.level.max(kind.level);
+        self.emit(Body::AlarmEvidence { alarm: id, level, kind: shown, evidence });
+        Ok(())
+    }
+
+    fn raise(&mut self, place: &Place, evidence: Evidence, kind: &AlarmKind) -> Result<AlarmId, Refusal> {
+        let id = AlarmId(self.counters.alarm);
+        self.counters.alarm += 1;
+        let code = self.case_code();
+        let (at, is_camera) = (evidence.at, matches!(evidence.source, Source::Camera(_)));
+        let (level, place) = (kind.level, place.clone());
+        self.emit(Body::AlarmRaised {
+            alarm: id,
+            kind: kind.id.clone(),
+            level,
+            place: place.clone(),
+            code: code.clone(),
+            evidence,
+        });
+        self.out.refs.code = Some(code);
+        if level > Level::Normal && !is_camera {
+            self.clips(id, &place, at)?;
+        }
+        Ok(id)
+    }
+
+    fn clips(&mut self, alarm: AlarmId, place: &Place, at: Timestamp) -> Result<(), Refusal> {
+        // A source whose clock is off must not ask for pictures of another day.
+        let at = if (self.now() - at).0.abs() > Millis::minutes(1).0 { self.now() } else { at };
+        for camera in self.site()?.nearest_cameras(place, CLIP_CAMERAS) {
+            self.out.outgoing.push(Outgoing::Clip { alarm, camera, from: at + CLIP_BEFORE, to: at + CLIP_AFTER });
+        }
+        Ok(())
+    }
+
+    /// Life-safety rules of the site open an incident at once.
+    fn open_by_rule(&mut self, id: AlarmId) -> Result<(), Refusal> {
+        let alarm = self.alarm(id)?;
+        if alarm.judged.is_some() {
+            return Ok(());
+        }
+        let kinds: Vec<&AlarmKind> = alarm.sources.iter().filter_map(|s| self.kind(&s.evidence.kind).ok()).collect();
+        let sources = alarm.sources.iter().filter(|s| s.evidence.source.lasts()).count();
+        let rule = kinds.iter().find(|k| k.opens_with.is_some_and(|n| sources >= usize::from(n)));
+        let Some(rule) = rule else { return Ok(()) };
+        let class = rule.class.clone();
+        let by = By::Rule(RuleId::new(format!("life_safety/{}", rule.family)));
+        let before = std::mem::replace(&mut self.by, by);
+        if self.alarm(id)?.confirmed.is_none() {
+            self.emit(Body::AlarmConfirmed { alarm: id });
+        }
+        let opened = self.open_incident(id, class, None, true);
+        self.by = before;
+        opened
+    }
+
+    /// One source is back to normal.
+    pub(super) fn source_cleared(&mut self, source: &Source) {
+        let active = |a: &&Alarm| a.sources.iter().any(|s| s.active && &s.evidence.source == source);
+        let found: Vec<AlarmId> = self.base.alarms.values().filter(active).map(|a| a.id).collect();
+        for alarm in found {
+            self.emit(Body::AlarmSourceCleared { alarm, source: source.clone() });
+        }
+    }
+
+    /// What is due by now: shelvings end, unjudged alarms sound again.
+    pub(super) fn tick(&mut self) {
+        let now = self.now();
+        let due = self.base.alarms.values().filter(|a| a.due().is_some_and(|t| t <= now));
+        let due: Vec<(AlarmId, bool, _)> = due.map(|a| (a.id, a.shelf.is_some(), a.mode)).collect();
+        for (alarm, shelved, mode) in due {
+            self.mode = mode;
+            let body = if shelved { Body::AlarmUnshelved { alarm } } else { Body::AlarmSounded { alarm } };
+            self.emit(body);
+        }
+    }
+
+    pub(super) fn add_exhibit(&mut self, of: ExhibitOf, exhibit: &crate::incident::Exhibit) -> Result<(), Refusal> {
+        match of {
+            ExhibitOf::Alarm(alarm) => {
+                self.mode = self.alarm(alarm)?.mode;
+                self.out.refs.alarm = Some(alarm);
+                self.emit(Body::AlarmExhibit { alarm, exhibit: exhibit.clone() });
+            }
+            ExhibitOf::Incident(incident) => {
+                let found = self.incident_in_mode(incident)?;
+                if found.exhibits.len() >= crate::incident::MAX_EXHIBITS {
+                    return Err(Code::TooMany.into());
+                }
+                self.out.refs.incident = Some(incident);
+                self.emit(Body::ExhibitAdded { incident, exhibit: exhibit.clone() });
+            }
+        }
+        Ok(())
+    }
+}

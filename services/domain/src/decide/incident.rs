@@ -1,0 +1,188 @@
+//! The incident's ordinary path: report, accept, file, approve, verify, close, and the ways aside.
+
+use super::Draft;
+use crate::{
+    event::Body,
+    ids::*,
+    incident::{Incident, REOPEN_WITHIN, Reporter, ReporterKind, Stage},
+    input::{Actor, Command, ReporterInput},
+    refusal::{Code, Refusal},
+    site::{Level, Place},
+    text::{SecretKind, Subject},
+};
+
+impl Draft<'_> {
+    pub(super) fn incident_command(&mut self, _actor: &Actor, command: &Command) -> Result<(), Refusal> {
+        match command {
+            Command::Report { class, level, place, channel, reporter, text } => {
+                self.report(class, *level, place, *channel, reporter.as_ref(), text.as_deref())
+            }
+            Command::Accept(id) => {
+                self.in_stage(*id, &[Stage::Reported])?;
+                self.on(*id, Body::Accepted { incident: *id })
+            }
+            Command::Reject { incident, reason } => {
+                self.in_stage(*incident, &[Stage::Reported, Stage::Accepted])?;
+                let reason = self.reason(*incident, reason)?;
+                self.on(*incident, Body::Rejected { incident: *incident, reason })
+            }
+            Command::Merge { incident, into } => self.merge(*incident, *into),
+            Command::File { incident, class, level } => self.file(*incident, class.as_ref(), *level),
+            Command::Approve(id) => self.approve(*id),
+            Command::RefuseApproval { incident, reason } => {
+                self.in_stage(*incident, &[Stage::PendingApproval])?;
+                let reason = self.reason(*incident, reason)?;
+                self.on(*incident, Body::ApprovalRefused { incident: *incident, reason })
+            }
+            Command::Verify { incident, text } => self.verify(*incident, text.as_deref()),
+            Command::Close { incident, text } => self.close(*incident, text.as_deref()),
+            Command::Reopen { incident, reason } => self.reopen(*incident, reason),
+            Command::Note { incident, text } => {
+                self.incident_in_mode(*incident)?;
+                let text = self.text(Subject::Incident(*incident), text, Code::TextMissing, "text")?;
+                self.on(*incident, Body::Noted { incident: *incident, text })
+            }
+            Command::CorrectPlace { incident, place } => {
+                self.check_place(place)?;
+                if !self.incident_in_mode(*incident)?.open() {
+                    return Err(Code::WrongStage.into());
+                }
+                self.on(*incident, Body::PlaceCorrected { incident: *incident, place: place.clone() })
+            }
+            Command::AddExhibit { of, exhibit } => self.add_exhibit(*of, exhibit),
+            _ => Ok(()),
+        }
+    }
+
+    /// Emits an event of an incident and names the incident in the answer.
+    fn on(&mut self, incident: IncidentId, body: Body) -> Result<(), Refusal> {
+        self.emit(body);
+        self.out.refs.incident = Some(incident);
+        Ok(())
+    }
+
+    pub(super) fn in_stage(&self, id: IncidentId, stages: &[Stage]) -> Result<&Incident, Refusal> {
+        let incident = self.incident_in_mode(id)?;
+        if stages.contains(&incident.stage) { Ok(incident) } else { Err(Code::WrongStage.into()) }
+    }
+
+    pub(super) fn reason(&mut self, incident: IncidentId, reason: &str) -> Result<VaultId, Refusal> {
+        self.text(Subject::Incident(incident), reason, Code::ReasonMissing, "reason")
+    }
+
+    fn report(
+        &mut self,
+        class: &ClassId,
+        level: Option<Level>,
+        place: &Place,
+        channel: crate::incident::Channel,
+        reporter: Option<&ReporterInput>,
+        text: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let level = level.unwrap_or(self.class(class)?.level);
+        self.check_place(place)?;
+        let incident = IncidentId(self.counters.incident);
+        let person = reporter.and_then(|r| r.person.clone());
+        let subject = person.map_or(Subject::Incident(incident), Subject::Person);
+        let text = self.optional_text(subject.clone(), text, "text")?;
+        let reporter = reporter.map(|r| self.reporter(&subject, r)).transpose()?;
+        self.counters.incident += 1;
+        let code = self.case_code();
+        self.out.refs.code = Some(code.clone());
+        self.on(
+            incident,
+            Body::Reported {
+                incident,
+                class: class.clone(),
+                level,
+                place: place.clone(),
+                channel,
+                code,
+                reporter,
+                text,
+                alarm: None,
+            },
+        )
+    }
+
+    fn reporter(&mut self, subject: &Subject, input: &ReporterInput) -> Result<Reporter, Refusal> {
+        let filled = |v: &Option<String>| v.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned);
+        let (name, phone) = (filled(&input.name), filled(&input.phone));
+        if name.as_ref().is_some_and(|n| n.chars().count() > 40) {
+            return Err(Refusal::field(Code::TextTooLong, "reporter.name"));
+        }
+        if phone.as_ref().is_some_and(|p| p.chars().count() > 24) {
+            return Err(Refusal::field(Code::TextTooLong, "reporter.phone"));
+        }
+        let anonymous = name.is_none() && phone.is_none();
+        let default = if anonymous { ReporterKind::Anonymous } else { ReporterKind::Named };
+        Ok(Reporter {
+            kind: input.kind.unwrap_or(default),
+            person: input.person.clone(),
+            name: name.map(|n| self.seal(subject.clone(), SecretKind::Name, &n)),
+            phone: phone.map(|p| self.seal(subject.clone(), SecretKind::Phone, &p)),
+        })
+    }
+
+    fn merge(&mut self, incident: IncidentId, into: IncidentId) -> Result<(), Refusal> {
+        self.in_stage(incident, &[Stage::Reported, Stage::Accepted, Stage::Filed, Stage::PendingApproval])?;
+        let other = self.incident(into)?;
+        if other.mode != self.mode {
+            return Err(Code::ModeMismatch.into());
+        }
+        if incident == into || !other.open() || !self.incident(incident)?.tasks.is_empty() {
+            return Err(Refusal::field(Code::BadMerge, "into"));
+        }
+        self.emit(Body::Merged { incident, into });
+        self.on(into, Body::Absorbed { incident: into, from: incident })
+    }
+
+    fn file(&mut self, id: IncidentId, class: Option<&ClassId>, level: Option<Level>) -> Result<(), Refusal> {
+        let incident = self.in_stage(id, &[Stage::Accepted])?;
+        let class = match class {
+            Some(class) => self.class(class)?.id.clone(),
+            None => incident.class.clone(),
+        };
+        let level = level.unwrap_or(incident.level);
+        self.on(id, Body::Filed { incident: id, class, level })
+    }
+
+    fn approve(&mut self, id: IncidentId) -> Result<(), Refusal> {
+        let incident = self.incident_in_mode(id)?;
+        if incident.times.filed.is_none() || incident.stage.ended() {
+            return Err(Code::WrongStage.into());
+        }
+        if incident.times.approved.is_some() {
+            return Err(Code::AlreadyApproved.into());
+        }
+        self.on(id, Body::Approved { incident: id })
+    }
+
+    fn verify(&mut self, id: IncidentId, text: Option<&str>) -> Result<(), Refusal> {
+        let incident = self.incident_in_mode(id)?;
+        if matches!(incident.stage, Stage::Dispatched | Stage::Handling) {
+            return Err(Code::TasksOpen.into());
+        }
+        self.in_stage(id, &[Stage::AwaitingVerification])?;
+        let text = self.optional_text(Subject::Incident(id), text, "text")?;
+        self.on(id, Body::Verified { incident: id, text })
+    }
+
+    fn close(&mut self, id: IncidentId, text: Option<&str>) -> Result<(), Refusal> {
+        let incident = self.in_stage(id, &[Stage::Verified])?;
+        if incident.times.approved.is_none() {
+            return Err(Code::NotApproved.into());
+        }
+        let text = self.optional_text(Subject::Incident(id), text, "text")?;
+        self.on(id, Body::Closed { incident: id, text })
+    }
+
+    fn reopen(&mut self, id: IncidentId, reason: &str) -> Result<(), Refusal> {
+        let incident = self.in_stage(id, &[Stage::Closed])?;
+        if incident.times.ended.is_none_or(|ended| self.now() - ended > REOPEN_WITHIN) {
+            return Err(Code::ReopenLate.into());
+        }
+        let reason = self.reason(id, reason)?;
+        self.on(id, Body::Reopened { incident: id, reason })
+    }
+}

@@ -1,0 +1,238 @@
+//! Tasks: push, the unit's steps, and what the centre does with them afterwards.
+
+use super::Draft;
+use crate::{
+    event::Body,
+    ids::*,
+    incident::{FeedbackResult, Incident, MAX_PHOTOS, MAX_TASKS, Stage, Task, TaskState, TaskTerms},
+    input::{Command, Outgoing, PushTarget},
+    refusal::{Code, Refusal},
+    site::Level,
+    text::{Ref, Subject},
+    time::Millis,
+};
+
+impl Draft<'_> {
+    pub(super) fn task_command(&mut self, command: &Command) -> Result<(), Refusal> {
+        match command {
+            Command::Push { incident, targets, text } => self.push(*incident, targets, text.as_deref()),
+            Command::Deliver { task, receipt, external } => self.deliver(*task, *receipt, external.clone()),
+            Command::Acknowledge(task) => {
+                let incident = self.in_state(*task, &[TaskState::Pushed, TaskState::Delivered])?;
+                self.step(*task, Body::TaskAcknowledged { incident, task: *task })
+            }
+            Command::EnRoute(task) => {
+                let incident = self.in_state(*task, &[TaskState::Acknowledged])?;
+                self.step(*task, Body::TaskEnRoute { incident, task: *task })
+            }
+            Command::OnScene(task) => {
+                let incident = self.in_state(*task, &[TaskState::EnRoute])?;
+                self.step(*task, Body::TaskOnScene { incident, task: *task })
+            }
+            Command::Feedback { task, result, text, photos } => self.feedback(*task, *result, text.as_deref(), photos),
+            Command::Decline { task, reason } => self.decline(*task, reason),
+            Command::Recall { task, reason } => self.recall(*task, reason.as_deref()).map(|_| ()),
+            Command::Reassign { task, unit, reason } => self.reassign(*task, unit, reason.as_deref()),
+            Command::Rework { task, reason } => self.rework(*task, reason),
+            _ => Ok(()),
+        }
+    }
+
+    /// The incident and task of an id, in the mode of the command.
+    fn task(&self, id: TaskId) -> Result<(&Incident, &Task), Refusal> {
+        let incident = self.base.incident_of(id).ok_or(Refusal::new(Code::NoTask))?.id;
+        let incident = self.incident_in_mode(incident)?;
+        let task = incident.task(id).ok_or(Refusal::new(Code::NoTask))?;
+        Ok((incident, task))
+    }
+
+    fn in_state(&self, id: TaskId, states: &[TaskState]) -> Result<IncidentId, Refusal> {
+        let (incident, task) = self.task(id)?;
+        let right = states.contains(&task.state) && incident.open();
+        if right { Ok(incident.id) } else { Err(Code::WrongTaskState.into()) }
+    }
+
+    fn step(&mut self, task: TaskId, body: Body) -> Result<(), Refusal> {
+        let (incident, _) = self.task(task)?;
+        self.out.refs.incident = Some(incident.id);
+        self.out.refs.tasks.push(task);
+        self.emit(body);
+        Ok(())
+    }
+
+    fn push(&mut self, id: IncidentId, targets: &[PushTarget], text: Option<&str>) -> Result<(), Refusal> {
+        self.may_push(self.incident_in_mode(id)?)?;
+        self.check_targets(id, targets)?;
+        let text = self.optional_text(Subject::Incident(id), text, "text")?;
+        for target in targets {
+            let mut terms = self.terms(id, target.lead, target.mandatory)?;
+            terms.arrive = target.arrive.filter(|a| a.0 > 0).unwrap_or(terms.arrive);
+            self.push_one(id, &target.unit, terms, text, None);
+        }
+        self.out.refs.incident = Some(id);
+        Ok(())
+    }
+
+    fn may_push(&self, incident: &Incident) -> Result<(), Refusal> {
+        match incident.stage {
+            // A red incident never waits for an approval.
+            Stage::Filed if incident.level == Level::Red => Ok(()),
+            Stage::Approved | Stage::Dispatched | Stage::Handling | Stage::AwaitingVerification => Ok(()),
+            Stage::PendingApproval => Err(Code::NotApproved.into()),
+            _ => Err(Code::WrongStage.into()),
+        }
+    }
+
+    fn check_targets(&self, id: IncidentId, targets: &[PushTarget]) -> Result<(), Refusal> {
+        let incident = self.incident(id)?;
+        if targets.is_empty() {
+            return Err(Refusal::field(Code::NoUnit, "targets"));
+        }
+        if incident.tasks.len() + targets.len() > MAX_TASKS {
+            return Err(Refusal::field(Code::TooMany, "targets"));
+        }
+        let present = || incident.tasks.iter().filter(|t| !t.state.gone());
+        for (n, target) in targets.iter().enumerate() {
+            if self.site()?.unit(&target.unit).is_none() {
+                return Err(Refusal::field(Code::NoUnit, "targets"));
+            }
+            let twice = targets.iter().take(n).any(|t| t.unit == target.unit);
+            if twice || present().any(|t| t.unit == target.unit) {
+                return Err(Refusal::field(Code::UnitBusy, "targets"));
+            }
+        }
+        let leads = targets.iter().filter(|t| t.lead).count() + present().filter(|t| t.terms.lead).count();
+        match leads {
+            0 => Err(Refusal::field(Code::LeadMissing, "targets")),
+            1 => Ok(()),
+            _ => Err(Refusal::field(Code::LeadTaken, "targets")),
+        }
+    }
+
+    fn terms(&self, id: IncidentId, lead: bool, mandatory: bool) -> Result<TaskTerms, Refusal> {
+        let incident = self.incident(id)?;
+        let limits = self.class(&incident.class)?.limits;
+        Ok(TaskTerms {
+            lead,
+            // The lead's work is what verification looks at.
+            mandatory: mandatory || lead,
+            acknowledge: limits.acknowledge,
+            arrive: limits.arrive,
+            handle: limits.handle,
+            decline: if incident.level == Level::Red { Millis(0) } else { limits.decline },
+        })
+    }
+
+    fn push_one(
+        &mut self,
+        incident: IncidentId,
+        unit: &UnitId,
+        terms: TaskTerms,
+        text: Option<Ref>,
+        replaces: Option<TaskId>,
+    ) {
+        let task = TaskId(self.counters.task);
+        self.counters.task += 1;
+        self.emit(Body::TaskPushed { incident, task, unit: unit.clone(), terms, text, replaces });
+        self.out.refs.tasks.push(task);
+        self.out.outgoing.push(Outgoing::Push { unit: unit.clone(), incident, task });
+    }
+
+    fn deliver(
+        &mut self,
+        id: TaskId,
+        receipt: crate::incident::Receipt,
+        external: Option<String>,
+    ) -> Result<(), Refusal> {
+        let base = self.base.incident_of(id).ok_or(Refusal::new(Code::NoTask))?;
+        // A receipt is a fact about the way, whatever the mode of the reader's page.
+        self.mode = base.mode;
+        let (incident, task) = self.task(id)?;
+        let known = task.times.delivered.is_some() && (external.is_none() || task.external == external);
+        let (incident, over) = (incident.id, known || task.state.gone());
+        self.out.refs.incident = Some(incident);
+        if over {
+            return Ok(());
+        }
+        if external.as_ref().is_some_and(|e| e.chars().count() > 64) {
+            return Err(Refusal::field(Code::TextTooLong, "external"));
+        }
+        self.step(id, Body::TaskDelivered { incident, task: id, receipt, external })
+    }
+
+    fn feedback(
+        &mut self,
+        id: TaskId,
+        result: FeedbackResult,
+        text: Option<&str>,
+        photos: &[BlobId],
+    ) -> Result<(), Refusal> {
+        let incident = self.in_state(id, &[TaskState::OnScene])?;
+        if photos.len() > MAX_PHOTOS {
+            return Err(Refusal::field(Code::TooMany, "photos"));
+        }
+        let text = self.optional_text(Subject::Incident(incident), text, "text")?;
+        if text.is_none() && photos.is_empty() {
+            return Err(Refusal::field(Code::TextMissing, "text"));
+        }
+        self.step(id, Body::TaskFeedback { incident, task: id, result, text, photos: photos.to_vec() })
+    }
+
+    fn decline(&mut self, id: TaskId, reason: &str) -> Result<(), Refusal> {
+        let incident = self.in_state(id, &[TaskState::Pushed, TaskState::Delivered])?;
+        let (_, task) = self.task(id)?;
+        if self.incident(incident)?.level == Level::Red {
+            return Err(Code::RedDecline.into());
+        }
+        if self.now() - task.times.pushed > task.terms.decline {
+            return Err(Code::DeclineLate.into());
+        }
+        let reason = self.reason(incident, reason)?;
+        self.step(id, Body::TaskDeclined { incident, task: id, reason })
+    }
+
+    fn recall(&mut self, id: TaskId, reason: Option<&str>) -> Result<(IncidentId, Task), Refusal> {
+        let (incident, task) = self.task(id)?;
+        let (incident, task) = (incident.id, task.clone());
+        if !task.state.live() {
+            return Err(Code::WrongTaskState.into());
+        }
+        let reason = self.optional_text(Subject::Incident(incident), reason, "reason")?;
+        self.step(id, Body::TaskRecalled { incident, task: id, reason })?;
+        self.out.outgoing.push(Outgoing::Recall { unit: task.unit.clone(), incident, task: id });
+        Ok((incident, task))
+    }
+
+    fn reassign(&mut self, id: TaskId, unit: &UnitId, reason: Option<&str>) -> Result<(), Refusal> {
+        let (incident, task) = self.task(id)?;
+        let busy = incident.tasks.iter().any(|t| !t.state.gone() && &t.unit == unit);
+        if self.site()?.unit(unit).is_none() {
+            return Err(Refusal::field(Code::NoUnit, "unit"));
+        }
+        if busy {
+            return Err(Refusal::field(Code::UnitBusy, "unit"));
+        }
+        if incident.tasks.len() >= MAX_TASKS {
+            return Err(Code::TooMany.into());
+        }
+        let (incident, terms, text) = (incident.id, task.terms, task.text);
+        if task.state.live() {
+            self.recall(id, reason)?;
+        } else if task.state != TaskState::Declined {
+            return Err(Code::WrongTaskState.into());
+        }
+        self.push_one(incident, unit, terms, text, Some(id));
+        self.out.refs.incident = Some(incident);
+        Ok(())
+    }
+
+    fn rework(&mut self, id: TaskId, reason: &str) -> Result<(), Refusal> {
+        let incident = self.in_state(id, &[TaskState::Done])?;
+        self.in_stage(incident, &[Stage::Handling, Stage::AwaitingVerification, Stage::Verified])?;
+        let reason = self.reason(incident, reason)?;
+        let unit = self.task(id)?.1.unit.clone();
+        self.step(id, Body::ReworkOrdered { incident, task: id, reason })?;
+        self.out.outgoing.push(Outgoing::Push { unit, incident, task: id });
+        Ok(())
+    }
+}

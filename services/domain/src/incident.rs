@@ -1,0 +1,709 @@
+//! The incident 事件 with its tasks 任务: stages, clocks and what each event does to them.
+
+use crate::{
+    event::{Body, By, Event, Mode},
+    ids::*,
+    site::{Level, Limits, Place},
+    text::Ref,
+    time::{Millis, Timestamp},
+};
+
+/// Most tasks of one incident.
+pub const MAX_TASKS: usize = 64;
+/// Most photos of one feedback.
+pub const MAX_PHOTOS: usize = 9;
+/// Most stills, clips and photos of one incident.
+pub const MAX_EXHIBITS: usize = 128;
+/// Time after closing within which the same matter is reopened instead of reported anew.
+pub const REOPEN_WITHIN: Millis = Millis::hours(15 * 24);
+
+/// Stage of an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// 上报, waits to be accepted.
+    Reported,
+    /// 不予受理.
+    Rejected,
+    /// 并单: goes on in another.
+    Merged,
+    /// 受理, waits to be filed.
+    Accepted,
+    /// 建单; a red one is pushed from here.
+    Filed,
+    /// Waits for the shift chief.
+    PendingApproval,
+    /// Approved, waits for the push.
+    Approved,
+    /// Pushed; nobody has acknowledged.
+    Dispatched,
+    /// At least one unit has it in hand.
+    Handling,
+    /// All mandatory tasks are done.
+    AwaitingVerification,
+    /// Verified, waits to be closed.
+    Verified,
+    /// 结案.
+    Closed,
+}
+
+impl Stage {
+    /// All stages.
+    pub const ALL: [Self; 12] = [
+        Self::Reported,
+        Self::Rejected,
+        Self::Merged,
+        Self::Accepted,
+        Self::Filed,
+        Self::PendingApproval,
+        Self::Approved,
+        Self::Dispatched,
+        Self::Handling,
+        Self::AwaitingVerification,
+        Self::Verified,
+        Self::Closed,
+    ];
+    /// Stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Rejected => "rejected",
+            Self::Merged => "merged",
+            Self::Accepted => "accepted",
+            Self::Filed => "filed",
+            Self::PendingApproval => "pending_approval",
+            Self::Approved => "approved",
+            Self::Dispatched => "dispatched",
+            Self::Handling => "handling",
+            Self::AwaitingVerification => "awaiting_verification",
+            Self::Verified => "verified",
+            Self::Closed => "closed",
+        }
+    }
+    /// No work is left.
+    pub const fn ended(self) -> bool {
+        matches!(self, Self::Rejected | Self::Merged | Self::Closed)
+    }
+}
+
+/// How a report came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Channel {
+    /// An alarm was judged genuine.
+    Alarm,
+    /// A telephone call.
+    Call,
+    /// A visitor at the desk.
+    Visit,
+    /// A forwarded chat message.
+    Forwarded,
+    /// A department.
+    Department,
+    /// Grid staff.
+    Grid,
+    /// Seen on a camera.
+    Video,
+}
+
+/// How much of a reporter others may know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReporterKind {
+    /// 实名.
+    Named,
+    /// 保密: only the centre.
+    Confidential,
+    /// 匿名: nothing was asked.
+    Anonymous,
+}
+
+/// Who reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reporter {
+    /// How much may be known.
+    pub kind: ReporterKind,
+    /// Keyed hash of the number, to find earlier reports.
+    pub person: Option<String>,
+    /// Name.
+    pub name: Option<Ref>,
+    /// Number.
+    pub phone: Option<Ref>,
+}
+
+/// Role, duty and limits of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskTerms {
+    /// Leads 主办 or assists 协办.
+    pub lead: bool,
+    /// Verification waits for it.
+    pub mandatory: bool,
+    /// delivered → acknowledged.
+    pub acknowledge: Millis,
+    /// acknowledged → on scene.
+    pub arrive: Millis,
+    /// pushed → done.
+    pub handle: Millis,
+    /// May be declined within this time of the push; zero = never.
+    pub decline: Millis,
+}
+
+/// What shows that a task reached its unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Receipt {
+    /// The unit's system answered 2xx.
+    Http,
+    /// The unit's page showed it.
+    Client,
+}
+
+/// Result of a feedback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FeedbackResult {
+    /// 已完成.
+    Done,
+    /// 需支援: work goes on.
+    NeedSupport,
+    /// 现场无此事.
+    NothingFound,
+}
+
+/// State of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaskState {
+    /// On its way to the unit.
+    Pushed,
+    /// The unit has it before its eyes.
+    Delivered,
+    /// 签收.
+    Acknowledged,
+    /// 出发.
+    EnRoute,
+    /// 到场.
+    OnScene,
+    /// 已反馈.
+    Done,
+    /// 退回.
+    Declined,
+    /// 撤回.
+    Recalled,
+}
+
+impl TaskState {
+    /// All states.
+    pub const ALL: [Self; 8] = [
+        Self::Pushed,
+        Self::Delivered,
+        Self::Acknowledged,
+        Self::EnRoute,
+        Self::OnScene,
+        Self::Done,
+        Self::Declined,
+        Self::Recalled,
+    ];
+    /// Stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pushed => "pushed",
+            Self::Delivered => "delivered",
+            Self::Acknowledged => "acknowledged",
+            Self::EnRoute => "en_route",
+            Self::OnScene => "on_scene",
+            Self::Done => "done",
+            Self::Declined => "declined",
+            Self::Recalled => "recalled",
+        }
+    }
+    /// The unit still has something to do.
+    pub const fn live(self) -> bool {
+        !matches!(self, Self::Done | Self::Declined | Self::Recalled)
+    }
+    /// The unit has left it.
+    pub const fn gone(self) -> bool {
+        matches!(self, Self::Declined | Self::Recalled)
+    }
+}
+
+/// One feedback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feedback {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: By,
+    /// Result.
+    pub result: FeedbackResult,
+    /// What was said.
+    pub text: Option<Ref>,
+    /// Photos.
+    pub photos: Vec<BlobId>,
+}
+
+/// Times of a task's steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct TaskTimes {
+    /// Pushed.
+    pub pushed: Timestamp,
+    /// Delivered.
+    pub delivered: Option<Timestamp>,
+    /// Acknowledged.
+    pub acknowledged: Option<Timestamp>,
+    /// Left.
+    pub en_route: Option<Timestamp>,
+    /// Arrived.
+    pub on_scene: Option<Timestamp>,
+    /// Done, declined or recalled.
+    pub ended: Option<Timestamp>,
+}
+
+/// A task of one unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Id.
+    pub id: TaskId,
+    /// Whose.
+    pub unit: UnitId,
+    /// Role, duty and limits.
+    pub terms: TaskTerms,
+    /// State.
+    pub state: TaskState,
+    /// Times.
+    pub times: TaskTimes,
+    /// What shows that it was delivered.
+    pub receipt: Option<Receipt>,
+    /// The unit's own number.
+    pub external: Option<String>,
+    /// What to do.
+    pub text: Option<Ref>,
+    /// Why it was declined, recalled or sent back.
+    pub reason: Option<Ref>,
+    /// The task that this one replaces.
+    pub replaces: Option<TaskId>,
+    /// Feedback so far.
+    pub feedback: Vec<Feedback>,
+    /// Times that it was sent back.
+    pub reworks: u32,
+}
+
+/// What an exhibit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ExhibitKind {
+    /// JPEG of a handler.
+    Photo,
+    /// JPEG of a camera.
+    Still,
+    /// MP4 of a camera.
+    Clip,
+}
+
+/// A stored picture or clip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exhibit {
+    /// Its place in the blob store.
+    pub blob: BlobId,
+    /// What it is.
+    pub kind: ExhibitKind,
+    /// From which camera.
+    pub camera: Option<CameraId>,
+    /// First moment that it shows.
+    pub from: Timestamp,
+    /// Last moment.
+    pub to: Timestamp,
+}
+
+/// Which clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ClockKind {
+    /// 归集: reported → accepted.
+    Collect,
+    /// 分析: accepted → filed.
+    Analyse,
+    /// 审批: filed → approved.
+    Approve,
+    /// 推送: approved (red: filed) → delivered.
+    Push,
+    /// 签收 of one task.
+    Acknowledge,
+    /// 到场 of one task.
+    Arrive,
+    /// 处置 of one task.
+    Handle,
+    /// 核查: done → verified.
+    Verify,
+}
+
+/// A clock with its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Which.
+    pub kind: ClockKind,
+    /// Of which task.
+    pub task: Option<TaskId>,
+    /// Start.
+    pub since: Timestamp,
+    /// Limit.
+    pub limit: Millis,
+    /// End; `None` while it runs.
+    pub ended: Option<Timestamp>,
+}
+
+/// Colour of a clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ClockLight {
+    /// Below 80 % of the limit.
+    Green,
+    /// From 80 %.
+    Yellow,
+    /// Over.
+    Red,
+}
+
+impl Clock {
+    /// Last moment within the limit.
+    pub fn due(&self) -> Timestamp {
+        self.since + self.limit
+    }
+    /// Colour at `now`, or at its end.
+    pub fn light(&self, now: Timestamp) -> ClockLight {
+        let used = (self.ended.unwrap_or(now) - self.since).0;
+        if used > self.limit.0 {
+            ClockLight::Red
+        } else if used.saturating_mul(5) >= self.limit.0.saturating_mul(4) {
+            ClockLight::Yellow
+        } else {
+            ClockLight::Green
+        }
+    }
+}
+
+/// Times of an incident's steps; a rework or reopening clears the later ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Times {
+    /// Reported.
+    pub reported: Timestamp,
+    /// Accepted.
+    pub accepted: Option<Timestamp>,
+    /// Filed.
+    pub filed: Option<Timestamp>,
+    /// Approved.
+    pub approved: Option<Timestamp>,
+    /// First push.
+    pub pushed: Option<Timestamp>,
+    /// All tasks of the push delivered.
+    pub delivered: Option<Timestamp>,
+    /// All mandatory tasks done.
+    pub done: Option<Timestamp>,
+    /// Verified.
+    pub verified: Option<Timestamp>,
+    /// Closed, rejected or merged.
+    pub ended: Option<Timestamp>,
+}
+
+/// An incident.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incident {
+    /// Number that people say.
+    pub id: IncidentId,
+    /// Class.
+    pub class: ClassId,
+    /// Level.
+    pub level: Level,
+    /// Where.
+    pub place: Place,
+    /// For real or not.
+    pub mode: Mode,
+    /// Stage.
+    pub stage: Stage,
+    /// How it came.
+    pub channel: Channel,
+    /// Case code 一事一码.
+    pub code: String,
+    /// Who took it first 首接.
+    pub first_owner: By,
+    /// Who reported.
+    pub reporter: Option<Reporter>,
+    /// What was said.
+    pub text: Option<Ref>,
+    /// Alarms behind it.
+    pub alarms: Vec<AlarmId>,
+    /// The incident that it went into.
+    pub merged_into: Option<IncidentId>,
+    /// Incidents that went into it.
+    pub absorbed: Vec<IncidentId>,
+    /// Who approved.
+    pub approved_by: Option<By>,
+    /// Approved after the push.
+    pub approved_after: bool,
+    /// Why it was rejected, not approved or reopened.
+    pub reason: Option<Ref>,
+    /// Tasks, in order of the push.
+    pub tasks: Vec<Task>,
+    /// Photos, stills and clips.
+    pub exhibits: Vec<Exhibit>,
+    /// Times.
+    pub times: Times,
+    /// Times that it was reopened.
+    pub reopened: u32,
+    /// Tasks declined so far; three force a ruling.
+    pub bounces: u32,
+}
+
+impl Incident {
+    /// A new one, from its first event.
+    pub(crate) fn reported(event: &Event) -> Option<Self> {
+        let Body::Reported { incident, class, level, place, channel, code, reporter, text, alarm } = &event.body else {
+            return None;
+        };
+        Some(Self {
+            id: *incident,
+            class: class.clone(),
+            level: *level,
+            place: place.clone(),
+            mode: event.mode,
+            stage: Stage::Reported,
+            channel: *channel,
+            code: code.clone(),
+            first_owner: event.by.clone(),
+            reporter: reporter.clone(),
+            text: *text,
+            alarms: alarm.iter().copied().collect(),
+            merged_into: None,
+            absorbed: Vec::new(),
+            approved_by: None,
+            approved_after: false,
+            reason: None,
+            tasks: Vec::new(),
+            exhibits: Vec::new(),
+            times: Times { reported: event.at, ..Times::default() },
+            reopened: 0,
+            bounces: 0,
+        })
+    }
+
+    /// Takes a later event of this incident.
+    pub(crate) fn apply(&mut self, event: &Event) {
+        let at = Some(event.at);
+        match &event.body {
+            Body::Accepted { .. } => {
+                self.stage = Stage::Accepted;
+                self.times.accepted = at;
+            }
+            Body::Rejected { reason, .. } => {
+                self.stage = Stage::Rejected;
+                self.reason = Some(*reason);
+                self.times.ended = at;
+            }
+            Body::Merged { into, .. } => {
+                self.stage = Stage::Merged;
+                self.merged_into = Some(*into);
+                self.times.ended = at;
+            }
+            Body::Absorbed { from, .. } => self.absorbed.push(*from),
+            Body::Filed { class, level, .. } => {
+                self.class = class.clone();
+                self.level = *level;
+                self.stage = if *level == Level::Red { Stage::Filed } else { Stage::PendingApproval };
+                self.times.filed = at;
+            }
+            Body::Approved { .. } => {
+                self.approved_by = Some(event.by.clone());
+                self.approved_after = self.times.pushed.is_some();
+                self.times.approved = at;
+                if matches!(self.stage, Stage::PendingApproval | Stage::Filed) {
+                    self.stage = Stage::Approved;
+                }
+            }
+            Body::ApprovalRefused { reason, .. } => {
+                self.reason = Some(*reason);
+                self.stage = Stage::Accepted;
+                self.times.filed = None;
+            }
+            Body::Verified { .. } => {
+                self.stage = Stage::Verified;
+                self.times.verified = at;
+            }
+            Body::Closed { .. } => {
+                self.stage = Stage::Closed;
+                self.times.ended = at;
+            }
+            Body::Reopened { reason, .. } => self.reopen(*reason),
+            Body::PlaceCorrected { place, .. } => self.place = place.clone(),
+            Body::ExhibitAdded { exhibit, .. } => self.exhibits.push(exhibit.clone()),
+            _ => self.apply_task(event),
+        }
+    }
+
+    fn reopen(&mut self, reason: Ref) {
+        self.stage = if self.times.filed.is_some() { Stage::Approved } else { Stage::Accepted };
+        self.reason = Some(reason);
+        self.reopened = self.reopened.saturating_add(1);
+        let t = &mut self.times;
+        (t.pushed, t.delivered, t.done, t.verified, t.ended) = (None, None, None, None, None);
+    }
+
+    fn apply_task(&mut self, event: &Event) {
+        let now = event.at;
+        if let Body::TaskPushed { task, unit, terms, text, replaces, .. } = &event.body {
+            self.tasks.push(Task {
+                id: *task,
+                unit: unit.clone(),
+                terms: *terms,
+                state: TaskState::Pushed,
+                times: TaskTimes { pushed: now, ..TaskTimes::default() },
+                receipt: None,
+                external: None,
+                text: *text,
+                reason: None,
+                replaces: *replaces,
+                feedback: Vec::new(),
+                reworks: 0,
+            });
+            self.times.pushed = self.times.pushed.or(Some(now));
+            self.times.delivered = None;
+            self.times.done = None;
+        } else {
+            self.apply_step(event);
+        }
+        self.settle(now);
+    }
+
+    fn apply_step(&mut self, event: &Event) {
+        let now = event.at;
+        let Some(id) = event.body.task() else { return };
+        let Some(task) = self.tasks.iter_mut().find(|t| t.id == id) else { return };
+        match &event.body {
+            Body::TaskDelivered { receipt, external, .. } => {
+                if task.state == TaskState::Pushed {
+                    task.state = TaskState::Delivered;
+                }
+                task.times.delivered = task.times.delivered.or(Some(now));
+                task.receipt = task.receipt.or(Some(*receipt));
+                task.external = external.clone().or(task.external.take());
+            }
+            Body::TaskAcknowledged { .. } => {
+                task.state = TaskState::Acknowledged;
+                // Taking the task proves that it arrived.
+                task.times.delivered = task.times.delivered.or(Some(now));
+                task.times.acknowledged = Some(now);
+            }
+            Body::TaskEnRoute { .. } => {
+                task.state = TaskState::EnRoute;
+                task.times.en_route = Some(now);
+            }
+            Body::TaskOnScene { .. } => {
+                task.state = TaskState::OnScene;
+                task.times.on_scene = Some(now);
+            }
+            Body::TaskFeedback { result, text, photos, .. } => {
+                let (by, photos) = (event.by.clone(), photos.clone());
+                task.feedback.push(Feedback { at: now, by, result: *result, text: *text, photos });
+                if *result != FeedbackResult::NeedSupport {
+                    task.state = TaskState::Done;
+                    task.times.ended = Some(now);
+                }
+            }
+            Body::TaskDeclined { reason, .. } => {
+                task.state = TaskState::Declined;
+                task.reason = Some(*reason);
+                task.times.ended = Some(now);
+                self.bounces = self.bounces.saturating_add(1);
+            }
+            Body::TaskRecalled { reason, .. } => {
+                task.state = TaskState::Recalled;
+                task.reason = *reason;
+                task.times.ended = Some(now);
+            }
+            Body::ReworkOrdered { reason, .. } => {
+                task.state = TaskState::Acknowledged;
+                task.reason = Some(*reason);
+                task.reworks = task.reworks.saturating_add(1);
+                task.times =
+                    TaskTimes { ended: None, en_route: None, on_scene: None, acknowledged: Some(now), ..task.times };
+                (self.times.done, self.times.verified) = (None, None);
+            }
+            _ => {}
+        }
+    }
+
+    /// The stage that follows from the tasks.
+    fn settle(&mut self, now: Timestamp) {
+        if self.stage.ended() || self.times.pushed.is_none() {
+            return;
+        }
+        let present = || self.tasks.iter().filter(|t| !t.state.gone());
+        if present().next().is_none() {
+            // Everything was declined or recalled: back to the dispatcher, who pushes again.
+            let red_unapproved = self.level == Level::Red && self.times.approved.is_none();
+            self.stage = if red_unapproved { Stage::Filed } else { Stage::Approved };
+            (self.times.pushed, self.times.delivered, self.times.done) = (None, None, None);
+            return;
+        }
+        if present().all(|t| t.times.delivered.is_some()) {
+            self.times.delivered = self.times.delivered.or(Some(now));
+        }
+        let all_done = present().filter(|t| t.terms.mandatory).all(|t| t.state == TaskState::Done)
+            && present().any(|t| t.state == TaskState::Done);
+        self.stage = if all_done {
+            self.times.done = self.times.done.or(Some(now));
+            Stage::AwaitingVerification
+        } else if present().any(|t| t.times.acknowledged.is_some()) {
+            Stage::Handling
+        } else {
+            Stage::Dispatched
+        };
+    }
+
+    /// The task of this id.
+    pub fn task(&self, id: TaskId) -> Option<&Task> {
+        self.tasks.iter().find(|t| t.id == id)
+    }
+
+    /// Not ended.
+    pub fn open(&self) -> bool {
+        !self.stage.ended()
+    }
+
+    /// Units that have or had a task.
+    pub fn units(&self) -> impl Iterator<Item = &UnitId> {
+        self.tasks.iter().map(|t| &t.unit)
+    }
+
+    /// All clocks, ended ones too, under the limits of its class.
+    pub fn clocks(&self, limits: &Limits) -> Vec<Clock> {
+        let t = &self.times;
+        let mut clocks = Vec::new();
+        let mut clock = |kind, since: Option<Timestamp>, limit, ended: Option<Timestamp>, task| {
+            if let Some(since) = since {
+                clocks.push(Clock { kind, task, since, limit, ended: ended.or(t.ended) });
+            }
+        };
+        clock(ClockKind::Collect, Some(t.reported), limits.collect, t.accepted, None);
+        clock(ClockKind::Analyse, t.accepted, limits.analyse, t.filed, None);
+        clock(ClockKind::Approve, t.filed, limits.approve, t.approved, None);
+        let push_from = if self.level == Level::Red { t.filed } else { t.approved };
+        clock(ClockKind::Push, push_from, limits.push, t.delivered, None);
+        for task in self.tasks.iter().filter(|t| !t.state.gone()) {
+            let (s, terms, id) = (&task.times, &task.terms, Some(task.id));
+            clock(ClockKind::Acknowledge, s.delivered, terms.acknowledge, s.acknowledged, id);
+            clock(ClockKind::Arrive, s.acknowledged, terms.arrive, s.on_scene.or(s.ended), id);
+            clock(ClockKind::Handle, Some(s.pushed), terms.handle, s.ended, id);
+        }
+        clock(ClockKind::Verify, t.done, limits.verify, t.verified, None);
+        clocks
+    }
+}
+
+impl Body {
+    /// The task that the event is about.
+    pub fn task(&self) -> Option<TaskId> {
+        match self {
+            Self::TaskPushed { task, .. }
+            | Self::TaskDelivered { task, .. }
+            | Self::TaskAcknowledged { task, .. }
+            | Self::TaskEnRoute { task, .. }
+            | Self::TaskOnScene { task, .. }
+            | Self::TaskFeedback { task, .. }
+            | Self::TaskDeclined { task, .. }
+            | Self::TaskRecalled { task, .. }
+            | Self::ReworkOrdered { task, .. } => Some(*task),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Personal values and free text. Events and documents hold only a [`Ref`]; the value travels beside them as a
+//! [`Secret`] into the vault and comes back masked unless a policy says otherwise.
+
+use std::fmt;
+
+use crate::ids::*;
+
+/// Points at a value of the vault.
+pub type Ref = VaultId;
+
+/// Whose key seals a value: the person if known, else the record. Erasing a subject makes all its values unreadable.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A person, by a keyed hash of the telephone number; never the number itself.
+    Person(String),
+    /// An alarm.
+    Alarm(AlarmId),
+    /// An incident with its tasks and photos.
+    Incident(IncidentId),
+    /// An account's owner.
+    Account(AccountId),
+    /// A message whose sender is not known.
+    Message(MessageId),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Person(key) => write!(f, "person/{key}"),
+            Self::Alarm(id) => write!(f, "alarm/{id}"),
+            Self::Incident(id) => write!(f, "incident/{id}"),
+            Self::Account(id) => write!(f, "account/{id}"),
+            Self::Message(id) => write!(f, "message/{id}"),
+        }
+    }
+}
+
+impl Subject {
+    /// Reads what `Display` wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, id) = text.split_once('/')?;
+        Some(match kind {
+            "person" => Self::Person(id.to_owned()),
+            "alarm" => Self::Alarm(AlarmId(id.parse().ok()?)),
+            "incident" => Self::Incident(IncidentId(id.parse().ok()?)),
+            "account" => Self::Account(id.into()),
+            "message" => Self::Message(MessageId(id.parse().ok()?)),
+            _ => return None,
+        })
+    }
+}
+
+/// What a sealed value is; decides how it is masked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretKind {
+    /// A person's name: 陈**.
+    Name,
+    /// A telephone number: 138****2107.
+    Phone,
+    /// Free text: nothing of it is shown where it is masked.
+    Text,
+    /// The name of a duty post's holder, which the roster publishes; shown in full.
+    Published,
+}
+
+/// A value on its way into the vault.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// Its place.
+    pub id: VaultId,
+    /// Whose key.
+    pub subject: Subject,
+    /// What it is.
+    pub kind: SecretKind,
+    /// The value.
+    pub value: String,
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({} of {})", self.id, self.subject)
+    }
+}
+
+impl Secret {
+    /// The value as those see it who may not see it in full.
+    pub fn masked(&self) -> String {
+        match self.kind {
+            SecretKind::Name => self.value.chars().next().map_or_else(String::new, |c| format!("{c}**")),
+            SecretKind::Phone => mask_phone(&self.value),
+            SecretKind::Text => String::new(),
+            SecretKind::Published => self.value.clone(),
+        }
+    }
+}
+
+fn mask_phone(value: &str) -> String {
+    let digits: Vec<char> = value.chars().filter(char::is_ascii_digit).collect();
+    if digits.len() < 8 {
+        return "****".to_owned();
+    }
+    let (head, tail) = (&digits[..3], &digits[digits.len() - 4..]);
+    format!("{}****{}", head.iter().collect::<String>(), tail.iter().collect::<String>())
+}
+
+/// Longest free text taken, characters.
+pub const MAX_TEXT: usize = 2_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(kind: SecretKind, value: &str) -> Secret {
+        Secret { id: VaultId(1), subject: Subject::Incident(IncidentId(1)), kind, value: value.to_owned() }
+    }
+
+    #[test]
+    fn masks_by_kind() {
+        assert_eq!(secret(SecretKind::Name, "陈某某").masked(), "陈**");
+        assert_eq!(secret(SecretKind::Phone, "199 0000 2107").masked(), "199****2107");
+        assert_eq!(secret(SecretKind::Phone, "110").masked(), "****");
+        assert_eq!(secret(SecretKind::Text, "楼道有烟").masked(), "");
+        assert!(!format!("{:?}", secret(SecretKind::Text, "楼道有烟")).contains("烟"));
+    }
+
+    #[test]
+    fn subjects_read_back() {
+        for subject in [Subject::Person("ab".into()), Subject::Alarm(AlarmId(3)), Subject::Account("duty".into())] {
+            assert_eq!(Subject::parse(&subject.to_string()), Some(subject));
+        }
+        assert_eq!(Subject::parse("ghost/1"), None);
+    }
+}
