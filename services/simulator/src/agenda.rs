@@ -17,13 +17,13 @@ const CAPACITY: usize = 4_096;
 #[error("待办已满，请稍后再试 the agenda is full, try again later")]
 pub struct Full;
 
-/// By due time, then by order of arrival.
-type Due<T> = BTreeMap<(Instant, u64), T>;
+/// A counter that keeps the order of one instant, and the actions.
+type Due<T> = (u64, BTreeMap<(Instant, u64), T>);
 
 /// Actions by due time. Locks are held for a map operation only.
 #[derive(Debug)]
 pub struct Agenda<T> {
-    due: Mutex<(u64, Due<T>)>,
+    due: Mutex<Due<T>>,
     changed: Notify,
 }
 

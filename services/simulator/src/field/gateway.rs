@@ -8,7 +8,7 @@ use std::{
 };
 
 use domain::site::Sensor;
-use rumqttc::{AsyncClient, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet, QoS};
+use rumqttc::{AsyncClient, Event, EventLoop, LastWill, MqttOptions, Packet, QoS};
 use runtime::{Clock, Tasks, retry::Backoff, tasks::Stage};
 use tokio::{
     sync::{Notify, mpsc, watch},
@@ -59,7 +59,7 @@ impl Gateway {
     }
 }
 
-/// Drives the connection until a goodbye has left or the time for it is over.
+/// Drives the connection until the broker has closed it after a goodbye, or the time for that is over.
 async fn poll(
     mut events: EventLoop,
     mut outages: watch::Receiver<Option<Duration>>,
@@ -98,7 +98,8 @@ async fn poll(
                 counters.online.store(true, Relaxed);
                 connected.notify_one();
             }
-            Ok(Event::Outgoing(Outgoing::Disconnect)) => return,
+            // After our goodbye the broker closes. Closing first, with acknowledgements unread, would reset the
+            // connection and lose what the broker has not read yet.
             Ok(_) => {}
             Err(error) => {
                 counters.online.store(false, Relaxed);
@@ -219,7 +220,7 @@ impl Feed {
         let now = self.clock.now_ms();
         let Some(device) = self.devices.get_mut(i) else { return };
         device.count += 1;
-        let value = device.signal.sample();
+        let value = device.signal.draw();
         let (topic, body) = payload::reading(&device.sensor, value, now, device.count);
         self.publish(topic, false, body.to_string());
     }

@@ -32,7 +32,7 @@ const ORDERS: usize = 256;
 
 /// What a happening asks of a gateway.
 #[derive(Debug, Clone)]
-pub enum Order {
+pub(crate) enum Order {
     /// A sensor shows this value, at once and until released.
     Force(SensorId, f64),
     /// A sensor is ordinary again.
@@ -133,15 +133,15 @@ impl Field {
     }
 
     /// Gives an order for a sensor. `false` when the sensor is unknown or its gateway is too far behind.
-    pub fn order(&self, sensor: &SensorId, order: Order) -> bool {
+    pub(crate) fn order(&self, sensor: &SensorId, order: Order) -> bool {
         let line = self.of.get(sensor).and_then(|i| self.lines.get(*i));
         line.is_some_and(|line| line.orders.try_send(order).is_ok())
     }
 
     /// All sensors are ordinary again. `false` when a gateway could not take the order.
-    pub fn release_all(&self) -> bool {
-        let refused = self.lines.iter().filter(|line| line.orders.try_send(Order::ReleaseAll).is_err()).count();
-        refused == 0
+    pub(crate) fn release_all(&self) -> bool {
+        // Every gateway is told, also after one that could not be.
+        self.lines.iter().filter(|line| line.orders.try_send(Order::ReleaseAll).is_err()).count() == 0
     }
 
     /// Breaks the connection of all gateways, or of one (from 1), without a goodbye; they come back after `pause`.

@@ -60,7 +60,7 @@ impl Signal {
     }
 
     /// The next value.
-    pub fn sample(&mut self) -> f64 {
+    pub fn draw(&mut self) -> f64 {
         let (_, spread, noise, _) = nature(self.kind);
         // Drawn also while forced, so that a happening does not change what comes after it.
         self.drift = (0.97 * self.drift + self.dice.between(-0.12, 0.12) * spread).clamp(-spread, spread);
@@ -106,7 +106,7 @@ mod tests {
     fn ordinary_values_stay_calm_for_days_and_move() {
         for kind in KINDS {
             let mut signal = Signal::new(kind, 5, "x");
-            let values: Vec<_> = (0..10_000).map(|_| signal.sample()).collect();
+            let values: Vec<_> = (0..10_000).map(|_| signal.draw()).collect();
             assert!(values.iter().all(|v| calm(kind).contains(v)), "{kind:?}");
             let still = matches!(nature(kind).1, s if s == 0.0);
             assert_eq!(values.windows(2).all(|w| w.first() == w.last()), still, "{kind:?}");
@@ -117,9 +117,9 @@ mod tests {
     fn a_happening_shows_and_leaves_no_trace() {
         let (mut a, mut b) = (Signal::new(SensorKind::Smoke, 5, "x"), Signal::new(SensorKind::Smoke, 5, "x"));
         a.force(0.9);
-        assert!((a.sample() - 0.9).abs() < 1e-9);
-        b.sample();
+        assert!((a.draw() - 0.9).abs() < 1e-9);
+        b.draw();
         a.release();
-        assert!((a.sample() - b.sample()).abs() < 1e-9);
+        assert!((a.draw() - b.draw()).abs() < 1e-9);
     }
 }

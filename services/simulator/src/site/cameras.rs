@@ -93,7 +93,9 @@ fn camera(grids: &[Grid], community: &Community, spot: Spot) -> Camera {
 
 /// Whether a point is free of buildings by this many metres.
 fn free(buildings: &[Building], p: Point, metres: f64) -> bool {
-    buildings.iter().all(|b| !contains(&b.outline, p) && snap(&closed(&b.outline), p).1 >= metres)
+    // No slab reaches further than this from its lamp.
+    let mut near = buildings.iter().filter(|b| b.center.distance(p) < 80.0 + metres);
+    near.all(|b| !contains(&b.outline, p) && snap(&closed(&b.outline), p).1 >= metres)
 }
 
 /// Whether a point is this far from every camera placed so far.

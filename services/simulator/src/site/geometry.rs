@@ -86,15 +86,12 @@ pub(super) fn closed(outline: &[Point]) -> Vec<Point> {
 
 /// Whether a point is inside an outline.
 pub(super) fn contains(outline: &[Point], p: Point) -> bool {
-    closed(outline)
-        .windows(2)
-        .filter(|w| {
-            let [a, b] = [w[0], w[1]];
-            (a.y > p.y) != (b.y > p.y) && p.x < (b.x - a.x) * (p.y - a.y) / (b.y - a.y) + a.x
-        })
-        .count()
-        % 2
-        == 1
+    let next = outline.iter().skip(1).chain(outline.first());
+    let crossed = outline
+        .iter()
+        .zip(next)
+        .filter(|(a, b)| (a.y > p.y) != (b.y > p.y) && p.x < (b.x - a.x) * (p.y - a.y) / (b.y - a.y) + a.x);
+    crossed.count() % 2 == 1
 }
 
 /// Area of an outline, square metres.
