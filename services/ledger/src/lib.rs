@@ -1,1 +1,42 @@
-//! placeholder
+//! The durable order: one gap-free log a site, with everything that must commit together with it.
+//!
+//! - [`Store`] is the port: log and documents ([`Log`]), sealed values ([`Vault`]) and files ([`Blobs`]), deliveries
+//!   ([`Outbox`]) and the secrets of accounts ([`Accounts`]). [`SqliteStore`] is the backend of one machine.
+//! - [`Telemetry`] keeps values of sensors in a file of its own; it never touches the log.
+//! - [`Bus`] fans out what was committed and is never trusted; [`Reader`] turns it into each event once and in order.
+//!
+//! Invariants: an answer follows the fsync; sequence numbers have no gaps and follow commit order; nothing half done
+//! survives an error; no personal value stands in clear in any file; payloads are opaque here, rules live elsewhere.
+//! Nothing here blocks the caller's thread: SQL runs on the database's own threads, files on the blocking pool.
+
+#![warn(missing_docs)]
+
+mod batch;
+mod blob;
+mod bus;
+mod error;
+mod model;
+mod port;
+mod reader;
+mod seal;
+mod sqlite;
+
+#[cfg(feature = "testing")]
+pub mod conformance;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use batch::Batch;
+pub use blob::BlobReader;
+pub use bus::{Bus, Delivery, LocalBus, Published, Subscription};
+pub use error::{LedgerError, Result};
+pub use model::{
+    BlobId, BlobInfo, Columns, Credential, DocumentRow, EventRow, Head, InputKey, KeyRow, NewBlob, Opened, OutboxRow,
+    Position, Query, Secret, Session, StoredEvent, StoredOutbox, VaultRow, limits,
+};
+pub use port::{
+    Accounts, Blobs, FoundBlob, Log, Outbox, PendingObservation, Reading, RuleState, Store, Telemetry, TelemetryBatch,
+    Vault,
+};
+pub use reader::{Reader, Step};
+pub use sqlite::{SqliteOptions, SqliteStore, SqliteTelemetry};

@@ -1,0 +1,230 @@
+//! The files behind blobs: sealed in chunks, so that neither writing nor reading one holds it in memory.
+//!
+//! Layout: a random prefix of 19 bytes, then sealed chunks of [`CHUNK`] plain bytes, the last one shorter (maybe
+//! empty). The nonce of a chunk is the prefix, its number, and whether it is the last: chunks cannot be swapped,
+//! dropped or cut off unseen. A file gets its name only after its bytes are on disk, and the folder is synced after.
+
+use std::{
+    io::{ErrorKind, SeekFrom},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use chacha20poly1305::{
+    XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
+use futures::Stream;
+use tokio::{
+    fs,
+    io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt},
+};
+
+use crate::{BlobId, BlobInfo, LedgerError, Result, seal::Key};
+
+const CHUNK: usize = 64 << 10;
+const TAG: usize = 16;
+const PREFIX: usize = 19;
+
+/// The folder of blobs.
+pub(crate) struct BlobFiles {
+    folder: PathBuf,
+}
+
+impl BlobFiles {
+    pub(crate) async fn open(folder: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&folder).await?;
+        Ok(Self { folder })
+    }
+
+    fn path(&self, id: &BlobId) -> PathBuf {
+        self.folder.join(id.as_str())
+    }
+
+    /// Seals `source` under `id`; its plain length. On return file and folder are on disk; on failure nothing is left.
+    pub(crate) async fn write(
+        &self,
+        id: &BlobId,
+        key: &Key,
+        max_bytes: u64,
+        source: &mut (dyn AsyncRead + Send + Unpin),
+    ) -> Result<u64> {
+        let beside = Beside(self.folder.join(format!("{id}.tmp")));
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&beside.0).await?;
+        let len = write_chunks(&mut file, id, key, max_bytes, source).await?;
+        file.flush().await?;
+        file.sync_all().await?;
+        fs::rename(&beside.0, self.path(id)).await?;
+        fs::File::open(&self.folder).await?.sync_all().await?;
+        Ok(len)
+    }
+
+    /// Opens a file for reading; damage is noticed chunk by chunk.
+    pub(crate) async fn read(&self, info: BlobInfo, key: &Key) -> Result<BlobReader> {
+        let open = fs::File::open(self.path(&info.id)).await;
+        let mut file = open.map_err(|e| match e.kind() {
+            ErrorKind::NotFound => LedgerError::corrupt(format!("blob {} has no file", info.id)),
+            _ => e.into(),
+        })?;
+        let mut prefix = [0; PREFIX];
+        file.read_exact(&mut prefix).await?;
+        Ok(BlobReader { file, cipher: Arc::new(key.cipher()), prefix, next: 0, skip: 0, until: info.len, info })
+    }
+
+    /// Removes a file; false when it is gone already.
+    pub(crate) async fn remove(&self, id: &BlobId) -> Result<bool> {
+        gone_or(fs::remove_file(self.path(id)).await)
+    }
+
+    /// Files last changed before `before_ms`, by name: `Ok` for blobs, `Err` for what was never finished.
+    pub(crate) async fn older_than(&self, before_ms: i64, most: usize) -> Result<Vec<Result<BlobId, PathBuf>>> {
+        let mut found = Vec::new();
+        let mut entries = fs::read_dir(&self.folder).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            let Ok(meta) = entry.metadata().await else { continue };
+            let changed = meta.modified()?.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis());
+            if i64::try_from(changed).unwrap_or(i64::MAX) >= before_ms || found.len() >= most {
+                continue;
+            }
+            let name = entry.file_name();
+            match name.to_str().and_then(BlobId::parse) {
+                Some(id) => found.push(Ok(id)),
+                None if Path::new(&name).extension().is_some_and(|e| e == "tmp") => found.push(Err(entry.path())),
+                None => {}
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Removal of a file that may be gone.
+pub(crate) fn gone_or(removed: std::io::Result<()>) -> Result<bool> {
+    match removed {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// A file without its name yet; removed when dropped early.
+struct Beside(PathBuf);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // After the rename there is nothing to remove; otherwise a short call, on the rare path.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn nonce(prefix: &[u8; PREFIX], number: u32, last: bool) -> XNonce {
+    let mut nonce = [0; 24];
+    nonce[..PREFIX].copy_from_slice(prefix);
+    nonce[PREFIX..23].copy_from_slice(&number.to_be_bytes());
+    nonce[23] = last.into();
+    nonce.into()
+}
+
+async fn write_chunks(
+    file: &mut fs::File,
+    id: &BlobId,
+    key: &Key,
+    max_bytes: u64,
+    source: &mut (dyn AsyncRead + Send + Unpin),
+) -> Result<u64> {
+    let (cipher, prefix) = (key.cipher(), rand::random::<[u8; PREFIX]>());
+    file.write_all(&prefix).await?;
+    let mut plain = Vec::with_capacity(CHUNK);
+    let (mut len, mut number) = (0_u64, 0_u32);
+    loop {
+        plain.clear();
+        (&mut *source).take(CHUNK as u64).read_to_end(&mut plain).await?;
+        len += plain.len() as u64;
+        if len > max_bytes {
+            return Err(LedgerError::invalid("blob", format!("more than {max_bytes} bytes")));
+        }
+        let last = plain.len() < CHUNK;
+        let sealed = cipher
+            .encrypt(&nonce(&prefix, number, last), Payload { msg: &plain, aad: id.as_str().as_bytes() })
+            .map_err(|_| LedgerError::invalid("blob", "cannot be sealed"))?;
+        file.write_all(&sealed).await?;
+        if last {
+            return Ok(len);
+        }
+        number = number.checked_add(1).ok_or_else(|| LedgerError::invalid("blob", "is too long"))?;
+    }
+}
+
+/// Reads a blob chunk by chunk, in clear.
+pub struct BlobReader {
+    info: BlobInfo,
+    file: fs::File,
+    cipher: Arc<XChaCha20Poly1305>,
+    prefix: [u8; PREFIX],
+    next: u32,
+    /// Bytes of the next chunk before the range.
+    skip: usize,
+    /// Where the range ends.
+    until: u64,
+}
+
+impl std::fmt::Debug for BlobReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("BlobReader").field(&self.info.id).finish()
+    }
+}
+
+impl BlobReader {
+    /// What it is.
+    pub fn info(&self) -> &BlobInfo {
+        &self.info
+    }
+
+    /// Reads only bytes `from..until` (cut at the end of the blob), for range requests. Call before reading.
+    pub async fn range(mut self, from: u64, until: u64) -> Result<Self> {
+        self.until = until.min(self.info.len);
+        let from = from.min(self.until);
+        let number = from / CHUNK as u64;
+        self.next = u32::try_from(number).map_err(|_| LedgerError::invalid("range", "is too far"))?;
+        self.skip = usize::try_from(from % CHUNK as u64).unwrap_or(0);
+        self.file.seek(SeekFrom::Start(PREFIX as u64 + number * (CHUNK + TAG) as u64)).await?;
+        Ok(self)
+    }
+
+    /// The next piece, at most 64 KiB; `None` at the end. Damage is `Corrupt`.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        let start = u64::from(self.next) * CHUNK as u64;
+        // The last chunk of a blob is always read, even when empty: it proves that nothing was cut off.
+        if start > self.until || (start == self.until && (self.until < self.info.len || self.next == u32::MAX)) {
+            return Ok(None);
+        }
+        let mut sealed = Vec::with_capacity(CHUNK + TAG);
+        (&mut self.file).take((CHUNK + TAG) as u64).read_to_end(&mut sealed).await?;
+        let last = sealed.len() < CHUNK + TAG;
+        let aad = self.info.id.as_str().as_bytes();
+        let plain = self.cipher.decrypt(&nonce(&self.prefix, self.next, last), Payload { msg: &sealed, aad });
+        let plain = plain.map_err(|_| LedgerError::corrupt(format!("blob {}", self.info.id)))?;
+        self.next = if last { u32::MAX } else { self.next + 1 };
+        let end = plain.len().min(usize::try_from(self.until - start).unwrap_or(usize::MAX));
+        let piece = Bytes::from(plain).slice(self.skip.min(end)..end);
+        self.skip = 0;
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    /// The pieces as a stream.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes>> + Send {
+        futures::stream::try_unfold(self, |mut reader| async move { Ok(reader.chunk().await?.map(|c| (c, reader))) })
+    }
+
+    /// All of it; for stills. Refused when longer than `max_bytes`.
+    pub async fn bytes(mut self, max_bytes: u64) -> Result<Bytes> {
+        if self.info.len > max_bytes {
+            return Err(LedgerError::invalid("blob", format!("more than {max_bytes} bytes")));
+        }
+        let mut all = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all.into())
+    }
+}

@@ -1,0 +1,148 @@
+//! Buses, good and bad, and the reader behind them.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::{Backend, append, document, event};
+use crate::{
+    Batch, Bus, DocumentRow, Head, LocalBus, Position, Published, Reader, Step, Store,
+    testing::{Faults, FaultyBus},
+};
+
+/// Short, because tests wait for it; no test depends on its length.
+const POLL: Duration = Duration::from_millis(2);
+/// So long that a test which needs the poll would hang.
+const NEVER: Duration = Duration::from_secs(3_600);
+
+/// Commits and publishes `sizes` events a batch, each with one of three documents.
+async fn write(store: &dyn Store, bus: &dyn Bus, mut head: Head, sizes: &[usize]) -> Head {
+    for size in sizes {
+        let seqs = head.seq + 1..=head.seq + *size as u64;
+        let batch = Batch {
+            events: seqs.clone().map(|s| event("a/1", &s.to_string())).collect(),
+            documents: seqs
+                .map(|s| DocumentRow { deleted: s % 5 == 0, ..document("a", &(s % 3).to_string(), s) })
+                .collect(),
+            ..Batch::new(head)
+        };
+        head = store.append(&batch).await.unwrap();
+        bus.publish(batch.into_published()).await.unwrap();
+    }
+    head
+}
+
+async fn read_event(reader: &mut Reader) -> Arc<Published> {
+    match reader.next().await.unwrap() {
+        Step::Event(event) => event,
+        Step::LogChanged(head) => panic!("log changed to {head:?}"),
+    }
+}
+
+/// Reads up to `upto`; checks that each event comes once, in order and whole.
+async fn read(reader: &mut Reader, upto: u64) -> BTreeMap<String, DocumentRow> {
+    let mut documents = BTreeMap::new();
+    while reader.cursor().seq < upto {
+        let expected = reader.cursor().seq + 1;
+        let found = read_event(reader).await;
+        assert_eq!((found.event.seq, reader.cursor().seq), (expected, expected));
+        assert_eq!(found.event.event, event("a/1", &expected.to_string()));
+        for d in &found.documents {
+            assert_eq!(d.rev_seq, expected);
+            documents.insert(d.id.clone(), d.clone());
+        }
+    }
+    documents
+}
+
+/// Writes `sizes` through `bus` while a reader follows.
+pub async fn follows(store: Arc<dyn Store>, bus: &dyn Bus, sizes: &[usize], poll: Duration) {
+    let head = store.open_writer().await.unwrap();
+    let mut reader = Reader::follow(store.clone(), bus, head.position(), poll).await.unwrap();
+    let upto = head.seq + sizes.iter().sum::<usize>() as u64;
+    let (end, documents) = tokio::join!(write(&*store, bus, head, sizes), read(&mut reader, upto));
+    assert_eq!(end.seq, upto);
+    let (position, snapshot) = store.snapshot(&[], false).await.unwrap();
+    assert_eq!(position, reader.cursor());
+    let documents: Vec<_> = documents.into_values().filter(|d| !d.deleted).collect();
+    assert_eq!(documents, snapshot, "a follower that merges documents converges");
+}
+
+/// Without faults the bus alone would do.
+pub async fn a_reader_yields_each_event_once_on_a_good_bus(backend: &dyn Backend) {
+    follows(backend.open().await, &LocalBus::new(1_024), &[1, 5, 0, 30, 2, 100], NEVER).await;
+}
+
+/// Dropped, doubled, reordered, by many seeds.
+pub async fn a_reader_yields_each_event_once_on_a_bad_bus(backend: &dyn Backend) {
+    let store = backend.open().await;
+    for seed in 0..60 {
+        let faults = Faults { dropped: 30, doubled: 15, held: 25 };
+        let bus = FaultyBus::new(LocalBus::new(1_024), seed, faults);
+        follows(store.clone(), &bus, &[3, 1, 1, 7, 2, 1, 4], POLL).await;
+    }
+    let deaf = FaultyBus::new(LocalBus::new(16), 1, Faults { dropped: 100, doubled: 0, held: 0 });
+    follows(store, &deaf, &[3, 1, 1_500], POLL).await;
+}
+
+/// Nothing follows that would reveal the gap.
+pub async fn a_lost_last_message_is_noticed(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let head = store.open_writer().await.unwrap();
+    let bus = LocalBus::new(16);
+    let mut reader = Reader::follow(store.clone(), &bus, head.position(), POLL).await.unwrap();
+    append(&*store, head, vec![event("a/1", "1")]).await;
+    assert_eq!(read_event(&mut reader).await.event.seq, 1);
+}
+
+/// The bus keeps less than was published.
+pub async fn a_slow_reader_fills_the_gap(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let head = store.open_writer().await.unwrap();
+    let bus = LocalBus::new(4);
+    let mut reader = Reader::follow(store.clone(), &bus, head.position(), NEVER).await.unwrap();
+    let head = write(&*store, &bus, head, &[50, 50]).await;
+    read(&mut reader, 100).await;
+    write(&*store, &bus, head, &[3]).await;
+    read(&mut reader, 103).await;
+}
+
+/// More than one page behind.
+pub async fn a_late_reader_starts_at_its_cursor(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let head = store.open_writer().await.unwrap();
+    let bus = LocalBus::new(16);
+    write(&*store, &bus, head, &[2_500]).await;
+    let cursor = Position { seq: 17, ..head.position() };
+    let mut reader = Reader::follow(store.clone(), &bus, cursor, NEVER).await.unwrap();
+    read(&mut reader, 2_500).await;
+}
+
+/// A closed bus leaves the poll.
+pub async fn a_reader_outlives_its_bus(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let head = store.open_writer().await.unwrap();
+    let bus = LocalBus::new(16);
+    let mut reader = Reader::follow(store.clone(), &bus, head.position(), POLL).await.unwrap();
+    drop(bus);
+    write(&*store, &LocalBus::new(1), head, &[2, 3]).await;
+    read(&mut reader, 5).await;
+}
+
+/// A restore.
+pub async fn a_changed_log_is_told(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let head = store.open_writer().await.unwrap();
+    let bus = LocalBus::new(16);
+    let head = write(&*store, &bus, head, &[3]).await;
+    let mut reader = Reader::follow(store.clone(), &bus, head.position(), NEVER).await.unwrap();
+    let renewed = store.renew().await.unwrap();
+    // On the bus: the first message of the new log.
+    let renewed = write(&*store, &bus, renewed, &[1]).await;
+    for _ in 0..2 {
+        assert!(matches!(reader.next().await.unwrap(), Step::LogChanged(h) if h == renewed));
+    }
+    // By the poll: a cursor of the old log, and one beyond the end.
+    for cursor in [head.position(), Position { seq: 99, ..renewed.position() }] {
+        let mut reader = Reader::follow(store.clone(), &bus, cursor, POLL).await.unwrap();
+        assert!(matches!(reader.next().await.unwrap(), Step::LogChanged(h) if h == renewed));
+    }
+}

@@ -1,0 +1,92 @@
+//! Telemetry.
+
+use bytes::Bytes;
+
+use super::Backend;
+use crate::{LedgerError, PendingObservation, Reading, RuleState, TelemetryBatch, limits};
+
+fn reading(sensor: &str, at_ms: i64, value: f64) -> Reading {
+    Reading { sensor: sensor.into(), at_ms, value, unit: Some("℃".into()) }
+}
+
+fn pending(key: &str, text: &'static str) -> PendingObservation {
+    PendingObservation { key: key.into(), payload: Bytes::from_static(text.as_bytes()) }
+}
+
+/// One commit.
+pub async fn values_states_and_observations_commit_together(backend: &dyn Backend) {
+    let store = backend.telemetry().await;
+    let state = |text: &'static str| RuleState {
+        sensor: "t1".into(),
+        rule: "hot".into(),
+        state: Bytes::from_static(text.as_bytes()),
+    };
+    let batch = TelemetryBatch {
+        readings: vec![reading("t1", 10, 20.5), reading("t1", 30, 21.0), reading("t2", 5, 1.0)],
+        rule_states: vec![state("a")],
+        pending: vec![pending("k2", "x"), pending("k1", "y")],
+    };
+    store.commit(batch).await.unwrap();
+    let batch = TelemetryBatch {
+        readings: vec![reading("t1", 20, 99.0)],
+        rule_states: vec![state("b")],
+        pending: vec![pending("k1", "again"), pending("k3", "z")],
+    };
+    store.commit(batch).await.unwrap();
+    let store = backend.telemetry().await;
+    let (t1, t2) = (reading("t1", 30, 21.0), reading("t2", 5, 1.0));
+    assert_eq!(store.latest(None).await.unwrap(), [t1.clone(), t2], "a late value is not the latest");
+    assert_eq!(store.latest(Some("t1")).await.unwrap(), [t1]);
+    assert!(store.latest(Some("t9")).await.unwrap().is_empty());
+    assert_eq!(store.rule_states().await.unwrap(), [state("b")]);
+    assert_eq!(store.pending(10).await.unwrap(), [pending("k2", "x"), pending("k1", "y"), pending("k3", "z")]);
+    assert_eq!(store.pending(1).await.unwrap().len(), 1);
+    store.pending_done(&["k2".into(), "k3".into(), "k9".into()]).await.unwrap();
+    assert_eq!(store.pending(10).await.unwrap(), [pending("k1", "y")]);
+}
+
+/// Ranges and retention.
+pub async fn history_is_bounded(backend: &dyn Backend) {
+    let store = backend.telemetry().await;
+    let readings = (0..1_200).map(|n| reading("t1", n * 10, n as f64)).chain([reading("t2", 0, 5.0)]).collect();
+    store.commit(TelemetryBatch { readings, ..TelemetryBatch::default() }).await.unwrap();
+    let readings = vec![reading("t1", 20, 7.0)];
+    store.commit(TelemetryBatch { readings, ..TelemetryBatch::default() }).await.unwrap();
+    let times = |found: Vec<Reading>| found.iter().map(|r| r.at_ms).collect::<Vec<_>>();
+    let found = store.history("t1", 10, 40, 100).await.unwrap();
+    assert_eq!(found[1], reading("t1", 20, 7.0), "one value a millisecond");
+    assert_eq!(times(found), [10, 20, 30]);
+    assert_eq!(times(store.history("t1", 0, i64::MAX, 2).await.unwrap()), [0, 10]);
+    assert_eq!(store.retention(11_970).await.unwrap(), 1_198);
+    assert_eq!(times(store.history("t1", 0, i64::MAX, 100).await.unwrap()), [11_970, 11_980, 11_990]);
+    assert_eq!(store.latest(None).await.unwrap().len(), 2, "the latest values outlive their history");
+}
+
+/// Refused whole.
+pub async fn bad_values_are_refused(backend: &dyn Backend) {
+    let store = backend.telemetry().await;
+    let good = reading("t1", 1, 1.0);
+    let batches = [
+        vec![good.clone(), reading("t1", 2, f64::NAN)],
+        vec![good.clone(), reading("t1", 2, f64::INFINITY)],
+        vec![good.clone(), reading("", 2, 1.0)],
+        vec![good; limits::ROWS + 1],
+    ];
+    for readings in batches {
+        let refused = store.commit(TelemetryBatch { readings, ..TelemetryBatch::default() }).await;
+        assert!(matches!(refused, Err(LedgerError::Invalid { .. })), "{refused:?}");
+    }
+    assert!(store.latest(None).await.unwrap().is_empty());
+}
+
+/// The epoch.
+pub async fn the_epoch_stays_until_renewed(backend: &dyn Backend) {
+    let store = backend.telemetry().await;
+    store.ping().await.unwrap();
+    let epoch = store.epoch().await.unwrap();
+    assert!(epoch > 0);
+    assert_eq!(backend.telemetry().await.epoch().await.unwrap(), epoch);
+    let renewed = store.renew_epoch().await.unwrap();
+    assert_ne!(renewed, epoch);
+    assert_eq!(backend.telemetry().await.epoch().await.unwrap(), renewed);
+}

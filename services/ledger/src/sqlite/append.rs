@@ -1,0 +1,196 @@
+//! The one write path of the log: a batch in one transaction.
+
+use std::collections::HashMap;
+
+use runtime::telemetry::names;
+use sqlx::{QueryBuilder, Sqlite, Transaction};
+
+use super::{
+    SqliteStore,
+    db::{CHUNK, conflict, db_error, int},
+    read_head,
+};
+use crate::{Batch, BlobId, DocumentRow, EventRow, Head, KeyRow, LedgerError, OutboxRow, Result};
+
+type Tx = Transaction<'static, Sqlite>;
+
+impl SqliteStore {
+    pub(super) async fn append_batch(&self, batch: &Batch) -> Result<Head> {
+        batch.check()?;
+        let started = std::time::Instant::now();
+        let mut tx = self.db.write().await?;
+        let actual = read_head(&mut tx).await?;
+        let expected = batch.expect;
+        if actual.log_id == expected.log_id && actual.term != expected.term {
+            return Err(LedgerError::Fenced { expected, actual });
+        }
+        if actual != expected {
+            return Err(LedgerError::HeadMoved { expected, actual });
+        }
+        let after = batch.after();
+        insert_events(&mut tx, expected.seq, &batch.events).await?;
+        upsert_documents(&mut tx, &batch.documents).await?;
+        self.insert_vault(&mut tx, &batch.vault).await?;
+        erase(&mut tx, &batch.erase, after.seq).await?;
+        insert_outbox(&mut tx, &batch.outbox, after.seq).await?;
+        delete_outbox(&mut tx, &batch.outbox_done).await?;
+        insert_keys(&mut tx, &batch.keys).await?;
+        use_blobs(&mut tx, &batch.blobs_used, after.seq).await?;
+        sqlx::query("UPDATE meta SET seq = ?").bind(int(after.seq)).execute(&mut *tx).await.map_err(db_error)?;
+        tx.commit().await.map_err(db_error)?;
+        metrics::counter!(names::EVENTS).increment(batch.events.len() as u64);
+        metrics::histogram!(names::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
+        if !batch.erase.is_empty() {
+            self.forget_old_pages().await;
+        }
+        Ok(after)
+    }
+
+    /// The erasure itself is committed; this only shortens how long the destroyed key survives in the write-ahead
+    /// log, so a failure is not one of the batch.
+    async fn forget_old_pages(&self) {
+        if let Err(error) = self.db.checkpoint().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "checkpoint after an erasure failed");
+        }
+    }
+}
+
+async fn insert_events(tx: &mut Tx, after: u64, events: &[EventRow]) -> Result<()> {
+    let mut seq = after;
+    for chunk in events.chunks(CHUNK) {
+        let mut sql = QueryBuilder::new("INSERT INTO events (seq, at_ms, kind, version, stream, mode, payload) ");
+        sql.push_values(chunk, |mut row, e| {
+            seq += 1;
+            row.push_bind(int(seq)).push_bind(e.at_ms).push_bind(&*e.kind).push_bind(e.version);
+            row.push_bind(&*e.stream).push_bind(e.mode).push_bind(&*e.payload);
+        });
+        sql.build().execute(&mut **tx).await.map_err(db_error)?;
+    }
+    Ok(())
+}
+
+/// Orders ids by length, then text; ids are at most 128 bytes.
+pub(super) fn sort_key(id: &str) -> String {
+    format!("{:03}{id}", id.len())
+}
+
+const UPSERT_TAIL: &str = " ON CONFLICT (kind, id) DO UPDATE SET rev_seq = excluded.rev_seq, \
+     deleted = excluded.deleted, open = excluded.open, level = excluded.level, stage = excluded.stage, \
+     units = excluded.units, grid = excluded.grid, at_ms = excluded.at_ms, payload = excluded.payload";
+
+async fn upsert_documents(tx: &mut Tx, documents: &[DocumentRow]) -> Result<()> {
+    let last: HashMap<_, _> = documents.iter().enumerate().map(|(i, d)| ((&*d.kind, &*d.id), i)).collect();
+    let rows: Vec<_> = documents
+        .iter()
+        .enumerate()
+        .filter(|(i, d)| last.get(&(&*d.kind, &*d.id)) == Some(i))
+        .map(|(_, d)| d)
+        .collect();
+    for chunk in rows.chunks(CHUNK) {
+        let mut sql = QueryBuilder::new(
+            "INSERT INTO documents (kind, id, sort, rev_seq, deleted, open, level, stage, units, grid, at_ms, payload) ",
+        );
+        sql.push_values(chunk, |mut row, d| {
+            let c = &d.columns;
+            row.push_bind(&*d.kind).push_bind(&*d.id).push_bind(sort_key(&d.id));
+            row.push_bind(int(d.rev_seq)).push_bind(d.deleted);
+            row.push_bind(d.open && !d.deleted).push_bind(c.level).push_bind(c.stage.as_deref());
+            row.push_bind(c.units.join("\n")).push_bind(c.grid.as_deref()).push_bind(c.at_ms);
+            row.push_bind(if d.deleted { &[] } else { &*d.payload });
+        });
+        sql.push(UPSERT_TAIL);
+        sql.build().execute(&mut **tx).await.map_err(db_error)?;
+        replace_units(tx, chunk).await?;
+    }
+    Ok(())
+}
+
+async fn replace_units(tx: &mut Tx, documents: &[&DocumentRow]) -> Result<()> {
+    let mut sql = QueryBuilder::new("DELETE FROM document_units WHERE (kind, id) IN (");
+    sql.push_values(documents, |mut row, d| {
+        row.push_bind(&*d.kind).push_bind(&*d.id);
+    });
+    sql.push(")").build().execute(&mut **tx).await.map_err(db_error)?;
+    let units: Vec<_> = documents
+        .iter()
+        .filter(|d| !d.deleted)
+        .flat_map(|d| d.columns.units.iter().map(|u| (u.as_str(), &*d.kind, &*d.id)))
+        .collect();
+    for chunk in units.chunks(CHUNK) {
+        let mut sql = QueryBuilder::new("INSERT OR IGNORE INTO document_units (unit, kind, id) ");
+        sql.push_values(chunk, |mut row, (unit, kind, id)| {
+            row.push_bind(*unit).push_bind(*kind).push_bind(*id);
+        });
+        sql.build().execute(&mut **tx).await.map_err(db_error)?;
+    }
+    Ok(())
+}
+
+/// Destroys the keys. The values stay as bytes that nothing can open, and read as erased.
+async fn erase(tx: &mut Tx, subjects: &[String], seq: u64) -> Result<()> {
+    for subject in subjects {
+        sqlx::query("DELETE FROM subject_keys WHERE subject = ?")
+            .bind(subject)
+            .execute(&mut **tx)
+            .await
+            .map_err(db_error)?;
+        sqlx::query("INSERT OR IGNORE INTO erasures (subject, seq) VALUES (?, ?)")
+            .bind(subject)
+            .bind(int(seq))
+            .execute(&mut **tx)
+            .await
+            .map_err(db_error)?;
+    }
+    Ok(())
+}
+
+async fn insert_outbox(tx: &mut Tx, rows: &[OutboxRow], seq: u64) -> Result<()> {
+    for chunk in rows.chunks(CHUNK) {
+        let mut sql = QueryBuilder::new("INSERT INTO outbox (seq, kind, target, payload, due_ms) ");
+        sql.push_values(chunk, |mut row, o| {
+            row.push_bind(int(seq)).push_bind(&*o.kind).push_bind(&*o.target);
+            row.push_bind(&*o.payload).push_bind(o.due_ms);
+        });
+        sql.build().execute(&mut **tx).await.map_err(db_error)?;
+    }
+    Ok(())
+}
+
+async fn delete_outbox(tx: &mut Tx, ids: &[u64]) -> Result<()> {
+    for chunk in ids.chunks(CHUNK) {
+        let mut sql = QueryBuilder::new("DELETE FROM outbox WHERE id IN (");
+        let mut list = sql.separated(", ");
+        for id in chunk {
+            list.push_bind(int(*id));
+        }
+        sql.push(")").build().execute(&mut **tx).await.map_err(db_error)?;
+    }
+    Ok(())
+}
+
+async fn insert_keys(tx: &mut Tx, keys: &[KeyRow]) -> Result<()> {
+    for chunk in keys.chunks(CHUNK) {
+        let mut sql = QueryBuilder::new("INSERT INTO input_keys (scope, key, request_hash, outcome, at_ms) ");
+        sql.push_values(chunk, |mut row, k| {
+            row.push_bind(&*k.key.scope).push_bind(&*k.key.key).push_bind(k.request_hash.as_slice());
+            row.push_bind(&*k.outcome).push_bind(k.at_ms);
+        });
+        sql.build().execute(&mut **tx).await.map_err(conflict("an idempotency key"))?;
+    }
+    Ok(())
+}
+
+async fn use_blobs(tx: &mut Tx, ids: &[BlobId], seq: u64) -> Result<()> {
+    for id in ids {
+        let done = sqlx::query("UPDATE blobs SET used_seq = coalesce(used_seq, ?) WHERE id = ?")
+            .bind(int(seq))
+            .bind(id.as_str())
+            .execute(&mut **tx)
+            .await
+            .map_err(db_error)?;
+        if done.rows_affected() == 0 {
+            return Err(LedgerError::invalid("blobs_used", "names no stored blob"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! Connections, migrations and the mapping of SQLite's errors.
+//!
+//! One writer connection (`BEGIN IMMEDIATE`, WAL, `synchronous=FULL`) and a few read-only ones; each has its own
+//! thread, so that no caller is blocked.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+use sqlx::{
+    AssertSqlSafe, Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+};
+
+use crate::{LedgerError, Result};
+
+/// Rows of one `INSERT`: SQLite allows 32,766 bound values a statement.
+pub(super) const CHUNK: usize = 512;
+const READERS: u32 = 4;
+const QUEUE_FOR_A_CONNECTION: Duration = Duration::from_secs(10);
+
+/// A numbered change of the schema. Applied ones never change: their hashes are compared.
+pub(super) struct Migration {
+    pub(super) version: i64,
+    pub(super) sql: &'static str,
+}
+
+/// The connections to one file.
+pub(super) struct Db {
+    writer: SqlitePool,
+    pub(super) reader: SqlitePool,
+    /// Most pages of the file; a limit belongs to its connection, so a replaced one must learn it again.
+    most_pages: Arc<AtomicU32>,
+}
+
+impl Db {
+    pub(super) async fn open(file: &Path, busy: Duration, migrations: &[Migration]) -> Result<Self> {
+        let base = SqliteConnectOptions::new()
+            .filename(file)
+            .busy_timeout(busy)
+            .foreign_keys(true)
+            .synchronous(SqliteSynchronous::Full)
+            .statement_cache_capacity(256);
+        let write = (base.clone())
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A destroyed key must not survive in a free page, nor the log of pages grow without end.
+            .pragma("secure_delete", "ON")
+            .pragma("journal_size_limit", "67108864");
+        let pool = || {
+            SqlitePoolOptions::new()
+                .acquire_timeout(QUEUE_FOR_A_CONNECTION)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .test_before_acquire(false)
+        };
+        let most_pages = Arc::new(AtomicU32::new(u32::MAX - 1));
+        let limit = most_pages.clone();
+        // After a full disk SQLite may have rolled back by itself, and the driver's own ROLLBACK then fails: a
+        // connection that still believes in a transaction is closed and replaced. The ping orders the question
+        // behind a rollback that is under way.
+        let writer = pool()
+            .max_connections(1)
+            .test_before_acquire(true)
+            .before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }))
+            .after_connect(move |conn, _| {
+                let pages = limit.load(Ordering::Relaxed);
+                Box::pin(async move { set_limit(conn, pages).await })
+            })
+            .connect_with(write)
+            .await
+            .map_err(db_error)?;
+        let mut conn = writer.acquire().await.map_err(db_error)?;
+        migrate(&mut conn, migrations).await?;
+        drop(conn);
+        let reader = pool().max_connections(READERS).connect_with(base.read_only(true)).await.map_err(db_error)?;
+        Ok(Self { writer, reader, most_pages })
+    }
+
+    /// A write transaction; rolled back when dropped.
+    pub(super) async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(db_error)
+    }
+
+    /// A read transaction: all its reads see one state.
+    pub(super) async fn read(&self) -> Result<Transaction<'static, Sqlite>> {
+        self.reader.begin().await.map_err(db_error)
+    }
+
+    /// Moves what was committed from the write-ahead log into the file as far as readers allow, and empties it.
+    pub(super) async fn checkpoint(&self) -> Result<()> {
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await.map_err(db_error)?;
+        Ok(())
+    }
+
+    pub(super) async fn limit_pages(&self, pages: u32) -> Result<()> {
+        self.most_pages.store(pages, Ordering::Relaxed);
+        let mut conn = self.writer.acquire().await.map_err(db_error)?;
+        set_limit(&mut conn, pages).await.map_err(db_error)
+    }
+
+    pub(super) async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+
+    #[cfg(test)]
+    pub(super) async fn pragma(&self, sql: &'static str) {
+        sqlx::query(sql).execute(&self.writer).await.unwrap();
+    }
+}
+
+async fn set_limit(conn: &mut SqliteConnection, pages: u32) -> sqlx::Result<()> {
+    let sql = format!("PRAGMA max_page_count = {pages}");
+    sqlx::query(AssertSqlSafe(sql)).execute(conn).await.map(drop)
+}
+
+async fn migrate(conn: &mut SqliteConnection, migrations: &[Migration]) -> Result<()> {
+    sqlx::query("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, hash TEXT NOT NULL) STRICT")
+        .execute(&mut *conn)
+        .await
+        .map_err(db_error)?;
+    let mut tx = conn.begin_with("BEGIN IMMEDIATE").await.map_err(db_error)?;
+    let applied = sqlx::query("SELECT version, hash FROM migrations ORDER BY version")
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(db_error)?;
+    for (i, row) in applied.iter().enumerate() {
+        let (version, hash): (i64, String) = (get(row, 0)?, get(row, 1)?);
+        match migrations.get(i) {
+            Some(m) if m.version == version && hash_of(m) == hash => {}
+            Some(m) if m.version == version => {
+                return Err(LedgerError::Schema(format!("applied migration {version} has changed")));
+            }
+            _ => return Err(LedgerError::Schema(format!("migration {version} is unknown to this program"))),
+        }
+    }
+    for m in migrations.iter().skip(applied.len()) {
+        sqlx::raw_sql(m.sql).execute(&mut *tx).await.map_err(db_error)?;
+        sqlx::query("INSERT INTO migrations VALUES (?, ?)")
+            .bind(m.version)
+            .bind(hash_of(m))
+            .execute(&mut *tx)
+            .await
+            .map_err(db_error)?;
+    }
+    tx.commit().await.map_err(db_error)
+}
+
+fn hash_of(migration: &Migration) -> String {
+    hex::encode(Sha256::digest(migration.sql))
+}
+
+/// Tells SQLite's failures apart; see <https://sqlite.org/rescode.html>, the low byte is the primary code.
+pub(super) fn db_error(error: sqlx::Error) -> LedgerError {
+    let code = match &error {
+        sqlx::Error::Database(e) => e.code().and_then(|c| c.parse::<i32>().ok()).unwrap_or(1) & 0xff,
+        sqlx::Error::PoolTimedOut => return LedgerError::Busy(error.into()),
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+            return LedgerError::Corrupt { what: "a column".into(), source: Some(error.into()) };
+        }
+        _ => return LedgerError::Io(error.into()),
+    };
+    match code {
+        5 | 6 => LedgerError::Busy(error.into()),
+        8 => LedgerError::ReadOnly(error.into()),
+        13 => LedgerError::Full(error.into()),
+        11 | 26 => LedgerError::Corrupt { what: "the database file".into(), source: Some(error.into()) },
+        19 => LedgerError::Conflict { what: "a row" },
+        _ => LedgerError::Io(error.into()),
+    }
+}
+
+/// As [`db_error`], naming the row that exists already.
+pub(super) fn conflict(what: &'static str) -> impl Fn(sqlx::Error) -> LedgerError {
+    move |error| match db_error(error) {
+        LedgerError::Conflict { .. } => LedgerError::Conflict { what },
+        other => other,
+    }
+}
+
+/// A column; a wrong type is damage.
+pub(super) fn get<'r, T>(row: &'r SqliteRow, column: usize) -> Result<T>
+where
+    T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite>,
+{
+    row.try_get(column).map_err(db_error)
+}
+
+/// A counter; SQLite's integers are signed, counters are not.
+pub(super) fn get_u64(row: &SqliteRow, column: usize) -> Result<u64> {
+    u64::try_from(get::<i64>(row, column)?).map_err(|_| LedgerError::corrupt("a negative counter"))
+}
+
+/// A counter for SQLite; beyond `i64` nothing is stored, so nothing is found.
+pub(super) fn int(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// A page size for SQLite.
+pub(super) fn page(limit: usize, most: usize) -> i64 {
+    i64::try_from(limit.min(most)).unwrap_or(0)
+}

@@ -1,0 +1,134 @@
+//! The SQLite backend of one machine: one file for the log and all that commits with it, one for telemetry, a folder
+//! of sealed blobs.
+
+mod append;
+mod blobs;
+mod db;
+mod read;
+mod side;
+mod telemetry;
+#[cfg(test)]
+mod tests;
+mod vault;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sqlx::{Sqlite, Transaction};
+
+use crate::{
+    Head, LedgerError, Result,
+    blob::BlobFiles,
+    seal::{Key, master_key},
+};
+use db::{Db, Migration, db_error, get, get_u64, int};
+pub use telemetry::SqliteTelemetry;
+
+const MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, sql: include_str!("../../migrations/sqlite/ledger_0001.sql") }];
+
+/// Where a [`SqliteStore`] keeps things.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// The database file; made when missing.
+    pub file: PathBuf,
+    /// The folder of sealed blobs; made when missing.
+    pub blobs: PathBuf,
+    /// The master key; made with mode 0600 together with a new database, required for an old one. Keep it apart
+    /// from backups of the database.
+    pub master_key: PathBuf,
+    /// How long to wait for another process that holds the file.
+    pub busy_timeout: Duration,
+}
+
+impl SqliteOptions {
+    /// `ledger.db`, `blobs/` and `master.key` in `folder`; five seconds of patience.
+    pub fn in_folder(folder: &Path) -> Self {
+        Self {
+            file: folder.join("ledger.db"),
+            blobs: folder.join("blobs"),
+            master_key: folder.join("master.key"),
+            busy_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The store of one machine. Clone the `Arc` around it, not the store.
+pub struct SqliteStore {
+    db: Db,
+    files: BlobFiles,
+    master: Key,
+    request_secret: Key,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SqliteStore")
+    }
+}
+
+impl SqliteStore {
+    /// Opens or creates the store and applies migrations. Writing needs [`crate::Log::open_writer`] besides.
+    ///
+    /// Errors: `MasterKey` (missing, readable by others), `Corrupt` (not a database, another master key), `Schema`
+    /// (written by a newer program), or a failure of the disk.
+    pub async fn open(options: &SqliteOptions) -> Result<Self> {
+        if let Some(folder) = options.file.parent() {
+            tokio::fs::create_dir_all(folder).await?;
+        }
+        let files = BlobFiles::open(options.blobs.clone()).await?;
+        let db = Db::open(&options.file, options.busy_timeout, MIGRATIONS).await?;
+        let mut tx = db.write().await?;
+        let row = sqlx::query("SELECT request_secret FROM meta").fetch_optional(&mut *tx).await.map_err(db_error)?;
+        let master = load_master(options.master_key.clone(), row.is_none()).await?;
+        let request_secret = match row {
+            Some(row) => master
+                .unwrap(get(&row, 0)?, REQUEST_SECRET)
+                .ok_or_else(|| LedgerError::corrupt("the request secret (or this is another master key)"))?,
+            None => create_meta(&mut tx, &master).await?,
+        };
+        tx.commit().await.map_err(db_error)?;
+        Ok(Self { db, files, master, request_secret })
+    }
+
+    /// Bounds the size of the database file, in pages of 4 KiB; beyond it appends fail as `Full`. Never below the
+    /// present size.
+    pub async fn limit_pages(&self, pages: u32) -> Result<()> {
+        self.db.limit_pages(pages).await
+    }
+
+    /// Waits for running calls and closes the files. Later calls fail.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+}
+
+const REQUEST_SECRET: &str = "request-secret";
+
+#[allow(clippy::disallowed_methods, reason = "file IO on the blocking pool, awaited at once")]
+async fn load_master(path: PathBuf, create: bool) -> Result<Key> {
+    tokio::task::spawn_blocking(move || master_key(&path, create)).await.map_err(|e| LedgerError::Io(e.into()))?
+}
+
+async fn create_meta(tx: &mut Transaction<'static, Sqlite>, master: &Key) -> Result<Key> {
+    let secret = Key::random();
+    sqlx::query("INSERT INTO meta (one, log_id, seq, term, request_secret) VALUES (1, ?, 0, 0, ?)")
+        .bind(int(new_id()))
+        .bind(master.wrap(&secret, REQUEST_SECRET)?)
+        .execute(&mut **tx)
+        .await
+        .map_err(db_error)?;
+    Ok(secret)
+}
+
+/// Random, not 0, and below 2^53 so that a browser's numbers hold it.
+fn new_id() -> u64 {
+    rand::random_range(1..1 << 53)
+}
+
+async fn read_head(tx: &mut Transaction<'static, Sqlite>) -> Result<Head> {
+    let row = sqlx::query("SELECT log_id, seq, term FROM meta").fetch_one(&mut **tx).await.map_err(db_error)?;
+    Ok(Head { log_id: get_u64(&row, 0)?, seq: get_u64(&row, 1)?, term: get_u64(&row, 2)? })
+}

@@ -1,0 +1,258 @@
+//! Reads of the log, and the [`Log`] port.
+
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use sqlx::{QueryBuilder, Sqlite, sqlite::SqliteRow};
+
+use super::{
+    SqliteStore,
+    append::sort_key,
+    db::{db_error, get, get_u64, int, page},
+    new_id, read_head,
+};
+use crate::{
+    Batch, Columns, DocumentRow, EventRow, Head, InputKey, KeyRow, LedgerError, Log, Position, Query, Result,
+    StoredEvent, limits,
+};
+
+const EVENT: &str = "SELECT seq, at_ms, kind, version, stream, mode, payload FROM events ";
+const DOCUMENT: &str = "SELECT d.kind, d.id, d.rev_seq, d.deleted, d.open, d.level, d.stage, d.units, d.grid, d.at_ms, d.payload \
+     FROM documents d WHERE ";
+
+#[async_trait]
+impl Log for SqliteStore {
+    async fn open_writer(&self) -> Result<Head> {
+        let mut tx = self.db.write().await?;
+        sqlx::query("UPDATE meta SET term = term + 1").execute(&mut *tx).await.map_err(db_error)?;
+        let head = read_head(&mut tx).await?;
+        tx.commit().await.map_err(db_error)?;
+        Ok(head)
+    }
+
+    async fn append(&self, batch: &Batch) -> Result<Head> {
+        self.append_batch(batch).await
+    }
+
+    async fn head(&self) -> Result<Head> {
+        read_head(&mut self.db.read().await?).await
+    }
+
+    async fn tail(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>> {
+        let mut sql = QueryBuilder::<Sqlite>::new(EVENT);
+        sql.push("WHERE seq > ").push_bind(int(after));
+        sql.push(" ORDER BY seq LIMIT ").push_bind(page(limit, limits::PAGE));
+        self.collect(sql, event, limits::PAGE).await
+    }
+
+    async fn stream_tail(&self, stream: &str, after: u64, limit: usize) -> Result<Vec<StoredEvent>> {
+        let mut sql = QueryBuilder::<Sqlite>::new(EVENT);
+        sql.push("WHERE stream = ").push_bind(stream).push(" AND seq > ").push_bind(int(after));
+        sql.push(" ORDER BY seq LIMIT ").push_bind(page(limit, limits::PAGE));
+        self.collect(sql, event, limits::PAGE).await
+    }
+
+    async fn snapshot(&self, kinds: &[&str], open_only: bool) -> Result<(Position, Vec<DocumentRow>)> {
+        let mut tx = self.db.read().await?;
+        let head = read_head(&mut tx).await?;
+        let mut sql = QueryBuilder::<Sqlite>::new(DOCUMENT);
+        sql.push("d.deleted = 0");
+        if open_only {
+            sql.push(" AND d.open = 1");
+        }
+        if !kinds.is_empty() {
+            sql.push(" AND d.kind IN (");
+            let mut list = sql.separated(", ");
+            for kind in kinds {
+                list.push_bind(*kind);
+            }
+            sql.push(")");
+        }
+        sql.push(" ORDER BY d.kind, d.sort");
+        let mut found = Vec::new();
+        let mut query = sql.build();
+        query = query.persistent(false);
+        let mut rows = query.fetch(&mut *tx);
+        while let Some(row) = rows.try_next().await.map_err(db_error)? {
+            if found.len() == limits::SNAPSHOT {
+                return Err(LedgerError::invalid("snapshot", format!("more than {} documents", limits::SNAPSHOT)));
+            }
+            found.push(document(&row)?);
+        }
+        Ok((head.position(), found))
+    }
+
+    async fn document(&self, kind: &str, id: &str) -> Result<Option<DocumentRow>> {
+        let mut sql = QueryBuilder::<Sqlite>::new(DOCUMENT);
+        sql.push("d.kind = ").push_bind(kind).push(" AND d.id = ").push_bind(id).push(" AND d.deleted = 0");
+        Ok(self.collect(sql, document, 1).await?.pop())
+    }
+
+    async fn documents(&self, query: &Query) -> Result<Vec<DocumentRow>> {
+        self.collect(select(query), document, limits::PAGE).await
+    }
+
+    async fn documents_between(&self, after: u64, upto: u64) -> Result<Vec<DocumentRow>> {
+        if upto.saturating_sub(after) > limits::PAGE as u64 {
+            return Err(LedgerError::invalid("range", format!("more than {} events", limits::PAGE)));
+        }
+        let mut sql = QueryBuilder::<Sqlite>::new(DOCUMENT);
+        sql.push("d.rev_seq > ").push_bind(int(after)).push(" AND d.rev_seq <= ").push_bind(int(upto));
+        sql.push(" ORDER BY d.rev_seq, d.kind, d.sort");
+        self.collect(sql, document, limits::SNAPSHOT).await
+    }
+
+    async fn keys(&self, keys: &[InputKey]) -> Result<Vec<KeyRow>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        if keys.len() > limits::PAGE {
+            return Err(LedgerError::invalid("keys", format!("more than {}", limits::PAGE)));
+        }
+        let mut sql = QueryBuilder::<Sqlite>::new(
+            "SELECT scope, key, request_hash, outcome, at_ms FROM input_keys WHERE (scope, key) IN (",
+        );
+        sql.push_values(keys, |mut row, k| {
+            row.push_bind(&*k.scope).push_bind(&*k.key);
+        });
+        sql.push(")");
+        self.collect(sql, key_row, limits::PAGE).await
+    }
+
+    fn request_hash(&self, body: &[u8]) -> [u8; 32] {
+        self.request_secret.hmac(body)
+    }
+
+    async fn expire_keys(&self, before_ms: i64) -> Result<usize> {
+        self.sweep(
+            "DELETE FROM input_keys WHERE (scope, key) IN \
+             (SELECT scope, key FROM input_keys WHERE at_ms < ? ORDER BY at_ms LIMIT ?)",
+            before_ms,
+        )
+        .await
+    }
+
+    async fn renew(&self) -> Result<Head> {
+        let mut tx = self.db.write().await?;
+        sqlx::query("UPDATE meta SET term = term + 1, log_id = ?")
+            .bind(int(new_id()))
+            .execute(&mut *tx)
+            .await
+            .map_err(db_error)?;
+        let head = read_head(&mut tx).await?;
+        tx.commit().await.map_err(db_error)?;
+        Ok(head)
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.head().await.map(drop)
+    }
+}
+
+impl SqliteStore {
+    /// Runs a read that returns at most `most` rows; more are a mistake of the caller, not cut off.
+    pub(super) async fn collect<T>(
+        &self,
+        mut sql: QueryBuilder<Sqlite>,
+        map: fn(&SqliteRow) -> Result<T>,
+        most: usize,
+    ) -> Result<Vec<T>> {
+        let mut found = Vec::new();
+        let mut rows = sql.build().fetch(&self.db.reader);
+        while let Some(row) = rows.try_next().await.map_err(db_error)? {
+            if found.len() == most {
+                return Err(LedgerError::invalid("read", format!("more than {most} rows")));
+            }
+            found.push(map(&row)?);
+        }
+        Ok(found)
+    }
+
+    /// Runs a bounded removal by age.
+    pub(super) async fn sweep(&self, sql: &'static str, before_ms: i64) -> Result<usize> {
+        let mut tx = self.db.write().await?;
+        let done = sqlx::query(sql)
+            .bind(before_ms)
+            .bind(page(limits::SWEEP, limits::SWEEP))
+            .execute(&mut *tx)
+            .await
+            .map_err(db_error)?;
+        tx.commit().await.map_err(db_error)?;
+        Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+    }
+}
+
+pub(super) fn select(query: &Query) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::<Sqlite>::new(DOCUMENT);
+    sql.push("d.deleted = 0 AND d.kind = ").push_bind(&*query.kind);
+    // Written out so that the partial index of open documents serves.
+    match query.open {
+        Some(true) => sql.push(" AND d.open = 1"),
+        Some(false) => sql.push(" AND d.open = 0"),
+        None => &mut sql,
+    };
+    if let Some(stage) = &query.stage {
+        sql.push(" AND d.stage = ").push_bind(&**stage);
+    }
+    if let Some(grid) = &query.grid {
+        sql.push(" AND d.grid = ").push_bind(&**grid);
+    }
+    if let Some(unit) = &query.unit {
+        sql.push(" AND EXISTS (SELECT 1 FROM document_units u WHERE u.kind = d.kind AND u.id = d.id AND u.unit = ");
+        sql.push_bind(&**unit).push(")");
+    }
+    if let Some(from) = query.from_ms {
+        sql.push(" AND d.at_ms >= ").push_bind(from);
+    }
+    if let Some(until) = query.until_ms {
+        sql.push(" AND d.at_ms < ").push_bind(until);
+    }
+    if let Some(before) = &query.before {
+        sql.push(" AND d.sort < ").push_bind(sort_key(before));
+    }
+    sql.push(" ORDER BY d.sort DESC LIMIT ").push_bind(page(query.limit, limits::PAGE));
+    sql
+}
+
+fn event(row: &SqliteRow) -> Result<StoredEvent> {
+    Ok(StoredEvent {
+        seq: get_u64(row, 0)?,
+        event: EventRow {
+            at_ms: get(row, 1)?,
+            kind: get(row, 2)?,
+            version: get(row, 3)?,
+            stream: get(row, 4)?,
+            mode: get(row, 5)?,
+            payload: get::<Vec<u8>>(row, 6)?.into(),
+        },
+    })
+}
+
+fn document(row: &SqliteRow) -> Result<DocumentRow> {
+    Ok(DocumentRow {
+        kind: get(row, 0)?,
+        id: get(row, 1)?,
+        rev_seq: get_u64(row, 2)?,
+        deleted: get(row, 3)?,
+        open: get(row, 4)?,
+        columns: Columns {
+            level: get(row, 5)?,
+            stage: get(row, 6)?,
+            // Names hold no control characters, so a line break separates them.
+            units: get::<String>(row, 7)?.lines().map(str::to_owned).collect(),
+            grid: get(row, 8)?,
+            at_ms: get(row, 9)?,
+        },
+        payload: get::<Vec<u8>>(row, 10)?.into(),
+    })
+}
+
+fn key_row(row: &SqliteRow) -> Result<KeyRow> {
+    Ok(KeyRow {
+        key: InputKey { scope: get(row, 0)?, key: get(row, 1)? },
+        request_hash: get::<Vec<u8>>(row, 2)?
+            .try_into()
+            .map_err(|_| LedgerError::corrupt("a request hash of another length"))?,
+        outcome: get::<Vec<u8>>(row, 3)?.into(),
+        at_ms: get(row, 4)?,
+    })
+}

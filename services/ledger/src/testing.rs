@@ -1,0 +1,69 @@
+//! A bus that misbehaves, for tests of those who follow one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use crate::{Bus, Published, Result, Subscription};
+
+/// How often things go wrong, in per cent of the messages.
+#[derive(Debug, Clone, Copy)]
+pub struct Faults {
+    /// Never delivered.
+    pub dropped: u8,
+    /// Delivered twice.
+    pub doubled: u8,
+    /// Delivered after later ones, or never.
+    pub held: u8,
+}
+
+/// Drops, doubles and reorders the messages of another bus; the same seed does the same.
+pub struct FaultyBus<B> {
+    inner: B,
+    faults: Faults,
+    state: Mutex<(StdRng, Vec<Arc<Published>>)>,
+}
+
+impl<B: Bus> FaultyBus<B> {
+    /// Spoils `inner`.
+    pub fn new(inner: B, seed: u64, faults: Faults) -> Self {
+        Self { inner, faults, state: Mutex::new((StdRng::seed_from_u64(seed), Vec::new())) }
+    }
+
+    fn spoil(&self, events: Vec<Arc<Published>>) -> Vec<Arc<Published>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (rng, held) = &mut *state;
+        let mut out = Vec::new();
+        for event in events {
+            let roll = rng.random_range(0..100);
+            let Faults { dropped, doubled, held: later } = self.faults;
+            if roll < dropped {
+                continue;
+            }
+            if roll < dropped + doubled {
+                out.push(event.clone());
+            } else if roll < dropped + doubled + later {
+                held.push(event);
+                continue;
+            }
+            out.push(event);
+            if !held.is_empty() && rng.random_bool(0.5) {
+                out.push(held.swap_remove(rng.random_range(0..held.len())));
+            }
+        }
+        out
+    }
+}
+
+#[async_trait]
+impl<B: Bus> Bus for FaultyBus<B> {
+    async fn publish(&self, events: Vec<Arc<Published>>) -> Result<()> {
+        let spoilt = self.spoil(events);
+        self.inner.publish(spoilt).await
+    }
+
+    async fn subscribe(&self) -> Result<Box<dyn Subscription>> {
+        self.inner.subscribe().await
+    }
+}

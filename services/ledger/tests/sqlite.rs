@@ -1,0 +1,75 @@
+//! The conformance suite on SQLite, and properties by many cases.
+#![allow(clippy::unwrap_used)]
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use ledger::{
+    LocalBus, SqliteOptions, SqliteStore, SqliteTelemetry, Store, Telemetry,
+    conformance::{self, Backend},
+    testing::{Faults, FaultyBus},
+};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+struct Sqlite(TempDir);
+
+impl Sqlite {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+}
+
+#[async_trait]
+impl Backend for Sqlite {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(&SqliteOptions::in_folder(self.0.path())).await.unwrap())
+    }
+
+    async fn telemetry(&self) -> Arc<dyn Telemetry> {
+        let file = self.0.path().join("telemetry.db");
+        Arc::new(SqliteTelemetry::open(&file, Duration::from_secs(5)).await.unwrap())
+    }
+
+    async fn raw(&self) -> Vec<u8> {
+        let mut all = Vec::new();
+        for folder in [self.0.path().to_owned(), self.0.path().join("blobs")] {
+            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                let key = entry.file_name() == "master.key";
+                if !key && entry.file_type().unwrap().is_file() {
+                    all.extend(std::fs::read(entry.path()).unwrap());
+                }
+            }
+        }
+        all
+    }
+}
+
+ledger::conformance!(Sqlite::new());
+
+fn block_on(work: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_tail_is_complete(sizes in prop::collection::vec(0..40_usize, 1..8), page in 1..50_usize) {
+        block_on(async { conformance::log::tail_is_complete(&Sqlite::new(), &sizes, page).await });
+    }
+
+    #[test]
+    fn a_reader_yields_each_event_once_whatever_the_bus_does(
+        seed: u64,
+        (dropped, doubled, held) in (0..34_u8, 0..33_u8, 0..33_u8),
+        sizes in prop::collection::vec(0..12_usize, 1..10),
+        capacity in 1..20_usize,
+    ) {
+        block_on(async {
+            let backend = Sqlite::new();
+            let bus = FaultyBus::new(LocalBus::new(capacity), seed, Faults { dropped, doubled, held });
+            conformance::bus::follows(backend.open().await, &bus, &sizes, Duration::from_millis(2)).await;
+        });
+    }
+}
