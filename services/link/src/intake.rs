@@ -30,6 +30,26 @@ pub struct Submission {
     pub request: Vec<u8>,
     /// What is put before the core.
     pub input: Input,
+    /// Outbox rows that are over with this input, whether the core takes it or refuses.
+    pub settles: Vec<u64>,
+}
+
+impl Submission {
+    /// An input that is harmless twice.
+    pub fn keyless(input: Input) -> Self {
+        Self { key: None, request: Vec::new(), input, settles: Vec::new() }
+    }
+    /// An input under a key; `request` is what a repetition repeats.
+    pub fn keyed(scope: impl Into<String>, key: impl Into<String>, request: Vec<u8>, input: Input) -> Self {
+        let key = InputKey { scope: scope.into(), key: key.into() };
+        Self { key: Some(key), request, input, settles: Vec::new() }
+    }
+    /// With an outbox row that is over.
+    #[must_use]
+    pub fn settling(mut self, outbox: u64) -> Self {
+        self.settles.push(outbox);
+        self
+    }
 }
 
 /// Where the log stood after the input.

@@ -26,6 +26,16 @@ pub mod names {
     pub const CAMERAS: &str = "maojiawan_cameras";
     /// Bytes of video received.
     pub const VIDEO_BYTES: &str = "maojiawan_video_received_bytes_total";
+    /// Camera sessions that ended and are opened again.
+    pub const VIDEO_RECONNECTS: &str = "maojiawan_video_reconnects_total";
+    /// Bytes in the rings of all cameras.
+    pub const VIDEO_RING_BYTES: &str = "maojiawan_video_ring_bytes";
+    /// Live subscriptions.
+    pub const VIDEO_VIEWERS: &str = "maojiawan_video_viewers";
+    /// Key frames given to decode children, by outcome.
+    pub const DECODED: &str = "maojiawan_video_decoded_pictures_total";
+    /// Decode children killed or lost.
+    pub const DECODE_RESTARTS: &str = "maojiawan_decode_restarts_total";
     /// MQTT messages, by outcome.
     pub const MQTT_MESSAGES: &str = "maojiawan_mqtt_messages_total";
     /// Calls to and from departments and the SMS gateway, by direction and outcome.

@@ -1,0 +1,256 @@
+//! What the site promises, checked on several seeds.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::site::*;
+
+use super::{
+    geometry::{closed, contains, snap},
+    maojiawan,
+};
+
+const SEEDS: [u64; 3] = [1, 42, 20_261_124];
+
+/// Convex hull (Andrew), for separating axes.
+fn hull(points: &[Point]) -> Vec<Point> {
+    let mut sorted = points.to_vec();
+    sorted.sort_by(|a, b| a.x.total_cmp(&b.x).then(a.y.total_cmp(&b.y)));
+    let cross = |o: Point, a: Point, b: Point| (a.x - o.x) * (b.y - o.y) - (a.y - o.y) * (b.x - o.x);
+    let half = |points: &mut dyn Iterator<Item = Point>| {
+        let mut chain: Vec<Point> = Vec::new();
+        for p in points {
+            while chain.len() > 1 && cross(chain[chain.len() - 2], chain[chain.len() - 1], p) <= 0.0 {
+                chain.pop();
+            }
+            chain.push(p);
+        }
+        chain.pop();
+        chain
+    };
+    let mut lower = half(&mut sorted.iter().copied());
+    lower.extend(half(&mut sorted.iter().rev().copied()));
+    lower
+}
+
+/// Gap along the best separating axis; negative when two convex outlines overlap.
+fn gap(a: &[Point], b: &[Point]) -> f64 {
+    let mut best = f64::NEG_INFINITY;
+    for outline in [a, b] {
+        for w in closed(outline).windows(2) {
+            let (dx, dy) = (w[1].x - w[0].x, w[1].y - w[0].y);
+            let length = dx.hypot(dy);
+            let (nx, ny) = (-dy / length, dx / length);
+            let span = |o: &[Point]| {
+                let along = o.iter().map(|p| p.x * nx + p.y * ny);
+                along.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)))
+            };
+            let (sa, sb) = (span(a), span(b));
+            best = best.max(sb.0 - sa.1).max(sa.0 - sb.1);
+        }
+    }
+    best
+}
+
+#[test]
+fn the_gap_of_two_squares_is_what_it_looks_like() {
+    let square = |x: f64| [(x, 0.0), (x + 1.0, 0.0), (x + 1.0, 1.0), (x, 1.0)].map(|(x, y)| Point { x, y });
+    assert!((gap(&square(0.0), &square(3.0)) - 2.0).abs() < 1e-9);
+    assert!(gap(&square(0.0), &square(0.5)) < 0.0);
+}
+
+#[test]
+fn counts_and_totals() {
+    for seed in SEEDS {
+        let site = maojiawan(seed);
+        assert_eq!(
+            (site.communities.len(), site.grids.len(), site.buildings.len(), site.cameras.len()),
+            (6, 36, 76, 237)
+        );
+        let sum = |f: fn(&Building) -> u16| site.buildings.iter().map(|b| u32::from(f(b))).sum::<u32>();
+        assert_eq!((sum(|b| b.households), sum(|b| b.people)), (9_100, 39_106));
+        assert!((450..=560).contains(&site.sensors.len()), "{} sensors", site.sensors.len());
+        assert_eq!(site.units.iter().filter(|u| u.kind == UnitKind::Department).count(), 8);
+        assert_eq!(site.units.iter().filter(|u| u.kind == UnitKind::Grid).count(), 36);
+        for c in &site.communities {
+            assert_eq!(site.grids.iter().filter(|g| g.community == c.id).count(), 6, "{}", c.id);
+        }
+        for b in &site.buildings {
+            let flats = u16::from(b.units) * u16::from(b.floors) * u16::from(b.flats_per_floor);
+            assert!(b.households <= flats && flats < b.households + 24, "{}: {} of {flats}", b.id, b.households);
+            assert!(b.people > b.households && b.minors + b.care_needs < b.people, "{}", b.id);
+            assert!((5..=20).contains(&b.floors), "{}: {} floors", b.id, b.floors);
+        }
+    }
+}
+
+#[test]
+fn building_twelve_is_as_described() {
+    let site = maojiawan(1);
+    let b = site.building(&"b12".into()).unwrap();
+    assert_eq!((b.units, b.floors, b.flats_per_floor, b.households), (3, 10, 4, 120));
+    assert_eq!(site.grid(&b.grid).unwrap().community.as_str(), "s1");
+    assert_eq!(b.grid.as_str(), "53062100200106");
+    let smoke = site.sensor(&"smoke-b12-2-06".into()).unwrap();
+    assert!(site.sensor(&"call-b12-2-06".into()).is_some());
+    let nearest = site.nearest_cameras(&smoke.place, 2);
+    let names: BTreeSet<_> = nearest.iter().map(|c| site.camera(c).unwrap().name.zh.as_str()).collect();
+    assert_eq!(names, BTreeSet::from(["12栋南侧路口", "12栋6层走廊"]));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_site() {
+    assert_eq!(maojiawan(7), maojiawan(7));
+    assert_ne!(maojiawan(7), maojiawan(8));
+}
+
+#[test]
+fn buildings_keep_clear_of_each_other_of_roads_and_of_places() {
+    for seed in SEEDS {
+        let site = maojiawan(seed);
+        let hulls: Vec<_> = site.buildings.iter().map(|b| (&b.id, hull(&b.outline))).collect();
+        for (i, (a, ha)) in hulls.iter().enumerate() {
+            for (b, hb) in &hulls[i + 1..] {
+                assert!(gap(ha, hb) > 4.0, "{a} and {b}: {:.1} m", gap(ha, hb));
+            }
+        }
+        let mut close = BTreeSet::new();
+        for b in &site.buildings {
+            for path in &site.paths {
+                let clear = b.outline.iter().map(|corner| snap(&path.line, *corner).1 - path.width / 2.0);
+                if clear.fold(f64::INFINITY, f64::min) < 1.5 {
+                    close.insert((b.number, path.name.zh.as_str()));
+                }
+            }
+            for l in site.landmarks.iter().filter(|l| !l.outline.is_empty()) {
+                for corner in &b.outline {
+                    let clear = snap(&closed(&l.outline), *corner).1;
+                    assert!(!contains(&l.outline, *corner) && clear > 3.0, "{} {clear:.1} m from {}", b.id, l.name.zh);
+                }
+            }
+        }
+        assert!(close.is_empty(), "on a road with seed {seed}: {close:?}");
+    }
+}
+
+#[test]
+fn everything_lies_in_its_grid_and_grids_tile_their_community() {
+    for seed in SEEDS {
+        let site = maojiawan(seed);
+        for b in &site.buildings {
+            let grid = site.grid(&b.grid).unwrap();
+            let edge = closed(&grid.outline);
+            for corner in &b.outline {
+                assert!(contains(&grid.outline, *corner), "{} leaves {} at {corner:?}", b.id, grid.id);
+                assert!(snap(&edge, *corner).1 > 1.0, "{} touches the edge of {}", b.id, grid.id);
+            }
+            assert!(contains(&b.outline, b.center), "lamp of {}", b.id);
+        }
+        for c in &site.communities {
+            let parts: f64 =
+                site.grids.iter().filter(|g| g.community == c.id).map(|g| super::geometry::area(&g.outline)).sum();
+            let whole = super::geometry::area(&c.outline);
+            assert!((parts - whole).abs() < whole * 1e-6, "{}: {parts} of {whole}", c.id);
+            assert!(contains(&c.outline, c.label), "{}", c.id);
+        }
+        let all = site.grids.iter().flat_map(|g| &g.outline).chain(site.paths.iter().flat_map(|p| &p.line));
+        for p in all {
+            assert!((0.0..=site.extent.x).contains(&p.x) && (0.0..=site.extent.y).contains(&p.y), "{p:?}");
+        }
+    }
+}
+
+#[test]
+fn cameras_are_numbered_by_community_and_hang_where_they_say() {
+    for seed in SEEDS {
+        let site = maojiawan(seed);
+        let community = |c: &Camera| site.grid(&c.grid).unwrap().community.clone();
+        let mut counts = BTreeMap::new();
+        for c in &site.cameras {
+            *counts.entry(community(c)).or_insert(0) += 1;
+        }
+        assert_eq!(counts.values().copied().collect::<Vec<_>>(), [40, 40, 40, 39, 39, 39]);
+        let order: Vec<_> = site.cameras.iter().map(community).collect();
+        assert!(order.is_sorted());
+        let numbers: Vec<_> = site.cameras.iter().map(|c| c.number).collect();
+        assert_eq!(numbers, (1..=237).collect::<Vec<_>>());
+        assert_eq!(site.cameras[111].name.zh, "第三社区南门");
+        assert_eq!(site.cameras[207].name.zh, "学校北门");
+        for c in &site.cameras {
+            let within = site.buildings.iter().find(|b| contains(&b.outline, c.at)).map(|b| &b.id);
+            assert_eq!(within.is_some(), c.indoor, "{} {}", c.id, c.name.zh);
+            assert!(!c.indoor || within == c.building.as_ref(), "{} {}", c.id, c.name.zh);
+            assert!((0.0..360.0).contains(&c.heading));
+            if let Some(b) = c.building.as_ref().filter(|_| !c.indoor).and_then(|b| site.building(b)) {
+                let away = snap(&closed(&b.outline), c.at).1;
+                assert!(away < 40.0, "{} {} is {away:.0} m off", c.id, c.name.zh);
+            }
+        }
+        for b in &site.buildings {
+            let own = |indoor| site.cameras.iter().any(|c| c.building.as_ref() == Some(&b.id) && c.indoor == indoor);
+            assert!(own(true) && own(false), "{}", b.id);
+        }
+    }
+}
+
+#[test]
+fn ids_names_and_initials_are_unique() {
+    let site = maojiawan(1);
+    fn unique<T: Ord + std::fmt::Debug>(what: &str, items: impl Iterator<Item = T>) {
+        let mut seen = BTreeSet::new();
+        for item in items {
+            assert!(!seen.contains(&item), "{what} {item:?} twice");
+            seen.insert(item);
+        }
+    }
+    unique("grid", site.grids.iter().map(|g| &g.id));
+    unique("building", site.buildings.iter().map(|b| &b.id));
+    unique("landmark", site.landmarks.iter().map(|l| &l.id));
+    unique("landmark name", site.landmarks.iter().map(|l| &l.name.zh));
+    unique("camera", site.cameras.iter().map(|c| &c.id));
+    unique("camera name", site.cameras.iter().map(|c| &c.name.zh));
+    unique("sensor", site.sensors.iter().map(|s| &s.id));
+    unique("unit", site.units.iter().map(|u| &u.id));
+    unique("initials", site.units.iter().map(|u| &u.initials));
+    unique("class", site.classes.iter().map(|c| &c.id));
+    unique("kind", site.alarm_kinds.iter().map(|k| &k.id));
+    unique("alias", site.buildings.iter().flat_map(|b| &b.aliases));
+    assert!(site.grids.iter().all(|g| g.id.as_str().len() == 14 && g.id.as_str().starts_with("530621002")));
+}
+
+#[test]
+fn references_hold() {
+    let site = maojiawan(1);
+    for c in &site.classes {
+        assert!(site.unit(&c.lead).is_some() && c.assists.iter().all(|u| site.unit(u).is_some()), "{}", c.id);
+        assert!(!c.steps.is_empty() && c.limits.handle > c.limits.acknowledge, "{}", c.id);
+        assert!(c.level != Level::Red || c.limits.decline.0 == 0, "{}", c.id);
+    }
+    assert!(site.alarm_kinds.iter().all(|k| site.class(&k.class).is_some()));
+    for l in &site.landmarks {
+        assert!(site.grid(&l.grid).is_some(), "{}", l.id);
+    }
+    let mut kinds = BTreeSet::new();
+    for s in &site.sensors {
+        kinds.insert(s.kind);
+        assert!(site.grid(&s.place.grid).is_some(), "{}", s.id);
+        let b = s.place.building.as_ref().map(|b| site.building(b).unwrap());
+        if let (Some(b), Some(unit), Some(floor)) = (b, s.place.unit, s.place.floor) {
+            assert!((1..=b.units).contains(&unit) && floor >= 1 && floor as u8 <= b.floors, "{}", s.id);
+        }
+    }
+    assert_eq!(kinds.len(), 11);
+}
+
+#[test]
+fn tours_cover_every_camera() {
+    let site = maojiawan(1);
+    let all: BTreeSet<_> = site.cameras.iter().map(|c| &c.id).collect();
+    let toured: BTreeSet<_> = site.tours.iter().flat_map(|t| &t.cameras).collect();
+    assert_eq!(toured, all);
+    for t in &site.tours {
+        assert_eq!(t.cameras.iter().collect::<BTreeSet<_>>().len(), t.cameras.len(), "{}", t.id);
+        assert_eq!(t.dwell.0, 15_000);
+    }
+    assert_eq!(site.tours[0].cameras.len().div_ceil(8), 30);
+}

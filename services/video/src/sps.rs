@@ -1,0 +1,347 @@
+//! Reads and rewrites H.264 sequence parameter sets.
+//!
+//! Without `bitstream_restriction` a decoder must buffer its whole picture store before it shows anything. Cameras send
+//! pictures in display order, so the rewritten set says so: no reordering, as few buffered pictures as references.
+//! Anything that cannot be read is left as it is. Pure and total; never blocks.
+
+const MAX_UE_ZEROS: u32 = 31;
+const MAX_BUFFERED_PICTURES: u32 = 16;
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn bit(&mut self) -> Option<bool> {
+        let byte = self.bytes.get(self.at / 8)?;
+        let bit = byte >> (7 - self.at % 8) & 1;
+        self.at += 1;
+        Some(bit == 1)
+    }
+    fn bits(&mut self, n: u32) -> Option<u32> {
+        (0..n).try_fold(0, |v: u32, _| Some(v << 1 | u32::from(self.bit()?)))
+    }
+    fn skip(&mut self, n: usize) -> Option<()> {
+        self.at += n;
+        (self.at <= self.bytes.len() * 8).then_some(())
+    }
+    fn ue(&mut self) -> Option<u32> {
+        let mut zeros = 0;
+        while !self.bit()? {
+            zeros += 1;
+            if zeros > MAX_UE_ZEROS {
+                return None;
+            }
+        }
+        let rest = self.bits(zeros)?;
+        Some((1u32 << zeros) - 1 + rest)
+    }
+    fn se(&mut self) -> Option<i64> {
+        let k = i64::from(self.ue()?);
+        Some(if k % 2 == 0 { -(k / 2) } else { k / 2 + 1 })
+    }
+}
+
+#[derive(Default)]
+struct Writer {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Writer {
+    fn bit(&mut self, bit: bool) {
+        if self.used.is_multiple_of(8) {
+            self.bytes.push(0);
+        }
+        if let (true, Some(last)) = (bit, self.bytes.last_mut()) {
+            *last |= 0x80 >> (self.used % 8);
+        }
+        self.used += 1;
+    }
+    fn ue(&mut self, value: u32) {
+        let code = u64::from(value) + 1;
+        let len = 64 - code.leading_zeros();
+        for i in (0..2 * len - 1).rev() {
+            self.bit(i < len && code >> i & 1 == 1);
+        }
+    }
+    /// Copies `from` up to bit `bits`, going on where this writer is.
+    fn copy(&mut self, from: &[u8], bits: usize) {
+        let mut reader = Reader { bytes: from, at: self.used };
+        while self.used < bits {
+            match reader.bit() {
+                Some(bit) => self.bit(bit),
+                None => return,
+            }
+        }
+    }
+    fn finish(mut self) -> Vec<u8> {
+        self.bit(true);
+        self.bytes
+    }
+}
+
+/// Removes emulation prevention bytes.
+fn unescape(nal: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(nal.len());
+    let mut zeros = 0;
+    for &byte in nal {
+        if zeros >= 2 && byte == 3 {
+            zeros = 0;
+            continue;
+        }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        out.push(byte);
+    }
+    out
+}
+
+/// Inserts emulation prevention bytes.
+fn escape(rbsp: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(rbsp.len() + 4);
+    let mut zeros = 0;
+    for &byte in rbsp {
+        if zeros >= 2 && byte <= 3 {
+            out.push(3);
+            zeros = 0;
+        }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        out.push(byte);
+    }
+    out
+}
+
+fn scaling_list(r: &mut Reader<'_>, size: u32) -> Option<()> {
+    let (mut last, mut next) = (8i64, 8i64);
+    for _ in 0..size {
+        if next != 0 {
+            next = (last + r.se()? + 256).rem_euclid(256);
+        }
+        if next != 0 {
+            last = next;
+        }
+    }
+    Some(())
+}
+
+fn hrd(r: &mut Reader<'_>) -> Option<()> {
+    let count = r.ue()?;
+    if count > 31 {
+        return None;
+    }
+    r.skip(8)?;
+    for _ in 0..=count {
+        r.ue()?;
+        r.ue()?;
+        r.skip(1)?;
+    }
+    r.skip(20)
+}
+
+/// Reads up to `vui_parameters_present_flag`; returns the number of reference frames.
+fn before_vui(r: &mut Reader<'_>) -> Option<u32> {
+    let profile = r.bits(8)?;
+    r.skip(16)?;
+    r.ue()?;
+    if matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 134 | 135 | 138 | 139) {
+        let chroma = r.ue()?;
+        if chroma == 3 {
+            r.skip(1)?;
+        }
+        r.ue()?;
+        r.ue()?;
+        r.skip(1)?;
+        if r.bit()? {
+            for i in 0..if chroma == 3 { 12 } else { 8 } {
+                if r.bit()? {
+                    scaling_list(r, if i < 6 { 16 } else { 64 })?;
+                }
+            }
+        }
+    }
+    r.ue()?;
+    match r.ue()? {
+        0 => {
+            r.ue()?;
+        }
+        1 => {
+            r.skip(1)?;
+            r.se()?;
+            r.se()?;
+            let cycle = r.ue()?;
+            if cycle > 255 {
+                return None;
+            }
+            for _ in 0..cycle {
+                r.se()?;
+            }
+        }
+        _ => {}
+    }
+    let references = r.ue()?;
+    r.skip(1)?;
+    r.ue()?;
+    r.ue()?;
+    if !r.bit()? {
+        r.skip(1)?;
+    }
+    r.skip(1)?;
+    if r.bit()? {
+        for _ in 0..4 {
+            r.ue()?;
+        }
+    }
+    Some(references)
+}
+
+/// Reads the VUI up to `bitstream_restriction_flag`.
+fn vui_before_restriction(r: &mut Reader<'_>) -> Option<()> {
+    if r.bit()? && r.bits(8)? == 255 {
+        r.skip(32)?;
+    }
+    if r.bit()? {
+        r.skip(1)?;
+    }
+    if r.bit()? {
+        r.skip(4)?;
+        if r.bit()? {
+            r.skip(24)?;
+        }
+    }
+    if r.bit()? {
+        r.ue()?;
+        r.ue()?;
+    }
+    if r.bit()? {
+        r.skip(65)?;
+    }
+    let nal = r.bit()?;
+    if nal {
+        hrd(r)?;
+    }
+    let vcl = r.bit()?;
+    if vcl {
+        hrd(r)?;
+    }
+    if nal || vcl {
+        r.skip(1)?;
+    }
+    r.skip(1)
+}
+
+/// The same set with `bitstream_restriction`; `None` when it has one already or cannot be read.
+pub(crate) fn with_restriction(nal: &[u8]) -> Option<Vec<u8>> {
+    let (header, body) = nal.split_first()?;
+    let rbsp = unescape(body);
+    let mut r = Reader { bytes: &rbsp, at: 0 };
+    let references = before_vui(&mut r)?;
+    let mut w = Writer::default();
+    w.copy(&rbsp, r.at);
+    if r.bit()? {
+        vui_before_restriction(&mut r)?;
+        w.copy(&rbsp, r.at);
+        if r.bit()? {
+            return None;
+        }
+    } else {
+        w.bit(true);
+        // No aspect ratio, overscan, signal type, chroma location, timing, HRDs, picture structure.
+        (0..8).for_each(|_| w.bit(false));
+    }
+    w.bit(true);
+    w.bit(true); // motion vectors may point over picture boundaries, as when absent
+    for value in [0, 0, 15, 15, 0, references.clamp(1, MAX_BUFFERED_PICTURES)] {
+        w.ue(value);
+    }
+    let mut out = vec![*header];
+    out.extend(escape(&w.finish()));
+    Some(out)
+}
+
+/// Whether the set can be read at all. A decoder that gets one that cannot goes on with the set of another camera.
+pub(crate) fn readable(nal: &[u8]) -> bool {
+    let rbsp = unescape(nal.get(1..).unwrap_or_default());
+    nal.first().is_some_and(|h| h & 0x1f == 7) && before_vui(&mut Reader { bytes: &rbsp, at: 0 }).is_some()
+}
+
+/// RFC 6381 string of an H.264 sequence parameter set.
+pub(crate) fn codec_string(nal: &[u8]) -> String {
+    match nal {
+        [_, profile, constraints, level, ..] => format!("avc1.{profile:02x}{constraints:02x}{level:02x}"),
+        _ => "avc1".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use h264_reader::{nal::sps::SeqParameterSet, rbsp::BitReader};
+    use proptest::prelude::*;
+
+    // Sets of real cameras and encoders, with and without VUI, restriction and HRD.
+    const WITHOUT: [&str; 4] = [
+        "674d001f95a814016e40",
+        "674d00299a6403c0113f2cd404040500000303e80000ea6004",
+        "67420029963540f0044fcb37010101400000030040000007a1",
+        "67640033ace802800b59",
+    ];
+    const WITH: [&str; 3] = [
+        "67640016acb201405ff2e0220000030002000003003cc4c0061a800c35496500f162e480",
+        "6742c016d900a02ff970110000030001000003001e0f162e48",
+        "674d402a8d8d403c0113f2e02dc040405000003e800015f909da08846a",
+    ];
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let hex: Vec<u8> = hex.bytes().filter(|b| *b != b' ').collect();
+        hex.chunks(2).map(|c| u8::from_str_radix(std::str::from_utf8(c).unwrap(), 16).unwrap()).collect()
+    }
+
+    fn read(nal: &[u8]) -> SeqParameterSet {
+        let rbsp = unescape(&nal[1..]);
+        SeqParameterSet::from_bits(BitReader::new(&rbsp[..])).unwrap()
+    }
+
+    #[test]
+    fn adds_what_is_missing_and_keeps_the_rest() {
+        for hex in WITHOUT {
+            let nal = bytes(hex);
+            let (before, out) = (read(&nal), with_restriction(&nal).unwrap());
+            let after = read(&out);
+            let vui = after.vui_parameters.as_ref().unwrap();
+            let restriction = vui.bitstream_restrictions.as_ref().unwrap();
+            assert_eq!(restriction.max_num_reorder_frames, 0, "{hex}");
+            assert_eq!(restriction.max_dec_frame_buffering, before.max_num_ref_frames.max(1));
+            assert_eq!(before.pixel_dimensions().unwrap(), after.pixel_dimensions().unwrap());
+            if let Some(old) = before.vui_parameters {
+                assert_eq!(format!("{:?}", old.timing_info), format!("{:?}", vui.timing_info));
+            }
+            assert_eq!(with_restriction(&out), None, "a second pass changes nothing");
+        }
+    }
+
+    #[test]
+    fn leaves_a_set_that_has_one() {
+        for hex in WITH {
+            assert!(read(&bytes(hex)).vui_parameters.unwrap().bitstream_restrictions.is_some());
+            assert_eq!(with_restriction(&bytes(hex)), None);
+        }
+    }
+
+    #[test]
+    fn names_the_codec() {
+        assert_eq!(codec_string(&bytes(WITH[0])), "avc1.640016");
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(nal in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = with_restriction(&nal);
+        }
+        #[test]
+        fn escaping_round_trips(rbsp in proptest::collection::vec(prop_oneof![Just(0u8), Just(1), Just(3), any::<u8>()], 0..80)) {
+            prop_assert_eq!(unescape(&escape(&rbsp)), rbsp);
+        }
+    }
+}
