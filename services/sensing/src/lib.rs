@@ -1,1 +1,119 @@
-//! placeholder
+//! Sensors over MQTT: payload formats, threshold rules, time series.
+//!
+//! The way of a message: the broker delivers it (QoS 1) → it is parsed and put before the rules → readings, rule states
+//! and pending observations commit to the telemetry store in one transaction → the observations go to the writer →
+//! only then the broker is answered. Whatever fails in between is tried again, without an answer, so that the broker
+//! keeps what we have not.
+//!
+//! Invariants: an acknowledged message survives a crash and takes effect once (each observation has a key with the
+//! telemetry epoch, the sensor, the rule and the number of the edge); answers of an old connection are dropped; what
+//! cannot be read is recorded, then acknowledged; every queue is bounded. Nothing here knows SQL or Redis, and nothing
+//! blocks a thread.
+
+pub mod broker;
+pub mod config;
+pub mod formats;
+pub mod rules;
+pub mod status;
+
+mod connection;
+mod engine;
+mod worker;
+
+use std::{path::PathBuf, sync::Arc};
+
+use domain::site::Site;
+use link::intake::SharedIntake;
+use runtime::Clock;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use config::Config;
+pub use status::Status;
+
+/// Why sensing cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum SensingError {
+    /// Files of the child broker cannot be written, or a named file cannot be read.
+    #[error("{file}: 无法读写 cannot be read or written")]
+    File {
+        /// The file.
+        file: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The rules are wrong.
+    #[error(transparent)]
+    Rule(#[from] rules::BadRule),
+    /// The shipped rules cannot be read.
+    #[error("内置规则无法读取 the shipped rules cannot be read")]
+    Shipped(#[from] serde_json::Error),
+    /// TLS cannot be set up.
+    #[error("{file}: 不是可用的证书或私钥 is no usable certificate or key")]
+    Tls {
+        /// The file.
+        file: String,
+    },
+}
+
+/// What sensing needs.
+pub struct Parts {
+    /// Configuration.
+    pub config: Config,
+    /// Folder of the child broker; created.
+    pub dir: PathBuf,
+    /// The site whose sensors report.
+    pub site: Arc<Site>,
+    /// The writer.
+    pub intake: SharedIntake,
+    /// Values and rule states.
+    pub telemetry: Arc<dyn ledger::Telemetry>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Where the state is shown.
+    pub status: watch::Sender<Status>,
+}
+
+/// Deliveries and answers that may wait between the connection and the worker. More than the broker's window, so that
+/// QoS 1 never fills it.
+const QUEUE: usize = 2_048;
+
+/// Runs until `stop`. Returns early only when it cannot start; everything later is contained and retried.
+pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), SensingError> {
+    let Parts { config, dir, site, intake, telemetry, clock, status } = parts;
+    let rules = if config.rules.is_empty() { rules::shipped()? } else { config.rules.clone() };
+    rules::check(&rules)?;
+    status.send_modify(|s| s.since_ms = clock.now_ms());
+    let child = match &config.external {
+        Some(_) => None,
+        None => Some(broker::Child::prepare(&config, &dir).await?),
+    };
+    let options = connection::options(&config, child.as_ref()).await?;
+    let (deliveries_tx, deliveries) = mpsc::channel(QUEUE);
+    let (acks, acks_rx) = mpsc::channel(QUEUE);
+    let worker = worker::Worker {
+        site,
+        rules,
+        intake,
+        telemetry,
+        clock: clock.clone(),
+        status: status.clone(),
+        max_payload: config.max_payload,
+        history_days: config.history_days,
+    };
+    // The broker outlives its client, so that the last answers reach it.
+    let broker_stop = CancellationToken::new();
+    let client = async {
+        let connection = connection::drive(options, deliveries_tx, acks_rx, &status, clock.as_ref(), stop.clone());
+        tokio::join!(connection, worker.run(deliveries, acks, stop.clone()));
+        broker_stop.cancel();
+    };
+    let broker = async {
+        if let Some(child) = child {
+            child.supervise(&status, broker_stop.clone()).await;
+        }
+    };
+    tokio::join!(client, broker);
+    Ok(())
+}

@@ -1,0 +1,294 @@
+//! The one task that polls the MQTT connection and acknowledges.
+//!
+//! A poll is never given up half-way. Deliveries and answers carry the number of their connection: a packet id means
+//! something else on the next one, so an answer of an old connection is dropped and the broker delivers again.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use rumqttc::{
+    AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Packet, Publish, QoS, StateError, SubscribeFilter,
+    SubscribeReasonCode, TlsConfiguration, Transport, mqttbytes,
+};
+use runtime::{Clock, retry::Backoff};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    SensingError, Status,
+    broker::{CENTRE_USER, Child, MESSAGE_LIMIT, WINDOW},
+    config::{Config, External, Tls},
+    formats::TOPICS,
+    status::BrokerState,
+};
+
+/// Largest packet that is read at first, bytes.
+const INCOMING: usize = 4 * MESSAGE_LIMIT;
+/// Largest packet that is read at all: an external broker's larger one blocks the session, which is shown.
+const INCOMING_MOST: usize = 16 << 20;
+/// Answers that may wait for the socket; never fewer than the broker's window.
+const REQUESTS: usize = 4_096;
+
+/// A message with the connection that it came by.
+pub(crate) struct Delivery {
+    pub(crate) connection: u64,
+    pub(crate) publish: Publish,
+}
+
+/// A message that may be acknowledged.
+pub(crate) struct Ack {
+    pub(crate) connection: u64,
+    pub(crate) pkid: u16,
+    pub(crate) qos: QoS,
+}
+
+impl Delivery {
+    pub(crate) fn ack(&self) -> Ack {
+        Ack { connection: self.connection, pkid: self.publish.pkid, qos: self.publish.qos }
+    }
+}
+
+/// How to reach the broker.
+pub(crate) async fn options(config: &Config, child: Option<&Child>) -> Result<MqttOptions, SensingError> {
+    let (host, port) = match (&config.external, child) {
+        (Some(e), _) => (e.host.clone(), e.port),
+        (None, child) => ("127.0.0.1".to_owned(), child.map_or(config.port, |c| c.port)),
+    };
+    let mut options = MqttOptions::new(&config.client_id, host, port);
+    options.set_clean_session(false);
+    options.set_manual_acks(true);
+    options.set_keep_alive(Duration::from_secs(config.keep_alive_s.max(5).into()));
+    options.set_inflight(WINDOW);
+    options.set_max_packet_size(INCOMING, MESSAGE_LIMIT);
+    if let Some(child) = child {
+        options.set_credentials(CENTRE_USER, &child.centre_password);
+    }
+    if let Some(external) = &config.external {
+        login(&mut options, external).await?;
+    }
+    Ok(options)
+}
+
+async fn login(options: &mut MqttOptions, external: &External) -> Result<(), SensingError> {
+    if let Some(user) = &external.user {
+        let password = match &external.password_file {
+            Some(file) => tokio::fs::read_to_string(file)
+                .await
+                .map_err(|source| SensingError::File { file: file.display().to_string(), source })?,
+            None => String::new(),
+        };
+        options.set_credentials(user, password.trim_end_matches(['\r', '\n']));
+    }
+    if let Some(tls) = &external.tls {
+        let config = tls_config(tls)?;
+        options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::new(config))));
+    }
+    Ok(())
+}
+
+fn tls_config(tls: &Tls) -> Result<ClientConfig, SensingError> {
+    let bad = |file: &Path| SensingError::Tls { file: file.display().to_string() };
+    let certificates = |file: &Path| -> Result<Vec<CertificateDer<'static>>, SensingError> {
+        let read = CertificateDer::pem_file_iter(file).map_err(|_| bad(file))?;
+        read.collect::<Result<_, _>>().map_err(|_| bad(file))
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&tls.ca_file)? {
+        roots.add(certificate).map_err(|_| bad(&tls.ca_file))?;
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|_| bad(&tls.ca_file))?
+        .with_root_certificates(roots);
+    match (&tls.cert_file, &tls.key_file) {
+        (Some(cert), Some(key)) => {
+            let private = PrivateKeyDer::from_pem_file(key).map_err(|_| bad(key))?;
+            builder.with_client_auth_cert(certificates(cert)?, private).map_err(|_| bad(cert))
+        }
+        _ => Ok(builder.with_no_client_auth()),
+    }
+}
+
+struct Drive<'a> {
+    client: AsyncClient,
+    deliveries: mpsc::Sender<Delivery>,
+    acks: mpsc::Receiver<Ack>,
+    status: &'a watch::Sender<Status>,
+    clock: &'a dyn Clock,
+    stop: CancellationToken,
+    connection: u64,
+}
+
+/// Polls and acknowledges until `stop`, or until the worker is gone.
+pub(crate) async fn drive(
+    options: MqttOptions,
+    deliveries: mpsc::Sender<Delivery>,
+    acks: mpsc::Receiver<Ack>,
+    status: &watch::Sender<Status>,
+    clock: &dyn Clock,
+    stop: CancellationToken,
+) {
+    let (client, mut events) = AsyncClient::new(options, REQUESTS);
+    let mut drive = Drive { client, deliveries, acks, status, clock, stop, connection: 0 };
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    while let Some(event) = drive.poll(&mut events).await {
+        match event {
+            Ok(Event::Incoming(packet)) => {
+                if matches!(packet, Packet::SubAck(_)) {
+                    backoff.reset();
+                }
+                if !drive.incoming(packet).await {
+                    return;
+                }
+            }
+            Ok(Event::Outgoing(_)) => {}
+            Err(error) => {
+                drive.lost(&mut events, &error);
+                if !drive.pause(backoff.delay()).await {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Drive<'_> {
+    /// The next event; answers go out meanwhile. `None` when it is time to stop.
+    async fn poll(&mut self, events: &mut EventLoop) -> Option<Result<Event, ConnectionError>> {
+        let poll = events.poll();
+        tokio::pin!(poll);
+        loop {
+            tokio::select! {
+                biased;
+                event = &mut poll => return Some(event),
+                ack = self.acks.recv() => answer(&self.client, self.connection, ack?, self.status),
+                () = self.stop.cancelled() => return None,
+            }
+        }
+    }
+
+    async fn incoming(&mut self, packet: Packet) -> bool {
+        match packet {
+            Packet::ConnAck(_) => {
+                self.connection += 1;
+                let filters = TOPICS.map(|t| SubscribeFilter::new(t.to_owned(), QoS::AtLeastOnce));
+                if self.client.try_subscribe_many(filters).is_err() {
+                    tracing::warn!("no room to subscribe; the next connection tries again");
+                }
+                true
+            }
+            Packet::SubAck(ack) => {
+                let refused = ack.return_codes.iter().any(|c| matches!(c, SubscribeReasonCode::Failure));
+                self.show(if refused {
+                    BrokerState::Lost("订阅被拒绝 the broker refused a subscription".to_owned())
+                } else {
+                    BrokerState::Connected
+                });
+                true
+            }
+            Packet::Publish(publish) => self.deliver(Delivery { connection: self.connection, publish }).await,
+            _ => true,
+        }
+    }
+
+    /// Hands a message to the worker. While there is no room nothing is polled; QoS 0 is dropped instead, and counted.
+    async fn deliver(&mut self, delivery: Delivery) -> bool {
+        let delivery = match self.deliveries.try_send(delivery) {
+            Ok(()) => return true,
+            Err(mpsc::error::TrySendError::Closed(_)) => return false,
+            Err(mpsc::error::TrySendError::Full(delivery)) => delivery,
+        };
+        if delivery.publish.qos == QoS::AtMostOnce {
+            self.status.send_modify(|s| s.counts.dropped += 1);
+            return true;
+        }
+        loop {
+            tokio::select! {
+                permit = self.deliveries.reserve() => {
+                    let Ok(permit) = permit else { return false };
+                    permit.send(delivery);
+                    return true;
+                }
+                ack = self.acks.recv() => {
+                    let Some(ack) = ack else { return false };
+                    answer(&self.client, self.connection, ack, self.status);
+                }
+                () = self.stop.cancelled() => return false,
+            }
+        }
+    }
+
+    fn lost(&mut self, events: &mut EventLoop, error: &ConnectionError) {
+        self.connection += 1;
+        // Messages that were read but not handed out belong to the old connection; the broker sends them again.
+        events.state.events.clear();
+        let oversize = match error {
+            ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::PayloadSizeLimitExceeded(
+                size,
+            ))) => Some(*size),
+            _ => None,
+        };
+        let words = match oversize {
+            Some(size) if size < INCOMING_MOST => {
+                events.mqtt_options.set_max_packet_size((size * 2).min(INCOMING_MOST), MESSAGE_LIMIT);
+                format!("收到过大的报文 a packet of {size} bytes is read next time")
+            }
+            Some(size) => format!("代理持有过大的报文 a packet of {size} bytes blocks the session"),
+            None => error.to_string(),
+        };
+        if self.status.borrow().broker == BrokerState::Connected {
+            tracing::info!(error = %words, "the connection to the MQTT broker is lost");
+        }
+        self.show(BrokerState::Lost(words));
+    }
+
+    /// Waits while answers of the old connection are dropped.
+    async fn pause(&mut self, pause: Duration) -> bool {
+        let sleep = tokio::time::sleep(pause);
+        tokio::pin!(sleep);
+        loop {
+            tokio::select! {
+                () = &mut sleep => return true,
+                ack = self.acks.recv() => {
+                    let Some(ack) = ack else { return false };
+                    answer(&self.client, self.connection, ack, self.status);
+                }
+                () = self.stop.cancelled() => return false,
+            }
+        }
+    }
+
+    fn show(&self, broker: BrokerState) {
+        let now = self.clock.now_ms();
+        self.status.send_if_modified(|s| {
+            let changed = s.broker != broker;
+            // The reason may change while it is away; since when it is away does not.
+            if std::mem::discriminant(&s.broker) != std::mem::discriminant(&broker) {
+                s.since_ms = now;
+            }
+            s.broker = broker;
+            changed
+        });
+    }
+}
+
+/// Puts an answer on the wire, unless its connection is gone.
+fn answer(client: &AsyncClient, connection: u64, ack: Ack, status: &watch::Sender<Status>) {
+    if ack.connection != connection {
+        status.send_modify(|s| s.counts.stale_acks += 1);
+        return;
+    }
+    if ack.qos == QoS::AtMostOnce {
+        return;
+    }
+    let mut publish = Publish::new("", ack.qos, Vec::new());
+    publish.pkid = ack.pkid;
+    // Without room the message stays unanswered and comes again by the next connection.
+    match client.try_ack(&publish) {
+        Ok(()) => status.send_modify(|s| s.counts.acked += 1),
+        Err(_) => tracing::warn!("no room for an answer to the MQTT broker"),
+    }
+}

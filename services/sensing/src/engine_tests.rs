@@ -1,0 +1,126 @@
+#![allow(clippy::unwrap_used)]
+use domain::{
+    ids::GridId,
+    site::{Name, Place, Point, Precision, Sensor},
+};
+
+use super::*;
+
+const T0: i64 = 1_700_000_000_000;
+
+fn site() -> Site {
+    let place = Place {
+        grid: GridId::new("g"),
+        building: None,
+        landmark: None,
+        unit: None,
+        floor: None,
+        flat: None,
+        point: Point { x: 0.0, y: 0.0 },
+        precision: Precision::Verified,
+    };
+    let sensor = |id: &str, kind| Sensor { id: id.into(), kind, name: Name::default(), place: place.clone() };
+    Site {
+        id: "t".into(),
+        name: Name::default(),
+        region: Name::default(),
+        version: 1,
+        extent: Point { x: 1.0, y: 1.0 },
+        anchor: (0.0, 0.0),
+        communities: Vec::new(),
+        grids: Vec::new(),
+        buildings: Vec::new(),
+        paths: Vec::new(),
+        landmarks: Vec::new(),
+        cameras: Vec::new(),
+        sensors: vec![
+            sensor("s1", SensorKind::Smoke),
+            sensor("l1", SensorKind::Lift),
+            sensor("f1", SensorKind::FireLane),
+        ],
+        units: Vec::new(),
+        classes: Vec::new(),
+        alarm_kinds: Vec::new(),
+        tours: Vec::new(),
+    }
+}
+
+fn engine(stored: &[RuleState]) -> Engine {
+    Engine::new(&site(), rules::shipped().unwrap(), 7, stored)
+}
+
+fn take(engine: &mut Engine, topic: &str, body: &str, now: i64) -> Changes {
+    let mut out = Changes::default();
+    engine.take(topic, body.as_bytes(), false, now, &mut out);
+    out.seal(engine);
+    out
+}
+
+fn keys(changes: &Changes) -> Vec<&str> {
+    changes.telemetry.pending.iter().map(|p| p.key.as_str()).collect()
+}
+
+#[test]
+fn a_reading_its_state_and_its_edge_go_together() {
+    let mut engine = engine(&[]);
+    let out = take(&mut engine, "mjw/v1/sensors/s1/reading", r#"{"v":0.9,"t":1699999999000,"n":1}"#, T0);
+    assert_eq!(keys(&out), ["7/s1/smoke/1"]);
+    assert_eq!(out.telemetry.readings.len(), 1);
+    assert_eq!(
+        (out.telemetry.readings[0].at_ms, out.telemetry.readings[0].unit.as_deref()),
+        (1_699_999_999_000, Some("dB/m"))
+    );
+    assert_eq!(out.telemetry.rule_states.len(), 1);
+    let edge: PendingEdge = serde_json::from_slice(&out.telemetry.pending[0].payload).unwrap();
+    assert!(edge.raised && edge.kind == "smoke");
+}
+
+#[test]
+fn a_restart_goes_on_counting_where_it_was() {
+    let mut first = engine(&[]);
+    let out = take(&mut first, "mjw/v1/sensors/s1/reading", r#"{"v":0.9}"#, T0);
+    let mut second = engine(&out.telemetry.rule_states);
+    assert!(keys(&take(&mut second, "mjw/v1/sensors/s1/reading", r#"{"v":0.9}"#, T0 + 1)).is_empty());
+    let out = take(&mut second, "mjw/v1/sensors/s1/reading", r#"{"v":0.01}"#, T0 + 2);
+    assert_eq!(keys(&out), ["7/s1/smoke/2"]);
+}
+
+#[test]
+fn one_value_goes_to_each_rule_of_its_kind() {
+    let mut engine = engine(&[]);
+    let out = take(&mut engine, "mjw/v1/sensors/l1/reading", r#"{"v":2}"#, T0);
+    assert_eq!(keys(&out), ["7/l1/lift_trapped/1"]);
+    assert_eq!(out.telemetry.rule_states.len(), 2);
+}
+
+#[test]
+fn time_alone_raises_what_holds() {
+    let mut engine = engine(&[]);
+    assert!(keys(&take(&mut engine, "mjw/v1/sensors/f1/reading", r#"{"v":1}"#, T0)).is_empty());
+    let mut out = Changes::default();
+    engine.tick(T0 + 29_999, &mut out);
+    assert!(keys(&out).is_empty());
+    engine.tick(T0 + 30_000, &mut out);
+    assert_eq!(keys(&out), ["7/f1/fire_lane/1"]);
+}
+
+#[test]
+fn states_of_devices_are_told_on_change() {
+    let mut engine = engine(&[]);
+    let mut told = |topic: &str, body: &str| take(&mut engine, topic, body, T0).links;
+    assert_eq!(told("mjw/v1/sensors/s1/status", "online"), [("s1".into(), true)]);
+    assert_eq!(told("mjw/v1/sensors/s1/status", "online"), []);
+    let will = r#"{"online":false,"sensors":["s1","l1"]}"#;
+    assert_eq!(told("mjw/v1/gateways/1/status", will), [("s1".into(), false), ("l1".into(), false)]);
+    assert_eq!(told("mjw/v1/sensors/s1/reading", r#"{"v":0}"#), [("s1".into(), true)], "what reports is there");
+    assert_eq!(told("mjw/v1/gateways/1/status", "offline"), [("s1".into(), false)], "the gateway's devices are known");
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let mut engine = engine(&[]);
+    let mut why = |topic: &str, body: &str| take(&mut engine, topic, body, T0).unreadable;
+    assert_eq!(why("mjw/v1/sensors/s1/reading", "{"), [(Why::Malformed, 1)]);
+    assert_eq!(why("mjw/v1/sensors/s9/reading", r#"{"v":1}"#), [(Why::UnknownDevice, 7)]);
+    assert_eq!(why("mjw/v1/gateways/1/status", r#"{"online":true,"sensors":["s9"]}"#), [(Why::UnknownDevice, 0)]);
+}

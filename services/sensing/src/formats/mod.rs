@@ -1,0 +1,155 @@
+//! What arrives over MQTT, by topic, as one kind of message. Pure and total: bytes of any shape give a message or a
+//! reason, never a panic. Each payload format is a module with golden samples.
+
+mod own;
+mod zigbee;
+
+use domain::site::SensorKind;
+
+/// Topics that the centre listens to.
+pub const TOPICS: [&str; 5] = [
+    "mjw/v1/sensors/+/reading",
+    "mjw/v1/sensors/+/status",
+    "mjw/v1/gateways/+/status",
+    "zigbee2mqtt/+",
+    "zigbee2mqtt/+/availability",
+];
+
+/// A message that was understood.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// A device measured something.
+    Reading(Reading),
+    /// A device says that it is there, or its last will that it is not.
+    Link {
+        /// Device.
+        sensor: String,
+        /// There.
+        online: bool,
+    },
+    /// The same of a gateway and the devices behind it.
+    Gateway {
+        /// Name of the gateway.
+        gateway: String,
+        /// There.
+        online: bool,
+        /// Devices behind it; `None` when it does not say.
+        sensors: Option<Vec<String>>,
+    },
+    /// Nothing to keep: a cleared retained message, a bridge's own chatter.
+    Nothing,
+}
+
+/// What one device measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// Device.
+    pub sensor: String,
+    /// Time of the device, ms; `None` = on arrival.
+    pub at: Option<i64>,
+    /// The measured value, if this message has one.
+    pub measure: Option<Measure>,
+    /// Values about the device itself: name, value, unit.
+    pub extras: Vec<(&'static str, f64, &'static str)>,
+}
+
+/// A measured value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measure {
+    /// Value in the sensor's unit, or 0 and 1.
+    pub value: f64,
+    /// The device decides by itself whether something is wrong.
+    pub detected: Option<bool>,
+}
+
+/// Why a message is not understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Why {
+    /// Larger than taken.
+    Oversize,
+    /// Not of the shape that its topic has.
+    Malformed,
+    /// From a device that the site does not have.
+    UnknownDevice,
+}
+
+impl Why {
+    /// Stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Oversize => "oversize",
+            Self::Malformed => "malformed",
+            Self::UnknownDevice => "unknown_device",
+        }
+    }
+}
+
+/// Reads a message. `kind` tells what a device measures, `None` for a device that the site does not have.
+pub fn parse(topic: &str, payload: &[u8], kind: impl Fn(&str) -> Option<SensorKind>) -> Result<Message, Why> {
+    let parts: Vec<&str> = topic.split('/').collect();
+    if payload.is_empty() {
+        return Ok(Message::Nothing);
+    }
+    let known = |id: &str| kind(id).ok_or(Why::UnknownDevice);
+    match parts.as_slice() {
+        ["mjw", "v1", "sensors", id, "reading"] => {
+            known(id)?;
+            own::reading(id, payload).map(Message::Reading)
+        }
+        ["mjw", "v1", "sensors", id, "status"] => {
+            known(id)?;
+            Ok(Message::Link { sensor: (*id).to_owned(), online: own::online(payload)? })
+        }
+        ["mjw", "v1", "gateways", id, "status"] => own::gateway(id, payload),
+        ["zigbee2mqtt", "bridge", ..] => Ok(Message::Nothing),
+        ["zigbee2mqtt", id] => zigbee::state(id, known(id)?, payload),
+        ["zigbee2mqtt", id, "availability"] => {
+            known(id)?;
+            Ok(Message::Link { sensor: (*id).to_owned(), online: zigbee::available(payload)? })
+        }
+        _ => Err(Why::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn kind(id: &str) -> Option<SensorKind> {
+        crate::rules::KINDS.iter().find(|(name, _)| *name == id).map(|(_, k)| *k)
+    }
+
+    #[test]
+    fn unknown_devices_and_topics_are_told_apart() {
+        let read = |topic: &str| parse(topic, br#"{"v":1}"#, kind);
+        assert!(read("mjw/v1/sensors/smoke/reading").is_ok());
+        assert_eq!(read("mjw/v1/sensors/nobody/reading"), Err(Why::UnknownDevice));
+        assert_eq!(read("zigbee2mqtt/nobody"), Err(Why::UnknownDevice));
+        assert_eq!(read("mjw/v2/sensors/smoke/reading"), Err(Why::Malformed));
+        assert_eq!(read("zigbee2mqtt/bridge"), Ok(Message::Nothing));
+        assert_eq!(parse("mjw/v1/sensors/smoke/status", b"", kind), Ok(Message::Nothing));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(topic in "(mjw/v1/|zigbee2mqtt/)?(sensors/|gateways/)?(smoke|sos|x)?(/reading|/status|/availability)?",
+                          bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&topic, &bytes, kind);
+        }
+
+        #[test]
+        fn no_json_panics(topic in prop::sample::select(vec!["mjw/v1/sensors/smoke/reading", "mjw/v1/gateways/1/status",
+                              "mjw/v1/sensors/gas/status", "zigbee2mqtt/smoke", "zigbee2mqtt/sos", "zigbee2mqtt/lift/availability"]),
+                          key in prop::sample::select(vec!["v", "t", "n", "online", "sensors", "smoke", "action", "battery", "state", "contact"]),
+                          value in prop::sample::select(vec!["null", "true", "-1e308", "1e999", "\"emergency\"", "[]", "[1]", "[\"smoke\"]", "{}", "\"online\""])) {
+            let body = format!("{{\"{key}\":{value}}}");
+            if let Ok(Message::Reading(r)) = parse(topic, body.as_bytes(), kind) {
+                prop_assert!(r.measure.is_none_or(|m| m.value.is_finite()));
+                prop_assert!(r.extras.iter().all(|e| e.1.is_finite()));
+            }
+        }
+    }
+}

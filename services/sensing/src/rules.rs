@@ -1,0 +1,382 @@
+//! Threshold rules as data, with hysteresis and hold time. Pure: time is an argument and nothing is stored here.
+//!
+//! A rule begins when `raise` has been met for `hold_s`, and ends when `keep` is no longer met; between the two it stays
+//! as it is. Each change is an [`Edge`] with a number of its own, so that it takes effect once however often the
+//! reading behind it is delivered.
+
+use domain::site::SensorKind;
+use serde::{Deserialize, Serialize};
+
+/// A reading this much older than the newest one is no late delivery: the device's clock went back.
+pub const CLOCK_RESET_MS: i64 = 120_000;
+
+/// Bounds of a value; all that are given must be met, and at least one is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// Met above this value.
+    #[serde(default)]
+    pub above: Option<f64>,
+    /// Met below this value.
+    #[serde(default)]
+    pub below: Option<f64>,
+}
+
+impl Bounds {
+    /// Whether `value` lies within.
+    pub fn met(&self, value: f64) -> bool {
+        self.above.is_none_or(|a| value > a) && self.below.is_none_or(|b| value < b)
+    }
+
+    /// Whether all that meets `other` meets this as well.
+    fn contains(&self, other: &Self) -> bool {
+        let above = self.above.is_none_or(|a| other.above.is_some_and(|o| o >= a));
+        above && self.below.is_none_or(|b| other.below.is_some_and(|o| o <= b))
+    }
+}
+
+/// A rule over one kind of sensor.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Id, as alarms name it.
+    pub id: String,
+    /// Kind of sensor.
+    #[serde(deserialize_with = "kind")]
+    pub kind: SensorKind,
+    /// Kind of alarm.
+    pub alarm: String,
+    /// Begins within these bounds, in the sensor's unit.
+    pub raise: Bounds,
+    /// Stays while within these bounds, which contain `raise`.
+    pub keep: Bounds,
+    /// How long `raise` must be met, seconds.
+    #[serde(default)]
+    pub hold_s: u32,
+    /// Ends by itself this long after the last reading within bounds, seconds; 0 = never. For devices that only call.
+    #[serde(default)]
+    pub release_s: u32,
+}
+
+/// Names of the kinds of sensors as rules write them.
+pub const KINDS: [(&str, SensorKind); 11] = [
+    ("smoke", SensorKind::Smoke),
+    ("call_point", SensorKind::CallPoint),
+    ("gas", SensorKind::Gas),
+    ("electrical_fire", SensorKind::ElectricalFire),
+    ("hydrant_pressure", SensorKind::HydrantPressure),
+    ("lift", SensorKind::Lift),
+    ("manhole", SensorKind::Manhole),
+    ("water_level", SensorKind::WaterLevel),
+    ("sos", SensorKind::Sos),
+    ("fire_lane", SensorKind::FireLane),
+    ("ebike_charging", SensorKind::EbikeCharging),
+];
+
+fn kind<'de, D: serde::Deserializer<'de>>(from: D) -> Result<SensorKind, D::Error> {
+    let name = String::deserialize(from)?;
+    let found = KINDS.iter().find(|(n, _)| *n == name).map(|(_, k)| *k);
+    found.ok_or_else(|| serde::de::Error::custom(format!("没有这种传感器 there is no kind of sensor {name:?}")))
+}
+
+/// The rules that come with the program.
+pub fn shipped() -> Result<Vec<Rule>, serde_json::Error> {
+    serde_json::from_str(include_str!("../data/rules.json"))
+}
+
+/// Why a set of rules is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("规则 rule {rule}: {message}")]
+pub struct BadRule {
+    /// Its id.
+    pub rule: String,
+    /// What is wrong, in both languages.
+    pub message: &'static str,
+}
+
+/// Checks what types cannot.
+pub fn check(rules: &[Rule]) -> Result<(), BadRule> {
+    for (i, rule) in rules.iter().enumerate() {
+        let bad = |message| Err(BadRule { rule: rule.id.clone(), message });
+        let bounds = [rule.raise.above, rule.raise.below, rule.keep.above, rule.keep.below];
+        if rule.id.is_empty() || rule.id.len() > 32 || rule.id.contains(char::is_control) {
+            return bad("编号须为 1 到 32 字节 an id has 1 to 32 bytes");
+        }
+        if rules.iter().take(i).any(|r| r.id == rule.id) {
+            return bad("编号重复 the id is used twice");
+        }
+        if bounds.iter().flatten().any(|b| !b.is_finite()) || bounds.iter().take(2).all(Option::is_none) {
+            return bad("阈值缺失或不是有限数 a bound is missing or not finite");
+        }
+        if !rule.keep.contains(&rule.raise) {
+            return bad("保持区间须包含触发区间 keep must contain raise");
+        }
+    }
+    Ok(())
+}
+
+/// A measured value as rules see it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample {
+    /// When the device measured it, ms; orders readings. `None` = on arrival.
+    pub at: Option<i64>,
+    /// Value in the sensor's unit.
+    pub value: f64,
+    /// The device decides by itself; overrides the bounds.
+    pub detected: Option<bool>,
+    /// The broker delivers it again.
+    pub again: bool,
+}
+
+/// Where a rule stands for one sensor.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub enum Phase {
+    /// Nothing.
+    #[default]
+    Calm,
+    /// `raise` is met since this time of arrival, ms.
+    Holding {
+        /// Since when.
+        since: i64,
+    },
+    /// Raised; last met at this time of arrival, ms.
+    Raised {
+        /// Last met.
+        seen: i64,
+    },
+}
+
+/// State of a rule for one sensor; kept beside the readings.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct State {
+    /// Edges so far.
+    pub edges: u64,
+    /// Time of the newest reading, ms.
+    pub at: i64,
+    /// Its value.
+    pub value: f64,
+    /// Phase.
+    pub phase: Phase,
+}
+
+/// A rule began or ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Edge {
+    /// Counts from 1 for each sensor and rule.
+    pub number: u64,
+    /// Began.
+    pub raised: bool,
+    /// Value at that moment.
+    pub value: f64,
+    /// When the device saw it, ms.
+    pub at: i64,
+}
+
+/// Takes a reading that arrives at `now` (ms). `None` when it is not newer than what was seen.
+pub fn step(state: &State, rule: &Rule, sample: Sample, now: i64) -> Option<(State, Option<Edge>)> {
+    let at = moment(state, sample, now)?;
+    let begins = sample.detected.unwrap_or_else(|| rule.raise.met(sample.value));
+    let stays = sample.detected.unwrap_or_else(|| rule.keep.met(sample.value));
+    let mut next = State { at, value: sample.value, ..*state };
+    let edge = match state.phase {
+        Phase::Calm if begins && rule.hold_s == 0 => Some(true),
+        Phase::Calm if begins => {
+            next.phase = Phase::Holding { since: now };
+            None
+        }
+        Phase::Holding { since } if begins => held(since, rule, now).then_some(true),
+        Phase::Calm | Phase::Holding { .. } => {
+            next.phase = Phase::Calm;
+            None
+        }
+        Phase::Raised { .. } if stays => {
+            next.phase = Phase::Raised { seen: now };
+            None
+        }
+        Phase::Raised { .. } => Some(false),
+    };
+    Some(turn(next, edge, now))
+}
+
+/// Time passes without a reading.
+pub fn tick(state: &State, rule: &Rule, now: i64) -> Option<(State, Edge)> {
+    let raised = match state.phase {
+        Phase::Holding { since } if held(since, rule, now) => true,
+        Phase::Raised { seen } if rule.release_s > 0 && now - seen >= i64::from(rule.release_s) * 1_000 => false,
+        _ => return None,
+    };
+    let (state, edge) = turn(State { at: state.at.max(now), ..*state }, Some(raised), now);
+    edge.map(|edge| (state, edge))
+}
+
+fn held(since: i64, rule: &Rule, now: i64) -> bool {
+    now.saturating_sub(since) >= i64::from(rule.hold_s) * 1_000
+}
+
+/// The moment of a reading that counts: never in the future, not before any other. A device without a clock is always
+/// heard, also twice; what the broker delivers again was seen when nothing newer is missing.
+fn moment(state: &State, sample: Sample, now: i64) -> Option<i64> {
+    let Some(at) = sample.at.map(|at| at.min(now)) else { return Some(now.max(state.at)) };
+    if state.at == 0 || at > state.at || (at == state.at && !sample.again) {
+        return Some(at);
+    }
+    let reset = !sample.again && state.at.saturating_sub(at) > CLOCK_RESET_MS;
+    reset.then_some(now)
+}
+
+fn turn(mut state: State, edge: Option<bool>, now: i64) -> (State, Option<Edge>) {
+    let edge = edge.map(|raised| {
+        state.edges = state.edges.saturating_add(1);
+        state.phase = if raised { Phase::Raised { seen: now } } else { Phase::Calm };
+        Edge { number: state.edges, raised, value: state.value, at: state.at }
+    });
+    (state, edge)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const T0: i64 = 1_700_000_000_000;
+
+    fn rule(hold_s: u32) -> Rule {
+        Rule {
+            id: "r".into(),
+            kind: SensorKind::Smoke,
+            alarm: "smoke".into(),
+            raise: Bounds { above: Some(10.0), below: None },
+            keep: Bounds { above: Some(5.0), below: None },
+            hold_s,
+            release_s: 0,
+        }
+    }
+
+    fn sample(at: i64, value: f64) -> Sample {
+        Sample { at: Some(at), value, detected: None, again: false }
+    }
+
+    /// Runs (seconds, value) and gives the edges as (seconds, raised).
+    fn run(rule: &Rule, given: &[(i64, f64)]) -> Vec<(i64, bool)> {
+        let mut state = State::default();
+        let mut edges = Vec::new();
+        for (s, value) in given {
+            let now = T0 + s * 1_000;
+            if let Some((next, edge)) = step(&state, rule, sample(now, *value), now) {
+                state = next;
+                edges.extend(edge.map(|e| (*s, e.raised)));
+            }
+        }
+        edges
+    }
+
+    #[test]
+    fn hysteresis_keeps_a_wavering_value_raised() {
+        // Given a rule from 10 down to 5, when the value wavers between, then it begins once and ends once.
+        let edges = run(&rule(0), &[(0, 3.0), (1, 11.0), (2, 6.0), (3, 11.0), (4, 5.5), (5, 4.9), (6, 9.0)]);
+        assert_eq!(edges, [(1, true), (5, false)]);
+    }
+
+    #[test]
+    fn a_spike_shorter_than_the_hold_time_is_nothing() {
+        assert_eq!(run(&rule(10), &[(0, 11.0), (9, 11.0), (9, 4.0), (10, 11.0), (19, 11.0)]), []);
+        assert_eq!(run(&rule(10), &[(0, 11.0), (5, 11.0), (10, 11.0)]), [(10, true)]);
+    }
+
+    #[test]
+    fn the_hold_time_ends_without_another_reading() {
+        let rule = rule(10);
+        let (state, edge) = step(&State::default(), &rule, sample(T0, 11.0), T0).unwrap();
+        assert_eq!(edge, None);
+        assert_eq!(tick(&state, &rule, T0 + 9_999), None);
+        let (state, edge) = tick(&state, &rule, T0 + 10_000).unwrap();
+        assert_eq!(edge, Edge { number: 1, raised: true, value: 11.0, at: T0 + 10_000 });
+        assert_eq!(tick(&state, &rule, T0 + 90_000), None, "once");
+    }
+
+    #[test]
+    fn a_button_releases_itself() {
+        let rule = Rule { release_s: 300, ..rule(0) };
+        let press = Sample { at: Some(T0), value: 1.0, detected: Some(true), again: false };
+        let (state, edge) = step(&State::default(), &rule, press, T0).unwrap();
+        assert!(edge.unwrap().raised);
+        assert_eq!(tick(&state, &rule, T0 + 299_999), None);
+        let (_, edge) = tick(&state, &rule, T0 + 300_000).unwrap();
+        assert!(!edge.raised);
+    }
+
+    #[test]
+    fn old_readings_change_nothing_until_the_clock_went_back() {
+        let rule = rule(0);
+        let (state, _) = step(&State::default(), &rule, sample(T0, 3.0), T0).unwrap();
+        let again = Sample { again: true, ..sample(T0, 11.0) };
+        assert_eq!(step(&state, &rule, again, T0 + 5), None, "the same moment, redelivered");
+        let clockless = Sample { at: None, ..sample(0, 11.0) };
+        assert!(step(&state, &rule, clockless, T0).unwrap().1.is_some(), "two in one millisecond both count");
+        assert_eq!(step(&state, &rule, sample(T0 - 60_000, 11.0), T0 + 5), None, "late");
+        let again = Sample { again: true, ..sample(T0 - 3_600_000, 11.0) };
+        assert_eq!(step(&state, &rule, again, T0 + 5), None, "redelivered");
+        let (state, edge) = step(&state, &rule, sample(1_000, 11.0), T0 + 5).unwrap();
+        assert_eq!((edge.unwrap().at, state.at), (T0 + 5, T0 + 5), "a device without the right time is still heard");
+        let (state, _) = step(&state, &rule, sample(T0 + 999_999_999, 11.0), T0 + 6).unwrap();
+        assert_eq!(state.at, T0 + 6, "a device ahead of time cannot silence itself");
+    }
+
+    #[test]
+    fn shipped_rules_are_sound_and_cover_every_kind() {
+        let rules = shipped().unwrap();
+        assert_eq!(check(&rules), Ok(()));
+        for (_, kind) in KINDS {
+            assert!(rules.iter().any(|r| r.kind == kind), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn unsound_rules_are_refused() {
+        let keep = Rule { keep: Bounds { above: Some(11.0), below: None }, ..rule(0) };
+        let none = Rule { raise: Bounds { above: None, below: None }, ..rule(0) };
+        let nan = Rule { raise: Bounds { above: Some(f64::NAN), below: None }, ..rule(0) };
+        for bad in [keep, none, nan] {
+            assert!(check(&[bad]).is_err());
+        }
+        assert!(check(&[rule(0), rule(0)]).is_err(), "twice");
+        assert!(serde_json::from_str::<Rule>(r#"{"id":"x","kind":"mood","alarm":"a","raise":{},"keep":{}}"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn edges_alternate_and_count_from_one(values in prop::collection::vec((0.0..20.0_f64, 1..30_i64), 0..200), hold in 0..20_u32) {
+            let rule = rule(hold);
+            let (mut state, mut now, mut raised, mut number) = (State::default(), T0, false, 0);
+            for (value, pause) in values {
+                now += pause * 1_000;
+                let ticked = tick(&state, &rule, now).map(|(s, e)| (s, Some(e)));
+                let mut found = Vec::new();
+                if let Some((s, e)) = ticked { state = s; found.extend(e); }
+                if let Some((s, e)) = step(&state, &rule, sample(now + 1, value), now + 1) { state = s; found.extend(e); }
+                now += 1;
+                for edge in found {
+                    number += 1;
+                    prop_assert_eq!(edge.number, number);
+                    prop_assert_ne!(edge.raised, raised);
+                    raised = edge.raised;
+                }
+            }
+        }
+
+        #[test]
+        fn a_second_delivery_of_everything_changes_nothing(values in prop::collection::vec(0.0..20.0_f64, 1..50)) {
+            let rule = rule(0);
+            let mut state = State::default();
+            let all: Vec<_> = (0..).zip(values).map(|(i, v)| sample(T0 + i * 1_000, v)).collect();
+            for s in &all {
+                if let Some((next, _)) = step(&state, &rule, *s, s.at.unwrap()) { state = next; }
+            }
+            for s in &all {
+                prop_assert_eq!(step(&state, &rule, Sample { again: true, ..*s }, T0 + 100_000), None);
+            }
+        }
+    }
+}

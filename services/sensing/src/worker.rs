@@ -1,0 +1,321 @@
+//! Batches of messages: store, tell the writer, then acknowledge. Everything that fails is repeated as it was; while it
+//! fails nothing is acknowledged and the broker keeps the rest.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use domain::{
+    event::Mode,
+    ids::SensorId,
+    input::{Input, Observation},
+    site::Site,
+};
+use futures::{StreamExt, stream};
+use ledger::{LedgerError, PendingObservation, Telemetry, limits};
+use link::intake::{InputKey, IntakeError, SharedIntake, Submission};
+use runtime::{Clock, retry::Backoff, telemetry::names};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Status,
+    connection::{Ack, Delivery},
+    engine::{Changes, Engine, PendingEdge},
+    formats::Why,
+    rules::Rule,
+};
+
+/// Messages of one batch.
+const BATCH: usize = 512;
+/// Observations under way at once.
+const CONCURRENT: usize = 64;
+/// How often time is put before the rules.
+const TICK: Duration = Duration::from_millis(250);
+/// How often old values are removed.
+const SWEEP: Duration = Duration::from_secs(3_600);
+/// Events of one reason in a minute; further ones only count.
+const UNREADABLE_A_MINUTE: u32 = 4;
+
+pub(crate) struct Worker {
+    pub(crate) site: Arc<Site>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) intake: SharedIntake,
+    pub(crate) telemetry: Arc<dyn Telemetry>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) status: watch::Sender<Status>,
+    pub(crate) max_payload: usize,
+    pub(crate) history_days: u32,
+}
+
+/// It is time to stop; what was not acknowledged comes again.
+struct Stopped;
+
+/// At most a few events of one reason in a minute.
+#[derive(Default)]
+struct Limiter(BTreeMap<Why, (i64, u32)>);
+
+impl Limiter {
+    fn allow(&mut self, why: Why, now: i64) -> bool {
+        let (since, count) = self.0.entry(why).or_insert((now, 0));
+        if now.saturating_sub(*since) >= 60_000 {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        *count <= UNREADABLE_A_MINUTE
+    }
+}
+
+impl Worker {
+    pub(crate) async fn run(
+        self,
+        deliveries: mpsc::Receiver<Delivery>,
+        acks: mpsc::Sender<Ack>,
+        stop: CancellationToken,
+    ) {
+        let work = self.work(deliveries, acks);
+        tokio::select! {
+            biased;
+            Stopped = work => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn work(&self, mut deliveries: mpsc::Receiver<Delivery>, acks: mpsc::Sender<Ack>) -> Stopped {
+        let mut engine = self.restore().await;
+        let mut limiter = Limiter::default();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut sweep = tokio::time::interval(SWEEP);
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                n = deliveries.recv_many(&mut batch, BATCH) => if n == 0 { return Stopped },
+                _ = tick.tick() => {}
+                _ = sweep.tick() => self.forget().await,
+            }
+            let now = self.clock.now_ms();
+            let mut changes = Changes::default();
+            for delivery in &batch {
+                self.take(&mut engine, delivery, now, &mut changes);
+            }
+            engine.tick(now, &mut changes);
+            changes.seal(&engine);
+            self.settle(changes, &mut limiter, now).await;
+            for delivery in batch.drain(..) {
+                if acks.send(delivery.ack()).await.is_err() {
+                    return Stopped;
+                }
+            }
+        }
+    }
+
+    fn take(&self, engine: &mut Engine, delivery: &Delivery, now: i64, changes: &mut Changes) {
+        let p = &delivery.publish;
+        if p.payload.len() > self.max_payload {
+            changes.unreadable.push((Why::Oversize, p.payload.len() as u64));
+        } else {
+            engine.take(&p.topic, &p.payload, p.dup, now, changes);
+        }
+        self.status.send_modify(|s| s.counts.messages += 1);
+    }
+
+    /// The engine as the last run left it; what that run had not told is told first.
+    async fn restore(&self) -> Engine {
+        let epoch = self.stored(|| self.telemetry.epoch()).await;
+        let states = self.stored(|| self.telemetry.rule_states()).await;
+        loop {
+            let pending = self.stored(|| self.telemetry.pending(limits::PAGE)).await;
+            if pending.is_empty() {
+                break;
+            }
+            self.tell(pending).await;
+        }
+        Engine::new(&self.site, self.rules.clone(), epoch, &states)
+    }
+
+    /// Stores and tells everything of a batch, however long it takes.
+    async fn settle(&self, changes: Changes, limiter: &mut Limiter, now: i64) {
+        let Changes { telemetry, links, unreadable, .. } = &changes;
+        if changes.stores() {
+            self.stored(|| self.telemetry.commit(telemetry.clone())).await;
+            let n = telemetry.readings.len() as u64;
+            self.status.send_modify(|s| s.counts.readings += n);
+            metrics::counter!(names::MQTT_MESSAGES, "outcome" => "stored").increment(n);
+        }
+        self.tell(telemetry.pending.clone()).await;
+        // Of several states of one device in a batch the last one counts.
+        let links: BTreeMap<SensorId, bool> = links.iter().cloned().collect();
+        let links = links.into_iter().map(|(sensor, online)| {
+            let observation = Observation::SensorLink { sensor, online };
+            self.submit(None, Vec::new(), observation)
+        });
+        stream::iter(links.collect::<Vec<_>>()).buffer_unordered(CONCURRENT).for_each(|()| async {}).await;
+        for (why, size) in unreadable {
+            self.count(*why);
+            if limiter.allow(*why, now) {
+                let why = why.code().to_owned();
+                let observation = Observation::Unreadable { source: "mqtt".to_owned(), why, size: *size };
+                self.submit(None, Vec::new(), observation).await;
+            }
+        }
+    }
+
+    fn count(&self, why: Why) {
+        metrics::counter!(names::MQTT_MESSAGES, "outcome" => why.code()).increment(1);
+        self.status.send_modify(|s| match why {
+            Why::Oversize => s.counts.oversize += 1,
+            Why::Malformed => s.counts.malformed += 1,
+            Why::UnknownDevice => s.counts.unknown_device += 1,
+        });
+    }
+
+    /// Hands pending observations to the writer, those of one sensor in order, and crosses them out.
+    async fn tell(&self, pending: Vec<PendingObservation>) {
+        let keys: Vec<_> = pending.iter().map(|p| p.key.clone()).collect();
+        for wave in waves(pending) {
+            let all = wave.into_iter().map(|(key, payload, edge)| {
+                let key = InputKey { scope: "mqtt".to_owned(), key };
+                self.submit(Some(key), payload, edge.observation())
+            });
+            let count = stream::iter(all.collect::<Vec<_>>()).buffer_unordered(CONCURRENT).count().await;
+            self.status.send_modify(|s| s.counts.edges += count as u64);
+        }
+        if !keys.is_empty() {
+            self.stored(|| self.telemetry.pending_done(&keys)).await;
+        }
+    }
+
+    /// Submits until there is an outcome. A refusal is one: the same input would be refused again.
+    async fn submit(&self, key: Option<InputKey>, request: Vec<u8>, observation: Observation) {
+        let input = Input::Observe { mode: Mode::Real, observation };
+        let submission = Submission { key, request, input };
+        let mut backoff = backoff();
+        loop {
+            match self.intake.submit(submission.clone()).await {
+                Ok(_) => return self.flows(),
+                Err(error @ (IntakeError::Busy | IntakeError::Unavailable(_))) => {
+                    self.held(&error.to_string());
+                    tokio::time::sleep(backoff.delay()).await;
+                }
+                Err(error) => {
+                    tracing::warn!(key = ?submission.key.map(|k| k.key), %error, "an observation was refused");
+                    self.status.send_modify(|s| s.counts.refused += 1);
+                    return self.flows();
+                }
+            }
+        }
+    }
+
+    /// Repeats a call of the telemetry store until it succeeds.
+    async fn stored<T, F: Future<Output = Result<T, LedgerError>>>(&self, call: impl Fn() -> F) -> T {
+        let mut backoff = backoff();
+        loop {
+            match call().await {
+                Ok(value) => {
+                    self.flows();
+                    return value;
+                }
+                Err(error) => {
+                    self.held(&error.to_string());
+                    tokio::time::sleep(backoff.delay()).await;
+                }
+            }
+        }
+    }
+
+    fn held(&self, why: &str) {
+        let now = self.clock.now_ms();
+        self.status.send_if_modified(|s| {
+            let first = s.held.is_none();
+            if first {
+                tracing::warn!(error = why, "sensor messages wait: nothing can be stored");
+                s.held = Some((why.to_owned(), now));
+            }
+            first
+        });
+    }
+
+    fn flows(&self) {
+        self.status.send_if_modified(|s| s.held.take().is_some());
+    }
+
+    async fn forget(&self) {
+        if self.history_days == 0 {
+            return;
+        }
+        let before = self.clock.now_ms() - i64::from(self.history_days) * 86_400_000;
+        loop {
+            match self.telemetry.retention(before).await {
+                Ok(n) if n >= limits::SWEEP => {}
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "old values cannot be removed now");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(50), Duration::from_secs(5))
+}
+
+/// Groups of which each holds at most one observation of a sensor, in order.
+fn waves(pending: Vec<PendingObservation>) -> Vec<Vec<(String, Vec<u8>, PendingEdge)>> {
+    let mut waves: Vec<Vec<_>> = Vec::new();
+    let mut seen: BTreeMap<SensorId, usize> = BTreeMap::new();
+    for p in pending {
+        let edge: PendingEdge = match serde_json::from_slice(&p.payload) {
+            Ok(edge) => edge,
+            Err(error) => {
+                tracing::error!(key = %p.key, %error, "a pending observation is unreadable and given up");
+                continue;
+            }
+        };
+        let turn = seen.entry(SensorId::new(&edge.sensor)).or_default();
+        let index = *turn;
+        *turn += 1;
+        if waves.len() <= index {
+            waves.resize_with(index + 1, Vec::new);
+        }
+        if let Some(wave) = waves.get_mut(index) {
+            wave.push((p.key, p.payload.to_vec(), edge));
+        }
+    }
+    waves
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn unreadable_events_are_few_a_minute() {
+        let mut limiter = Limiter::default();
+        let allowed = (0..100).filter(|i| limiter.allow(Why::Malformed, i * 100)).count();
+        assert_eq!(allowed, 4);
+        assert!(limiter.allow(Why::Oversize, 0), "reasons count apart");
+        assert!(limiter.allow(Why::Malformed, 60_000), "the next minute");
+    }
+
+    #[test]
+    fn observations_of_one_sensor_keep_their_order() {
+        let pending = |sensor: &str, n: u32| {
+            let edge = PendingEdge {
+                sensor: sensor.into(),
+                rule: "r".into(),
+                kind: "k".into(),
+                raised: n % 2 == 1,
+                value: 0.0,
+                at: 0,
+            };
+            let payload = serde_json::to_vec(&edge).unwrap().into();
+            PendingObservation { key: format!("1/{sensor}/r/{n}"), payload }
+        };
+        let bad = PendingObservation { key: "x".into(), payload: "{".into() };
+        let all = vec![pending("a", 1), pending("b", 1), bad, pending("a", 2), pending("a", 3)];
+        let keys: Vec<Vec<_>> = waves(all).into_iter().map(|w| w.into_iter().map(|e| e.0).collect()).collect();
+        assert_eq!(keys, [vec!["1/a/r/1", "1/b/r/1"], vec!["1/a/r/2"], vec!["1/a/r/3"]]);
+    }
+}

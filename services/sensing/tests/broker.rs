@@ -1,0 +1,338 @@
+//! Sensing with a real Mosquitto and a writer in memory.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use domain::{
+    ids::{GridId, SiteId},
+    input::{Input, Observation, Refs},
+    site::{Name, Place, Point, Precision, Sensor, SensorKind, Site},
+};
+use ledger::{SqliteTelemetry, Telemetry};
+use link::intake::{Done, Intake, IntakeError, Position, Submission};
+use rumqttc::{AsyncClient, Event, EventLoop, LastWill, MqttOptions, Packet, QoS};
+use runtime::{Criticality, SystemClock, Tasks, tasks::Stage};
+use sensing::{Config, Parts, Status, broker, status::BrokerState};
+use tokio::sync::watch;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A writer that keeps what it takes and can be shut.
+struct Memory {
+    shut: AtomicBool,
+    taken: Mutex<BTreeMap<String, Vec<u8>>>,
+    seen: watch::Sender<Vec<Observation>>,
+    refused: watch::Sender<u64>,
+}
+
+impl Memory {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            shut: AtomicBool::new(false),
+            taken: Mutex::default(),
+            seen: watch::channel(Vec::new()).0,
+            refused: watch::channel(0).0,
+        })
+    }
+
+    async fn until(&self, what: &str, enough: impl Fn(&[Observation]) -> bool) -> Vec<Observation> {
+        let mut seen = self.seen.subscribe();
+        let wait = async { seen.wait_for(|s| enough(s)).await.unwrap().clone() };
+        let found = tokio::time::timeout(PATIENCE, wait).await;
+        found.unwrap_or_else(|_| panic!("{what}: {:?}", self.seen.borrow()))
+    }
+}
+
+#[async_trait]
+impl Intake for Memory {
+    fn site(&self) -> SiteId {
+        "t".into()
+    }
+    async fn submit(&self, submission: Submission) -> Result<Done, IntakeError> {
+        if self.shut.load(SeqCst) {
+            self.refused.send_modify(|n| *n += 1);
+            return Err(IntakeError::Unavailable("shut by the test".into()));
+        }
+        let done = |replayed| Done { position: Position { log_id: 1, seq: 1 }, refs: Refs::default(), replayed };
+        if let Some(key) = &submission.key {
+            assert_eq!(key.scope, "mqtt");
+            let before = self.taken.lock().unwrap().insert(key.key.clone(), submission.request.clone());
+            if let Some(before) = before {
+                assert_eq!(before, submission.request, "a key names one request");
+                return Ok(done(true));
+            }
+        }
+        let Input::Observe { observation, .. } = submission.input else { panic!("only observations") };
+        self.seen.send_modify(|s| s.push(observation));
+        Ok(done(false))
+    }
+}
+
+fn site(smoke: usize) -> Arc<Site> {
+    let place = Place {
+        grid: GridId::new("g"),
+        building: None,
+        landmark: None,
+        unit: None,
+        floor: None,
+        flat: None,
+        point: Point { x: 0.0, y: 0.0 },
+        precision: Precision::Verified,
+    };
+    let sensor = |id: String, kind| Sensor { id: id.into(), kind, name: Name::default(), place: place.clone() };
+    let mut sensors: Vec<_> = (0..smoke).map(|i| sensor(format!("smoke-{i}"), SensorKind::Smoke)).collect();
+    sensors.push(sensor("sos-1".into(), SensorKind::Sos));
+    Arc::new(Site {
+        id: "t".into(),
+        name: Name::default(),
+        region: Name::default(),
+        version: 1,
+        extent: Point { x: 1.0, y: 1.0 },
+        anchor: (0.0, 0.0),
+        communities: Vec::new(),
+        grids: Vec::new(),
+        buildings: Vec::new(),
+        paths: Vec::new(),
+        landmarks: Vec::new(),
+        cameras: Vec::new(),
+        sensors,
+        units: Vec::new(),
+        classes: Vec::new(),
+        alarm_kinds: Vec::new(),
+        tours: Vec::new(),
+    })
+}
+
+struct Running {
+    tasks: Tasks,
+    status: watch::Receiver<Status>,
+    port: u16,
+}
+
+impl Running {
+    async fn start(dir: &Path, intake: Arc<Memory>, sensors: usize) -> Self {
+        let telemetry = SqliteTelemetry::open(&dir.join("telemetry.db"), Duration::from_secs(5)).await.unwrap();
+        let (status_tx, status) = watch::channel(Status::default());
+        let tasks = Tasks::default();
+        let stop = tasks.stop(Stage::Sources);
+        let parts = Parts {
+            config: Config { port: 0, ..Config::default() },
+            dir: dir.join("broker"),
+            site: site(sensors),
+            intake,
+            telemetry: Arc::new(telemetry),
+            clock: Arc::new(SystemClock),
+            status: status_tx,
+        };
+        tasks.spawn("sensing", Stage::Sources, Criticality::Critical, async move {
+            sensing::run(parts, stop).await.unwrap();
+        });
+        let mut running = Self { tasks, status, port: 0 };
+        running.until("connected", Status::ready).await;
+        running.port = running.status.borrow().port.unwrap();
+        running
+    }
+
+    async fn until(&self, what: &str, enough: impl Fn(&Status) -> bool) -> Status {
+        let mut status = self.status.clone();
+        match tokio::time::timeout(PATIENCE, status.wait_for(|s| enough(s))).await {
+            Ok(status) => status.unwrap().clone(),
+            Err(_) => panic!("{what}: {:?}", self.status.borrow()),
+        }
+    }
+
+    async fn stop(self) {
+        self.tasks.drain(Duration::from_secs(20)).await;
+    }
+}
+
+/// A device that waits for the broker's answer to each message.
+struct Device {
+    client: AsyncClient,
+    events: EventLoop,
+}
+
+impl Device {
+    fn options(dir: &Path, port: u16, name: &str) -> MqttOptions {
+        let mut options = MqttOptions::new(name, "127.0.0.1", port);
+        options.set_credentials(broker::DEVICE_USER, broker::device_password(&dir.join("broker")).unwrap());
+        options.set_max_packet_size(1 << 20, 1 << 20);
+        options
+    }
+
+    fn new(options: MqttOptions) -> Self {
+        let (client, events) = AsyncClient::new(options, 64);
+        Self { client, events }
+    }
+
+    async fn publish(&mut self, topic: &str, body: impl Into<Vec<u8>>) {
+        let body = body.into();
+        self.client.publish(topic, QoS::AtLeastOnce, false, body.clone()).await.unwrap();
+        let answered = async {
+            let mut lost = false;
+            loop {
+                match self.events.poll().await {
+                    Ok(Event::Incoming(Packet::PubAck(_))) => return,
+                    // A broker that forgot us gets the message again.
+                    Ok(Event::Incoming(Packet::ConnAck(_))) if lost => {
+                        self.client.publish(topic, QoS::AtLeastOnce, false, body.clone()).await.unwrap();
+                    }
+                    Ok(_) => {}
+                    Err(_) => {
+                        lost = true;
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, answered).await.unwrap();
+    }
+
+    async fn reading(&mut self, sensor: &str, value: f64) {
+        self.publish(&format!("mjw/v1/sensors/{sensor}/reading"), format!(r#"{{"v":{value}}}"#)).await;
+    }
+}
+
+fn edges(seen: &[Observation]) -> Vec<(String, bool)> {
+    let edge = |o: &Observation| match o {
+        Observation::SensorEdge { sensor, raised, .. } => Some((sensor.to_string(), *raised)),
+        _ => None,
+    };
+    seen.iter().filter_map(edge).collect()
+}
+
+#[tokio::test]
+async fn messages_become_observations_and_what_cannot_be_read_is_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let intake = Memory::new();
+    let mut running = Running::start(dir.path(), intake.clone(), 2).await;
+    let mut device = Device::new(Device::options(dir.path(), running.port, "one"));
+    device.reading("smoke-0", 0.9).await;
+    device.reading("smoke-0", 0.01).await;
+    device.publish("zigbee2mqtt/sos-1", r#"{"action":"emergency","battery":81}"#).await;
+    let seen = intake.until("three edges", |s| edges(s).len() == 3).await;
+    let (mut smoke, sos): (Vec<_>, Vec<_>) = edges(&seen).into_iter().partition(|e| e.0 == "smoke-0");
+    assert_eq!(smoke.pop(), Some(("smoke-0".into(), false)), "edges of one sensor keep their order");
+    assert_eq!((smoke.len(), sos), (1, vec![("sos-1".into(), true)]));
+
+    device.publish("mjw/v1/sensors/smoke-0/reading", "{").await;
+    device.publish("mjw/v1/sensors/nobody/reading", r#"{"v":1}"#).await;
+    device.publish("zigbee2mqtt/smoke-0", vec![b'x'; 40_000]).await;
+    let whys = |s: &[Observation]| -> Vec<(String, u64)> {
+        let why = |o: &Observation| match o {
+            Observation::Unreadable { source, why, size } if source == "mqtt" => Some((why.clone(), *size)),
+            _ => None,
+        };
+        s.iter().filter_map(why).collect()
+    };
+    let seen = intake.until("three unreadable", |s| whys(s).len() == 3).await;
+    assert_eq!(whys(&seen), [("malformed".into(), 1), ("unknown_device".into(), 7), ("oversize".into(), 40_000)]);
+    let status = running.until("all six acknowledged", |s| s.counts.acked == 6).await;
+    assert_eq!((status.counts.malformed, status.counts.unknown_device, status.counts.oversize), (1, 1, 1));
+
+    // A device that vanishes is told by its last will.
+    let mut options = Device::options(dir.path(), running.port, "two");
+    options.set_last_will(LastWill::new("mjw/v1/sensors/smoke-1/status", "offline", QoS::AtLeastOnce, true));
+    let mut other = Device::new(options);
+    other.publish("mjw/v1/sensors/smoke-1/status", "online").await;
+    drop(other);
+    let links = |s: &[Observation]| -> Vec<bool> {
+        let link = |o: &Observation| match o {
+            Observation::SensorLink { sensor, online } if sensor.as_str() == "smoke-1" => Some(*online),
+            _ => None,
+        };
+        s.iter().filter_map(link).collect()
+    };
+    let seen = intake.until("offline", |s| links(s).last() == Some(&false)).await;
+    assert_eq!(links(&seen).len(), 2);
+    running.stop().await;
+    let telemetry = SqliteTelemetry::open(&dir.path().join("telemetry.db"), Duration::from_secs(5)).await.unwrap();
+    let battery = telemetry.latest(Some("sos-1/battery")).await.unwrap();
+    assert_eq!((battery[0].value, battery[0].unit.as_deref()), (81.0, Some("%")));
+    assert!(telemetry.pending(10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn anonymous_clients_and_listening_devices_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path(), Memory::new(), 1).await;
+    let mut nobody = Device::new(MqttOptions::new("nobody", "127.0.0.1", running.port));
+    let refused = tokio::time::timeout(PATIENCE, nobody.events.poll()).await.unwrap();
+    assert!(matches!(refused, Err(rumqttc::ConnectionError::ConnectionRefused(_))), "{refused:?}");
+    let mut device = Device::new(Device::options(dir.path(), running.port, "one"));
+    device.client.subscribe("mjw/v1/sensors/+/reading", QoS::AtLeastOnce).await.unwrap();
+    device.reading("smoke-0", 0.9).await;
+    device.reading("smoke-0", 0.8).await;
+    // Both were answered, and nothing was delivered to the device in between: `publish` would have seen it first.
+    let more = std::mem::take(&mut device.events.state.events);
+    assert!(!more.iter().any(|e| matches!(e, Event::Incoming(Packet::Publish(_)))), "{more:?}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_writer_cannot_take_waits_without_an_answer_and_comes_once_after_a_restart() {
+    const SENSORS: usize = 40;
+    let dir = tempfile::tempdir().unwrap();
+    let intake = Memory::new();
+    let mut running = Running::start(dir.path(), intake.clone(), SENSORS).await;
+    intake.shut.store(true, SeqCst);
+    let mut device = Device::new(Device::options(dir.path(), running.port, "one"));
+    for i in 0..SENSORS {
+        device.reading(&format!("smoke-{i}"), 0.9).await;
+    }
+    let mut refused = intake.refused.subscribe();
+    tokio::time::timeout(PATIENCE, refused.wait_for(|n| *n > 3)).await.unwrap().unwrap();
+    let status = running.until("held", |s| s.held.is_some()).await;
+    assert_eq!(status.counts.acked, 0, "nothing is acknowledged before the writer has it");
+    assert!(!status.ready());
+    running.stop().await;
+    assert!(intake.seen.borrow().is_empty());
+
+    intake.shut.store(false, SeqCst);
+    let mut running = Running::start(dir.path(), intake.clone(), SENSORS).await;
+    let seen = intake.until("all edges", |s| edges(s).len() >= SENSORS).await;
+    assert_eq!(edges(&seen).len(), SENSORS);
+    running.until("all acknowledged", |s| s.counts.acked == SENSORS as u64).await;
+    assert_eq!(edges(&intake.seen.borrow()).len(), SENSORS, "none twice");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_killed_broker_is_started_again_and_nothing_acknowledged_is_lost() {
+    const ROUNDS: usize = 30;
+    let dir = tempfile::tempdir().unwrap();
+    let intake = Memory::new();
+    let mut running = Running::start(dir.path(), intake.clone(), 1).await;
+    let mut device = Device::new(Device::options(dir.path(), running.port, "one"));
+    for i in 0..ROUNDS {
+        device.reading("smoke-0", if i % 2 == 0 { 0.9 } else { 0.01 }).await;
+        if i == ROUNDS / 2 {
+            let pid = running.status.borrow().broker_pid.unwrap();
+            let killed = tokio::process::Command::new("kill").args(["-9", &pid.to_string()]).status().await.unwrap();
+            assert!(killed.success());
+            running.until("lost", |s| s.counts.broker_starts == 2 || matches!(s.broker, BrokerState::Lost(_))).await;
+            running.until("back", |s| s.counts.broker_starts == 2 && s.ready()).await;
+        }
+    }
+    let total = |s: &Status| s.counts.acked;
+    let status = running.until("the last ones", |s| total(s) + 1 >= ROUNDS as u64).await;
+    running.stop().await;
+    // The broker may have died between its answer to the device and our answer to it; what we answered is stored.
+    let telemetry = SqliteTelemetry::open(&dir.path().join("telemetry.db"), Duration::from_secs(5)).await.unwrap();
+    let stored = telemetry.history("smoke-0", 0, i64::MAX, 1_000).await.unwrap().len() as u64;
+    assert!(stored >= status.counts.acked - status.counts.stale_acks, "{stored} of {status:?}");
+    let raised: Vec<_> = edges(&intake.seen.borrow()).into_iter().map(|e| e.1).collect();
+    assert!(raised.len() >= ROUNDS - 2, "{raised:?}");
+    assert!(raised.iter().enumerate().all(|(i, up)| *up == (i % 2 == 0)), "edges alternate: {raised:?}");
+    let keys = intake.taken.lock().unwrap().len();
+    assert_eq!(keys, raised.len(), "each edge once");
+}
