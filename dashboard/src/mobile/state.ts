@@ -1,5 +1,5 @@
 // What the phone shows: the unit's tasks as the centre knows them, with the steps that wait on this phone laid over.
-import { computed, reactive, shallowRef, watch } from 'vue'
+import { computed, markRaw, reactive, shallowRef, watch } from 'vue'
 import { useI18n } from 'vue-i18n'
 import { api, command } from '../lib/api'
 import { useCentre } from '../lib/centre'
@@ -22,7 +22,17 @@ export type StepName = (typeof STEPS)[number]
 export function useJobs() {
   const { t, locale } = useI18n()
   const centre = useCentre()
-  const outbox = new Outbox({ command: (path, body, key) => command(path, body, key), photo: (incident, picture, key) => api.photo(incident, picture, key) })
+  /** Steps that the centre has taken but the feed does not show yet; void as soon as it tells of the incident again. */
+  const taken = shallowRef<{ task: number; path: string; body: Record<string, unknown>; seen: Incident | undefined }[]>([])
+  const seenOf = (task: number): Incident | undefined => incidents.value.find((i) => i.tasks.some((x) => x.id === task))
+  async function give(path: string, body: unknown, key: string): Promise<unknown> {
+    const task = Number(/^\/tasks\/(\d+)\//.exec(path)?.[1] ?? 0)
+    const seen = seenOf(task)
+    const answer = await command(path, body, key)
+    taken.value = [...taken.value.slice(-40), { task, path, body: body as Record<string, unknown>, seen }]
+    return answer
+  }
+  const outbox = markRaw(new Outbox({ command: give, photo: (incident, picture, key) => api.photo(incident, picture, key) }))
   /** Incidents of the last visit, while the feed has not spoken yet. */
   const kept = shallowRef<Incident[]>([])
   const unit = computed(() => session.value?.unit ?? '')
@@ -30,8 +40,9 @@ export function useJobs() {
 
   function laidOver(task: Task): string {
     let state: string = task.state
-    for (const s of outbox.steps.value) {
-      if (s.task !== task.id || s.refused !== null) continue
+    const arrived = taken.value.filter((x) => x.task === task.id && x.seen !== undefined && x.seen === seenOf(task.id))
+    const waits = outbox.steps.value.filter((s) => s.task === task.id && s.refused === null)
+    for (const s of [...arrived, ...waits]) {
       const name = s.path.split('/').at(-1) ?? ''
       if (name === 'feedback') state = s.body['result'] === 'need_support' ? state : 'done'
       else state = AFTER[name] ?? state
@@ -94,6 +105,6 @@ export function useJobs() {
     else session.value = (await outbox.store.recall<NonNullable<typeof session.value>>('session')) ?? null
     void outbox.drain()
   }
-  return reactive({ outbox, waiting, ongoing, finished, ofGrid, jobs, next, take, decline, feedback, limit, receipt, start, centre })
+  return reactive({ outbox, steps: outbox.steps, photos: outbox.photos, offlineSince: outbox.offlineSince, waiting, ongoing, finished, ofGrid, jobs, next, take, decline, feedback, limit, receipt, start, centre })
 }
 export type Jobs = ReturnType<typeof useJobs>
