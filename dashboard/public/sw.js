@@ -1,6 +1,11 @@
 // Keeps the phone's page usable without network: built files by name for ever, the page itself as last seen.
 const CACHE = 'page-1'
-self.addEventListener('install', () => self.skipWaiting())
+self.addEventListener('install', (event) => event.waitUntil(caches.open(CACHE).then((cache) => cache.add('/')).then(() => self.skipWaiting())))
+// The first visit was loaded before this worker was there: the page names what it uses.
+self.addEventListener('message', (event) => {
+  const own = (event.data?.keep ?? []).filter((url) => new URL(url).origin === location.origin)
+  event.waitUntil(caches.open(CACHE).then((cache) => Promise.allSettled(own.map(async (url) => (await cache.match(url)) || cache.add(url)))))
+})
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()))
 self.addEventListener('fetch', (event) => {
   const { request } = event
