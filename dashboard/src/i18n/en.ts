@@ -2,7 +2,7 @@ import type { Messages } from './zh'
 
 export const en: Messages = {
   app: {
-    name: 'Smart Maojiawan', centre: 'Smart Maojiawan Centre', demo: 'DEMO', demoNote: 'Simulated site: people and incidents are invented',
+    name: 'Smart Maojiawan', centre: 'Maojiawan Centre', demo: 'DEMO', demoNote: 'Simulated site: people and incidents are invented',
     cutOff: 'Cut off from the centre. Last update {time}, {n} s ago. Reconnecting', stale: 'Data is {n} s old', loading: 'Loading',
     clockOff: 'This clock is {n} s off', north: 'N', metres: '{n} m', theme: 'Theme', language: '中文', logout: 'Log out', people: '{n} people',
   },
