@@ -91,10 +91,12 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role } =
       return json(res, session)
     }
     if (path === '/session' && req.method === 'DELETE') { session = null; res.writeHead(204); return res.end() }
+    if (path === '/demo') return demo ? json(res, { demo: true, accounts: [{ account: 'duty', password: 'duty', role: 'duty_officer', name_zh: '值班员', name_en: 'Duty officer' }] }) : json(res, { code: 'not_found', title: '没有', title_en: 'None' }, 404)
     if (session === null) return json(res, { code: 'unauthorised', title: '请登录', title_en: 'Log in' }, 401)
     if (path === '/session') return json(res, session)
     if (path === '/site') return json(res, site)
-    if (path === '/demo') return demo ? json(res, { happenings: [], active: [] }) : json(res, { code: 'not_found', title: '没有', title_en: 'None' }, 404)
+    if (path === '/demo/happenings' && req.method === 'GET') return json(res, { kinds: [{ kind: 'fire', zh: '火情', en: 'Fire', needs: 'building' }, { kind: 'camera_frozen', zh: '画面停滞', en: 'Picture frozen', needs: 'camera' }], active: [] })
+    if (path === '/incidents' && req.method === 'GET') return json(res, { items: [], next: null })
     if (path.endsWith('/still') || path.startsWith('/blobs/')) { res.writeHead(200, { 'content-type': 'image/jpeg' }); return res.end(moving.still) }
     if (req.method === 'GET') return json(res, [])
     const step = /^\/tasks\/(\d+)\/([a-z-]+)$/.exec(path)

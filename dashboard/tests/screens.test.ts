@@ -221,6 +221,22 @@ describe('console', () => {
     await expect.poll(exhibits).toEqual(['clip', 'still'])
   }, 60_000)
 
+  it('lets something happen from the demo panel', async () => {
+    await open({ role: 'duty_officer', path: '/console', size: [1920, 1080] })
+    await page.locator('header .demo').click()
+    await page.locator('[data-happening=fire]').click()
+    await expect.poll(() => harness!.requests.filter((r) => r.path === '/demo/happenings' && r.method === 'POST').map((r) => JSON.parse(r.body as string) as unknown)).toEqual([{ kind: 'fire', building: 12 }])
+    expect(await violations()).toEqual([])
+  }, 60_000)
+
+  it('logs in with a demo account and comes to the screen of its role', async () => {
+    await open({ role: '', path: '/m', size: [390, 844] })
+    await page.waitForURL(/\/login/)
+    expect(await violations()).toEqual([])
+    await page.locator('[data-account=duty]').click()
+    await page.waitForURL(/\/console/)
+  }, 60_000)
+
   it('confirms with the space bar and judges with J', async () => {
     await open({ role: 'duty_officer', path: '/console', size: [1920, 1080] })
     await page.waitForSelector('.alarm.chosen')

@@ -92,6 +92,7 @@ export const en: Messages = {
     alarm_shelved: 'Alarm shelved', alarm_unshelved: 'Shelving ended', alarm_exhibit: 'Picture of alarm kept', other: '{kind}',
   },
   console: {
+    erased: 'Erased',
     queue: 'Queue', cases: '{n}', facts: 'Facts', address: 'Place', source: 'Source', reporter: 'Reporter', inside: 'Inside', said: 'Words', code: 'Case code', plan: 'Plan',
     planStep: 'Step {n}', planCount: '{n} steps', evidence: 'Evidence', noEvidence: 'No still or clip yet', tasks: 'Tasks', taskCount: '{lead} lead, {assist} assist', noTasks: 'Not pushed yet',
     timeline: 'Timeline', location: 'Location', around: 'Around {place}', nearby: 'Nearby cameras', due: 'Due next', noDue: 'No clock is running', verified: 'verified', estimated: 'not verified',
@@ -125,6 +126,7 @@ export const en: Messages = {
     incomplete: 'not complete',
   },
   demo: {
+    camera: 'Camera', department: 'Department', accounts: 'Demo accounts',
     title: 'Demo panel', fire: 'Fire', building: 'Building', start: 'Start', stop: 'All back to normal', active: 'Happening', none: 'Nothing is happening', kinds: 'Happenings',
     note: 'Only the demo has this panel; what it starts comes in through real sensors, messages and interfaces.',
   },
