@@ -11,7 +11,10 @@ export default defineConfig({
     __VUE_I18N_LEGACY_API__: false,
     __VUE_I18N_FULL_INSTALL__: false,
     __INTLIFY_PROD_DEVTOOLS__: false,
+    __INTLIFY_DROP_MESSAGE_COMPILER__: true,
   },
+  // The build without a message compiler: messages are functions already.
+  resolve: { alias: { 'vue-i18n': 'vue-i18n/dist/vue-i18n.runtime.esm-bundler.js' } },
   build: {
     target: 'chrome109',
     // Font subsets and pictures stay files: the page's policy allows no data: fonts.

@@ -91,14 +91,35 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role } =
       return json(res, session)
     }
     if (path === '/session' && req.method === 'DELETE') { session = null; res.writeHead(204); return res.end() }
+    if (path === '/demo') return demo ? json(res, { demo: true, accounts: [{ account: 'duty', password: 'duty', role: 'duty_officer', name_zh: '值班员', name_en: 'Duty officer' }] }) : json(res, { code: 'not_found', title: '没有', title_en: 'None' }, 404)
     if (session === null) return json(res, { code: 'unauthorised', title: '请登录', title_en: 'Log in' }, 401)
     if (path === '/session') return json(res, session)
     if (path === '/site') return json(res, site)
-    if (path === '/demo') return demo ? json(res, { happenings: [], active: [] }) : json(res, { code: 'not_found', title: '没有', title_en: 'None' }, 404)
+    if (path === '/demo/happenings' && req.method === 'GET') return json(res, { kinds: [{ kind: 'fire', zh: '火情', en: 'Fire', needs: 'building' }, { kind: 'camera_frozen', zh: '画面停滞', en: 'Picture frozen', needs: 'camera' }], active: [] })
+    if (path === '/incidents' && req.method === 'GET') return json(res, { items: [], next: null })
     if (path.endsWith('/still') || path.startsWith('/blobs/')) { res.writeHead(200, { 'content-type': 'image/jpeg' }); return res.end(moving.still) }
     if (req.method === 'GET') return json(res, [])
+    const step = /^\/tasks\/(\d+)\/([a-z-]+)$/.exec(path)
+    if (step) taskStep(Number(step[1]), step[2], JSON.parse(body || '{}'))
     if (path === '/photos') return json(res, { blob: 'p1' })
     return json(res, { position: { log_id: 7, seq: 1 }, refs: { incident: 3100 }, replayed: false })
+  }
+  /** Task steps take effect, as far as screens must see them. */
+  let held = snapshot(site, scenario, Date.now())
+  const feeds = new Set()
+  function taskStep(id, step, body) {
+    const state = held.states.find((s) => s.kind.case === 'incident' && s.kind.value.tasks.some((t) => Number(t.id) === id))
+    const task = state?.kind.value.tasks.find((t) => Number(t.id) === id)
+    if (task === undefined) return
+    const [name, at] = { receipt: ['delivered', 'delivered'], acknowledge: ['acknowledged', 'acknowledged'], 'en-route': ['en_route', 'enRoute'], 'on-scene': ['on_scene', 'onScene'], feedback: ['done', 'ended'] }[step] ?? []
+    if (name === undefined || (step === 'feedback' && body.result === 'need_support')) return
+    task.state = name
+    task[at] = BigInt(Date.now())
+    const after = held.seq
+    held.seq += 1n
+    state.rev = held.seq
+    const event = { seq: held.seq, at: BigInt(Date.now()), by: { kind: 'unit', id: task.unit }, kind: step === 'feedback' ? 'task_feedback' : `task_${name}`, incident: state.kind.value.id, task: task.id, unit: task.unit }
+    for (const send of feeds) send({ case: 'frame', value: { logId: held.logId, after, upto: held.seq, serverTime: BigInt(Date.now()), items: [{ event, state }] } })
   }
   const sockets = new WebSocketServer({ server, handleProtocols: (p) => [...p][0] })
   const timers = new Set()
@@ -108,7 +129,11 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role } =
     const send = (kind) => socket.send(toBinary(feed.ServerMessageSchema, create(feed.ServerMessageSchema, { kind })))
     socket.on('message', (data) => {
       const m = fromBinary(feed.ClientMessageSchema, new Uint8Array(data))
-      if (m.kind.case === 'hello') send({ case: 'snapshot', value: snapshot(site, scenario, Date.now()) })
+      if (m.kind.case === 'hello') {
+        send({ case: 'snapshot', value: held })
+        feeds.add(send)
+        socket.on('close', () => feeds.delete(send))
+      }
       else send({ case: 'pong', value: { clientTime: m.kind.value.clientTime, serverTime: BigInt(Date.now()) } })
     })
   }

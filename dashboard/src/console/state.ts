@@ -30,7 +30,7 @@ export interface Ask {
 
 export const fromEvent = (e: FeedEvent): TimelineEntry => ({
   seq: e.seq, at: e.at, kind: e.kind, detail: e.detail, unit: e.unit, task: e.task, camera: e.camera, other: e.other,
-  text: e.text?.value ?? null, ...(e.by ? { by: { kind: e.by.kind, id: e.by.id, name_zh: e.by.nameZh } } : {}),
+  text: e.text?.value ?? null, erased: e.text?.erased ?? false, ...(e.by ? { by: { kind: e.by.kind, id: e.by.id, name_zh: e.by.nameZh } } : {}),
 })
 
 function createConsole() {

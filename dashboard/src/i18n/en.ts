@@ -2,7 +2,7 @@ import type { Messages } from './zh'
 
 export const en: Messages = {
   app: {
-    name: 'Smart Maojiawan', centre: 'Smart Maojiawan Centre', demo: 'DEMO', demoNote: 'Simulated site: people and incidents are invented',
+    name: 'Smart Maojiawan', centre: 'Maojiawan Centre', demo: 'DEMO', demoNote: 'Simulated site: people and incidents are invented',
     cutOff: 'Cut off from the centre. Last update {time}, {n} s ago. Reconnecting', stale: 'Data is {n} s old', loading: 'Loading',
     clockOff: 'This clock is {n} s off', north: 'N', metres: '{n} m', theme: 'Theme', language: '中文', logout: 'Log out', people: '{n} people',
   },
@@ -92,6 +92,7 @@ export const en: Messages = {
     alarm_shelved: 'Alarm shelved', alarm_unshelved: 'Shelving ended', alarm_exhibit: 'Picture of alarm kept', other: '{kind}',
   },
   console: {
+    erased: 'Erased',
     queue: 'Queue', cases: '{n}', facts: 'Facts', address: 'Place', source: 'Source', reporter: 'Reporter', inside: 'Inside', said: 'Words', code: 'Case code', plan: 'Plan',
     planStep: 'Step {n}', planCount: '{n} steps', evidence: 'Evidence', noEvidence: 'No still or clip yet', tasks: 'Tasks', taskCount: '{lead} lead, {assist} assist', noTasks: 'Not pushed yet',
     timeline: 'Timeline', location: 'Location', around: 'Around {place}', nearby: 'Nearby cameras', due: 'Due next', noDue: 'No clock is running', verified: 'verified', estimated: 'not verified',
@@ -125,6 +126,7 @@ export const en: Messages = {
     incomplete: 'not complete',
   },
   demo: {
+    camera: 'Camera', department: 'Department', accounts: 'Demo accounts',
     title: 'Demo panel', fire: 'Fire', building: 'Building', start: 'Start', stop: 'All back to normal', active: 'Happening', none: 'Nothing is happening', kinds: 'Happenings',
     note: 'Only the demo has this panel; what it starts comes in through real sensors, messages and interfaces.',
   },

@@ -90,6 +90,7 @@ export const zh = {
     alarm_shelved: '屏蔽告警', alarm_unshelved: '解除屏蔽', alarm_exhibit: '留存告警画面', other: '{kind}',
   },
   console: {
+    erased: '已删除',
     queue: '队列', cases: '{n} 件', facts: '事实', address: '地址', source: '来源', reporter: '报告人', inside: '楼内', said: '内容', code: '一事一码', plan: '预案',
     planStep: '第 {n} 项', planCount: '共 {n} 项', evidence: '证据', noEvidence: '尚无截图与录像', tasks: '任务', taskCount: '{lead} 主办 {assist} 协办', noTasks: '尚未派遣',
     timeline: '时间线', location: '位置', around: '{place}周边', nearby: '附近摄像头', due: '即将到期', noDue: '没有在走的时限', verified: '已核实', estimated: '未核实',
@@ -123,6 +124,7 @@ export const zh = {
     incomplete: '未写完',
   },
   demo: {
+    camera: '摄像头', department: '部门', accounts: '演示账号',
     title: '演示面板', fire: '失火', building: '楼栋', start: '开始', stop: '全部恢复', active: '进行中', none: '没有进行中的情况', kinds: '情况',
     note: '只有演示环境有此面板；所发生的都经过真实的传感器、短信与接口。',
   },

@@ -34,20 +34,25 @@ export interface Accepted {
   replayed: boolean
 }
 export interface PlaceInput {
-  grid?: string; building?: string; landmark?: string; unit?: number; floor?: number; flat?: number; verified?: boolean
+  grid?: string; building?: string; landmark?: string; unit?: number; floor?: number; flat?: number; verified?: boolean; point?: [number, number]; text?: string
 }
-export interface PlaceHit { place: PlaceInput; label: { zh: string; en: string } }
+export interface PlaceHit { place: PlaceInput; label: { zh: string; en: string }; cameras: string[] }
 export interface Duplicate { incident: number; class: string; stage: string; place: string; reported: number }
 export interface TimelineEntry {
-  seq: number; at: number; kind: string; by?: { kind: string; id: string; name_zh?: string }
-  text?: string | null; detail?: string; unit?: string; task?: number; camera?: string; other?: number
+  seq: number; at: number; kind: string; by?: { kind: string; id: string; name_zh?: string | null } | null
+  text?: string | null; erased?: boolean; detail?: string | null; unit?: string | null; task?: number | null; camera?: string | null; other?: number | null
 }
 export interface DeviceRow {
   id: string; kind: string; name: { zh: string; en: string }; place: string; online: boolean | null
   value: number | null; unit: string; at: number | null
 }
-export interface Happening { id: number; kind: string; name: { zh: string; en: string }; place?: string; since?: number }
-export interface DemoState { happenings: { kind: string; name: { zh: string; en: string }; building: boolean }[]; active: Happening[] }
+/** What the demo offers: accounts to try. Without a demo the address does not exist. */
+export interface Demo { demo: boolean; accounts: { account: string; password: string; role: Session['role']; name_zh: string; name_en: string }[] }
+export interface HappeningKind { kind: string; zh: string; en: string; needs: 'building' | 'camera' | 'department' | 'nothing' }
+export interface Happening { id: number; kind: string; zh: string; en: string; place: string; since: number }
+export interface Happenings { kinds: HappeningKind[]; active: Happening[] }
+/** Numbers of buildings and cameras as on their walls. */
+export interface Happen { kind: string; building?: number; camera?: number; department?: string }
 
 const base = '/api/v1'
 
@@ -109,8 +114,9 @@ export const api = {
   timeline: (incident: number) => call<TimelineEntry[]>('GET', `/incidents/${incident}/timeline`),
   devices: () => call<DeviceRow[]>('GET', '/devices'),
   deviceHistory: (id: string) => call<{ at: number; value: number }[]>('GET', `/devices/${encodeURIComponent(id)}/history`),
-  demo: () => call<DemoState>('GET', '/demo'),
-  happen: (kind: string, building?: string) => call<unknown>('POST', '/demo/happenings', { kind, building }, newKey()),
+  demo: () => call<Demo>('GET', '/demo'),
+  happenings: () => call<Happenings>('GET', '/demo/happenings'),
+  happen: (what: Happen) => call<unknown>('POST', '/demo/happenings', what, newKey()),
   calm: () => call<unknown>('DELETE', '/demo/happenings'),
   photo: (incident: number, picture: Blob, key: string) => call<{ blob: string }>('POST', `/photos${query({ incident })}`, picture, key),
 }

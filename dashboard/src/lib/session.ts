@@ -1,6 +1,6 @@
 // Who is logged in, and the one feed of this page.
 import { computed, shallowRef } from 'vue'
-import { api, Problem, type DemoState, type Session } from './api'
+import { api, Problem, type Demo, type Session } from './api'
 import { useCentre } from './centre'
 import { startClock } from './clock'
 import { FeedClient } from './feed'
@@ -8,7 +8,7 @@ import { loadSite } from './site'
 
 export const session = shallowRef<Session | null>(null)
 /** What the demo offers; null = this is no demo, or not known yet. */
-export const demo = shallowRef<DemoState | null>(null)
+export const demo = shallowRef<Demo | null>(null)
 
 let feed: FeedClient | undefined
 let kind: 'wall' | 'lossless' | undefined

@@ -18,6 +18,10 @@ let current = 0
 
 function beep(level: number): void {
   if (muted.value) return
+  if (context === undefined && navigator.userActivation?.hasBeenActive === false) {
+    blocked.value = true
+    return
+  }
   context ??= new AudioContext()
   if (context.state !== 'running') {
     blocked.value = true
@@ -51,5 +55,9 @@ export function sound(level: number): void {
 }
 /** Any key or click is the permission that browsers want. */
 export function unblock(): void {
+  if (context === undefined) {
+    if (blocked.value && current > 0) beep(current)
+    return
+  }
   if (context?.state === 'suspended') void context.resume().then(() => (blocked.value = false))
 }

@@ -1,0 +1,37 @@
+// Keeps the phone's page usable without network: built files by name for ever, the page itself as last seen.
+const CACHE = 'page-1'
+self.addEventListener('install', (event) => event.waitUntil(caches.open(CACHE).then((cache) => cache.add('/')).then(() => self.skipWaiting())))
+// The first visit was loaded before this worker was there: the page names what it uses.
+self.addEventListener('message', (event) => {
+  const own = (event.data?.keep ?? []).filter((url) => new URL(url).origin === location.origin)
+  event.waitUntil(caches.open(CACHE).then((cache) => Promise.allSettled(own.map(async (url) => (await cache.match(url)) || cache.add(url)))))
+})
+self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()))
+self.addEventListener('fetch', (event) => {
+  const { request } = event
+  const url = new URL(request.url)
+  if (request.method !== 'GET' || url.origin !== location.origin) return
+  if (url.pathname.startsWith('/assets/')) event.respondWith(built(request))
+  else if (request.mode === 'navigate' || url.pathname === '/api/v1/site') event.respondWith(fresh(request))
+})
+async function built(request) {
+  const cache = await caches.open(CACHE)
+  const kept = await cache.match(request)
+  if (kept) return kept
+  const response = await fetch(request)
+  if (response.ok) await cache.put(request, response.clone())
+  return response
+}
+async function fresh(request) {
+  const cache = await caches.open(CACHE)
+  const key = request.mode === 'navigate' ? '/' : request
+  try {
+    const response = await fetch(request)
+    if (response.ok) await cache.put(key, response.clone())
+    return response
+  } catch (error) {
+    const kept = await cache.match(key)
+    if (kept) return kept
+    throw error
+  }
+}

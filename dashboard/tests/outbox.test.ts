@@ -1,0 +1,110 @@
+import 'fake-indexeddb/auto'
+import { IDBFactory } from 'fake-indexeddb'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { Problem } from '../src/lib/api'
+import { MAX_PHOTOS, Outbox, OutboxStore, type Transport } from '../src/lib/outbox'
+
+const offline = (): Problem => new Problem(0, 'offline', '网络不通', 'No network')
+/** A centre that keeps keys, and a network that can be cut before or after the centre has taken something. */
+class Centre implements Transport {
+  cut: 'no' | 'before' | 'after' = 'no'
+  refuse = new Map<string, Problem>()
+  readonly taken: { path: string; body: Record<string, unknown>; key: string }[] = []
+  private readonly keys = new Map<string, unknown>()
+  private async once<T>(key: string, make: () => T): Promise<T> {
+    if (this.cut === 'before') throw offline()
+    if (!this.keys.has(key)) this.keys.set(key, make())
+    if (this.cut === 'after') throw offline()
+    return this.keys.get(key) as T
+  }
+  command(path: string, body: Record<string, unknown>, key: string): Promise<unknown> {
+    const problem = this.refuse.get(path)
+    if (problem !== undefined) return Promise.reject(problem)
+    return this.once(key, () => this.taken.push({ path, body, key }))
+  }
+  photo(_incident: number, picture: Blob, key: string): Promise<{ blob: string }> {
+    return this.once(key, () => ({ blob: `blob-${key}-${picture.size}` }))
+  }
+}
+let n = 0
+const make = (centre: Centre): Outbox => new Outbox(centre, new OutboxStore(), () => 1000, () => `key-${++n}`)
+beforeEach(() => {
+  globalThis.indexedDB = new IDBFactory()
+  n = 0
+})
+const settle = async (box: Outbox): Promise<void> => {
+  await box.drain()
+  await box.drain()
+  box.stop()
+}
+
+describe('outbox', () => {
+  it('keeps steps over a killed page and sends each once, in order', async () => {
+    const centre = new Centre()
+    centre.cut = 'before'
+    const first = make(centre)
+    for (const step of ['acknowledge', 'en-route', 'on-scene']) await first.step(7, `/tasks/7/${step}`, {})
+    await settle(first)
+    expect(centre.taken).toEqual([])
+    expect(first.pending()).toBe(3)
+    expect(first.offlineSince.value).toBe(1000)
+    // The page dies; the centre takes the next try but its answer is lost.
+    centre.cut = 'after'
+    const second = make(centre)
+    await second.load()
+    expect(second.pending()).toBe(3)
+    await settle(second)
+    centre.cut = 'no'
+    const third = make(centre)
+    await settle(third)
+    expect(centre.taken.map((x) => x.path)).toEqual(['/tasks/7/acknowledge', '/tasks/7/en-route', '/tasks/7/on-scene'])
+    expect(third.pending()).toBe(0)
+    expect(third.offlineSince.value).toBe(0)
+  })
+
+  it('uploads photos first and names them in the feedback', async () => {
+    const centre = new Centre()
+    centre.cut = 'before'
+    const box = make(centre)
+    expect(await box.photo(7, 3021, new Blob(['abc']))).toBe(true)
+    expect(await box.photo(7, 3021, new Blob(['defg']))).toBe(true)
+    await box.step(7, '/tasks/7/feedback', { result: 'done', photos: [] }, box.photos.value.map((p) => p.id!))
+    await settle(box)
+    expect(box.pending()).toBe(3)
+    centre.cut = 'no'
+    await settle(box)
+    expect(centre.taken.map((x) => x.body)).toEqual([{ result: 'done', photos: ['blob-key-1-3', 'blob-key-2-4'] }])
+    expect([box.pending(), box.photos.value.length]).toEqual([0, 0])
+  })
+
+  it('shows a refusal, goes on with other tasks, and holds a task whose step must be tried again', async () => {
+    const centre = new Centre()
+    centre.refuse.set('/tasks/1/acknowledge', new Problem(409, 'wrong_task_state', '任务当前状态不能这样办理', 'no'))
+    centre.refuse.set('/tasks/2/acknowledge', new Problem(503, 'draining', '稍后', 'later'))
+    const box = make(centre)
+    await box.step(1, '/tasks/1/acknowledge', {})
+    await box.step(2, '/tasks/2/acknowledge', {})
+    await box.step(2, '/tasks/2/en-route', {})
+    await box.step(3, '/tasks/3/acknowledge', {})
+    await settle(box)
+    expect(centre.taken.map((x) => x.path)).toEqual(['/tasks/3/acknowledge'])
+    expect(box.steps.value.map((s) => [s.path, s.refused?.zh])).toEqual([
+      ['/tasks/1/acknowledge', '任务当前状态不能这样办理'], ['/tasks/2/acknowledge', undefined], ['/tasks/2/en-route', undefined],
+    ])
+    await box.dismiss(box.steps.value[0]!)
+    expect(box.steps.value).toHaveLength(2)
+    centre.refuse.clear()
+    await settle(box)
+    expect(centre.taken.map((x) => x.path)).toEqual(['/tasks/3/acknowledge', '/tasks/2/acknowledge', '/tasks/2/en-route'])
+  })
+
+  it('refuses more photos than a feedback may have', async () => {
+    const centre = new Centre()
+    centre.cut = 'before'
+    const box = make(centre)
+    for (let i = 0; i < MAX_PHOTOS; i++) expect(await box.photo(7, 1, new Blob(['x']))).toBe(true)
+    expect(await box.photo(7, 1, new Blob(['x']))).toBe(false)
+    expect(await box.photo(8, 1, new Blob(['x']))).toBe(true)
+    await settle(box)
+  })
+})

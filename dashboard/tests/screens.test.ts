@@ -1,0 +1,281 @@
+// The built screens in Chromium against the recorded centre: nothing clipped, moved, coloured or said that should not be.
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { chromium, type Browser, type Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+// @ts-expect-error plain script
+import { start } from '../dev/harness.mjs'
+
+interface Harness { address: string; requests: { method: string; path: string; key?: string; body: unknown }[]; close(): Promise<void> }
+interface Options { scenario?: 'calm' | 'fire'; role: string; path: string; size: [number, number]; locale?: 'en'; theme?: 'light'; tapMedia?: boolean }
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+let browser: Browser
+let harness: Harness | undefined
+let page: Page
+const said: string[] = []
+
+beforeAll(async () => {
+  browser = await chromium.launch({
+    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  })
+}, 60_000)
+afterEach(async () => {
+  await page.context().close()
+  await harness?.close()
+})
+afterAll(() => browser.close())
+
+async function open(o: Options): Promise<void> {
+  harness = (await start({ scenario: o.scenario ?? 'fire', role: o.role })) as Harness
+  said.length = 0
+  const context = await browser.newContext({ viewport: { width: o.size[0], height: o.size[1] }, bypassCSP: false })
+  page = await context.newPage()
+  page.setDefaultTimeout(15_000)
+  const base = harness.address
+  page.on('console', (m) => ['error', 'warning'].includes(m.type()) && said.push(m.text()))
+  page.on('pageerror', (e) => said.push(e.message))
+  page.on('request', (r) => !r.url().startsWith(base) && !/^(blob|data):/.test(r.url()) && said.push(`leaves the site: ${r.url()}`))
+  await page.addInitScript(([locale, theme]) => {
+    if (locale) localStorage.setItem('locale', locale)
+    if (theme) localStorage.setItem('theme', theme)
+    ;(window as unknown as { shift: number }).shift = 0
+    new PerformanceObserver((list) => {
+      for (const e of list.getEntries() as unknown as { value: number; hadRecentInput: boolean }[]) if (!e.hadRecentInput) (window as unknown as { shift: number }).shift += e.value
+    }).observe({ type: 'layout-shift', buffered: false })
+  }, [o.locale, o.theme])
+  await page.goto(base + o.path)
+}
+
+/** Texts that are cut or run over their box; elements that shorten on purpose (ellipsis) are told apart. */
+const clipped = (): Promise<string[]> =>
+  page.evaluate(() => {
+    const found: string[] = []
+    for (const e of document.querySelectorAll<HTMLElement>('body *')) {
+      if (e.closest('svg, .hidden-text, .scroll, .main, .side, video') || e.children.length > 0 || !e.textContent?.trim()) continue
+      const s = getComputedStyle(e)
+      const box = e.getBoundingClientRect()
+      if (box.width === 0 || s.textOverflow === 'ellipsis') continue
+      if (e.scrollWidth > e.clientWidth + 1 && s.display !== 'inline') found.push(`${e.className}: ${e.textContent.trim()}`)
+      if (box.right > innerWidth + 1 || box.bottom > innerHeight + 1) found.push(`outside ${e.className}: ${e.textContent.trim()}`)
+    }
+    return found
+  })
+async function violations(): Promise<string[]> {
+  // A script tag would break the page's own policy; evaluation by the test does not.
+  await page.evaluate(axe)
+  return page.evaluate(async () => {
+    const { axe: run } = window as unknown as { axe: { run(o: object): Promise<{ violations: { id: string; nodes: { target: string[]; failureSummary: string }[] }[] }> } }
+    const { violations: v } = await run.run({ resultTypes: ['violations'] })
+    return v.flatMap((x) => x.nodes.slice(0, 4).map((n) => `${x.id} ${n.target.join(' ')} ${n.failureSummary.split('\n').at(-1)}`))
+  })
+}
+const live = (n: number): Promise<unknown> => page.waitForFunction((want) => document.querySelectorAll('.tile[data-live=true]').length >= want, n)
+
+describe('wall', () => {
+  it.each([['zh', undefined], ['en', 'en' as const]])('stands still and whole in %s', async (_, locale) => {
+    await open({ role: 'wall_display', path: '/wall', size: [1920, 1080], ...(locale ? { locale } : {}) })
+    await live(8)
+    await page.waitForFunction(() => document.querySelectorAll('[data-row=incident]').length === 5)
+    expect(await page.locator('[data-row=alarm]').count()).toBe(5)
+    expect(await page.locator('[data-row=task]').count()).toBe(3)
+    const before = await page.evaluate(() => (window as unknown as { shift: number }).shift)
+    const clock = await page.locator('time').textContent()
+    await page.waitForFunction((old) => document.querySelector('time')?.textContent !== old, clock)
+    expect((await page.evaluate(() => (window as unknown as { shift: number }).shift)) - before).toBe(0)
+    expect(await clipped()).toEqual([])
+    const small = await page.evaluate(() =>
+      [...document.querySelectorAll<HTMLElement>('body *')].filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent?.trim())).filter((e) => parseFloat(getComputedStyle(e).fontSize) < 18 && !e.closest('svg')).map((e) => e.outerHTML.slice(0, 90)),
+    )
+    expect(small).toEqual([])
+    expect(await violations()).toEqual([])
+    expect(said).toEqual([])
+  }, 60_000)
+
+  it('is calm when nothing is wrong', async () => {
+    await open({ role: 'wall_display', scenario: 'calm', path: '/wall', size: [1920, 1080] })
+    await live(8)
+    // Pictures of cameras are as they are; all else is counted.
+    const shot = await page.screenshot({ mask: [page.locator('.tile')], maskColor: '#14191f' })
+    const share = await page.evaluate(async (png) => {
+      const picture = await createImageBitmap(new Blob([Uint8Array.from(atob(png), (c) => c.charCodeAt(0))]))
+      const canvas = new OffscreenCanvas(picture.width, picture.height)
+      const context = canvas.getContext('2d')!
+      context.drawImage(picture, 0, 0)
+      const { data } = context.getImageData(0, 0, picture.width, picture.height)
+      let loud = 0
+      for (let i = 0; i < data.length; i += 4) {
+        const [r, g, b] = [data[i]!, data[i + 1]!, data[i + 2]!]
+        const [hi, lo] = [Math.max(r, g, b), Math.min(r, g, b)]
+        if (hi > 90 && (hi - lo) / hi > 0.5) loud++
+      }
+      return loud / (data.length / 4)
+    }, shot.toString('base64'))
+    expect(share).toBeLessThan(0.01)
+    expect(await page.locator('[data-row=patrol]').count()).toBe(3)
+    expect(await clipped()).toEqual([])
+    expect(said).toEqual([])
+  }, 60_000)
+
+  it('shows all cameras with their faults on the sheet', async () => {
+    await open({ role: 'wall_display', path: '/wall', size: [1920, 1080] })
+    await live(1)
+    await page.keyboard.press('s')
+    await page.waitForFunction(() => [...document.querySelectorAll('.block canvas')].filter((c) => (c as HTMLCanvasElement).width > 1).length === 237)
+    expect(await page.locator('.block li').count()).toBe(237)
+    expect(await page.locator('.block li.f-off').count()).toBe(2)
+    expect(await page.locator('.block li.f-frozen').count()).toBe(1)
+    expect(await clipped()).toEqual([])
+    expect(said).toEqual([])
+  }, 60_000)
+
+  it('says when it is cut off, with the last good time', async () => {
+    await open({ role: 'wall_display', path: '/wall', size: [1920, 1080] })
+    await live(1)
+    await page.context().setOffline(true)
+    await harness!.close()
+    harness = undefined
+    await page.waitForSelector('.banner')
+    expect(await page.locator('.banner').textContent()).toMatch(/最后更新 \d\d:\d\d:\d\d，已 \d+ 秒/)
+    expect(await page.locator('.stale').count()).toBeGreaterThanOrEqual(4)
+  }, 60_000)
+})
+
+describe('console', () => {
+  it.each([['dark zh', undefined, undefined], ['light zh', 'light' as const, undefined], ['dark en', undefined, 'en' as const]])('is whole in %s', async (_, theme, locale) => {
+    await open({ role: 'shift_chief', path: '/console', size: [1920, 1080], ...(theme ? { theme } : {}), ...(locale ? { locale } : {}) })
+    await live(4)
+    expect(await page.locator('.case[data-incident="3021"]').count()).toBe(1)
+    expect(await clipped()).toEqual([])
+    expect(await violations()).toEqual([])
+    await page.keyboard.press('a')
+    await page.waitForSelector('.intake')
+    expect(await violations()).toEqual([])
+    expect(said).toEqual([])
+  }, 90_000)
+
+  it('pushes by keyboard: ordinary ones can be taken back, red ones leave at once', async () => {
+    await open({ role: 'shift_chief', path: '/console', size: [1920, 1080] })
+    await page.waitForSelector('.case[data-incident="3021"]')
+    const posts = () => harness!.requests.filter((r) => r.method === 'POST').map((r) => r.path)
+    await page.keyboard.press('/')
+    await page.keyboard.type('p 3024 cg 30')
+    expect(await page.locator('output').textContent()).toContain('派遣 3024 积水 至 城管 到场 30 分')
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('.undo')
+    expect(await page.locator('[data-incident]').getAttribute('data-incident')).toBe('3024')
+    await page.keyboard.press('Backspace')
+    await page.waitForSelector('.undo', { state: 'detached' })
+    expect(posts()).toEqual([])
+    await page.keyboard.press('/')
+    await page.keyboard.type('3021')
+    await page.keyboard.press('Enter')
+    await page.keyboard.press('p')
+    await page.waitForSelector('.push')
+    await page.locator('[data-unit=energy]').click()
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('.undo')
+    expect(posts()).toEqual(['/incidents/3021/push'])
+    const [push] = harness!.requests.filter((r) => r.path === '/incidents/3021/push')
+    expect(JSON.parse(push!.body as string)).toEqual({ targets: [{ unit: 'energy', lead: false, mandatory: true }] })
+    expect(push!.key).toMatch(/^[0-9a-f-]{36}$/)
+  }, 60_000)
+
+  it('takes a call: draft kept at each key, place by local name, duplicates named, 25 keystrokes at most to the push', async () => {
+    await open({ role: 'duty_officer', path: '/console', size: [1920, 1080] })
+    await page.waitForSelector('.case[data-incident="3021"]')
+    await page.keyboard.press('a')
+    await page.waitForSelector('.intake')
+    await page.locator('[role=combobox]').fill('球场边')
+    await page.keyboard.press('Enter')
+    await page.waitForFunction(() => (document.querySelector('[role=combobox]') as HTMLInputElement).value.startsWith('12栋'))
+    await page.waitForSelector('[data-row=duplicate]')
+    expect(await page.locator('[data-row=duplicate]').first().textContent()).toContain('3021')
+    await page.locator('[name=text]').fill('有烟')
+    await page.reload()
+    await page.waitForSelector('.case')
+    await page.keyboard.press('a')
+    await page.waitForSelector('.intake')
+    expect(await page.locator('[name=text]').inputValue()).toBe('有烟')
+    await page.locator('[name=class]').selectOption('clutter')
+    await page.locator('[name=phone]').focus()
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('.intake', { state: 'detached' })
+    const report = harness!.requests.find((r) => r.path === '/incidents' && r.method === 'POST')
+    expect(JSON.parse(report!.body as string)).toMatchObject({ class: 'clutter', channel: 'call', place: { building: 'b12' }, text: '有烟' })
+    expect(await page.evaluate(() => localStorage.getItem('intake-draft'))).toBeNull()
+  }, 60_000)
+
+  it('opens an intake from any picture with one key, with place, still and clip', async () => {
+    await open({ role: 'duty_officer', path: '/console', size: [1920, 1080] })
+    await live(4)
+    await page.keyboard.press('2')
+    await page.keyboard.press('i')
+    await page.waitForSelector('.intake .from img')
+    await page.locator('[name=class]').selectOption('clutter')
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('.intake', { state: 'detached' })
+    await page.waitForFunction(() => document.querySelector('.said') !== null)
+    const exhibits = () => harness!.requests.filter((r) => r.path === '/incidents/3100/exhibits').map((r) => (JSON.parse(r.body as string) as { kind: string }).kind).sort()
+    await expect.poll(exhibits).toEqual(['clip', 'still'])
+  }, 60_000)
+
+  it('lets something happen from the demo panel', async () => {
+    await open({ role: 'duty_officer', path: '/console', size: [1920, 1080] })
+    await page.locator('header .demo').click()
+    await page.locator('[data-happening=fire]').click()
+    await expect.poll(() => harness!.requests.filter((r) => r.path === '/demo/happenings' && r.method === 'POST').map((r) => JSON.parse(r.body as string) as unknown)).toEqual([{ kind: 'fire', building: 12 }])
+    expect(await violations()).toEqual([])
+  }, 60_000)
+
+  it('logs in with a demo account and comes to the screen of its role', async () => {
+    await open({ role: '', path: '/m', size: [390, 844] })
+    await page.waitForURL(/\/login/)
+    expect(await violations()).toEqual([])
+    await page.locator('[data-account=duty]').click()
+    await page.waitForURL(/\/console/)
+  }, 60_000)
+
+  it('confirms with the space bar and judges with J', async () => {
+    await open({ role: 'duty_officer', path: '/console', size: [1920, 1080] })
+    await page.waitForSelector('.alarm.chosen')
+    await page.keyboard.press(']')
+    await page.keyboard.press(' ')
+    await expect.poll(() => harness!.requests.map((r) => r.path)).toContain('/alarms/11/confirm')
+    await page.keyboard.press(']')
+    await page.keyboard.press('j')
+    await page.waitForSelector('.ask')
+    await page.locator('[name=verdict]').selectOption('maintenance')
+    await page.keyboard.press('Enter')
+    await expect.poll(() => harness!.requests.map((r) => r.path)).toContain('/alarms/12/judge')
+  }, 60_000)
+})
+
+describe('mobile', () => {
+  it('walks a task by one button, queues photos without network, and survives a reload', async () => {
+    await open({ role: 'department_clerk', path: '/m', size: [390, 844] })
+    await page.locator('.card .open').first().click()
+    expect(await clipped()).toEqual([])
+    expect(await violations()).toEqual([])
+    for (const step of ['acknowledge', 'en_route', 'on_scene']) await page.locator(`[data-act=${step}]`).click()
+    await page.waitForSelector('[data-act=feedback]')
+    expect(said).toEqual([])
+    const small = await page.evaluate(() => [...document.querySelectorAll('button, .take')].filter((e) => e.getBoundingClientRect().height < 48).map((e) => e.outerHTML.slice(0, 80)))
+    expect(small).toEqual([])
+    const posts = (): string[] => harness!.requests.filter((r) => r.method === 'POST').map((r) => r.path)
+    await expect.poll(posts).toEqual(['/tasks/3/acknowledge', '/tasks/3/en-route', '/tasks/3/on-scene'])
+    await page.waitForFunction(async () => (await caches.keys()).length > 0 && (await (await caches.open('page-1')).keys()).length > 5)
+    await page.context().setOffline(true)
+    await page.locator('input[type=file]').setInputFiles({ name: 'a.png', mimeType: 'image/png', buffer: await page.screenshot() })
+    await page.waitForSelector('.photos img')
+    await page.locator('[data-act=feedback]').click()
+    await page.waitForFunction(() => document.querySelector('header p')?.textContent?.includes('2'))
+    await page.reload()
+    await page.waitForFunction(() => document.querySelector('header p')?.textContent?.includes('待上传 2'))
+    await page.context().setOffline(false)
+    await page.evaluate(() => dispatchEvent(new Event('online')))
+    await page.waitForFunction(() => document.querySelector('header p')?.textContent?.includes('待上传 0'))
+    expect(posts().slice(3)).toEqual(['/photos', '/tasks/3/feedback'])
+  }, 90_000)
+})
