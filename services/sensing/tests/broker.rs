@@ -214,7 +214,7 @@ fn edges(seen: &[Observation]) -> Vec<(String, bool)> {
 async fn messages_become_observations_and_what_cannot_be_read_is_recorded() {
     let dir = tempfile::tempdir().unwrap();
     let intake = Memory::new();
-    let mut running = Running::start(dir.path(), intake.clone(), 2).await;
+    let running = Running::start(dir.path(), intake.clone(), 2).await;
     let mut device = Device::new(Device::options(dir.path(), running.port, "one"));
     device.reading("smoke-0", 0.9).await;
     device.reading("smoke-0", 0.01).await;
@@ -283,7 +283,7 @@ async fn what_the_writer_cannot_take_waits_without_an_answer_and_comes_once_afte
     const SENSORS: usize = 40;
     let dir = tempfile::tempdir().unwrap();
     let intake = Memory::new();
-    let mut running = Running::start(dir.path(), intake.clone(), SENSORS).await;
+    let running = Running::start(dir.path(), intake.clone(), SENSORS).await;
     intake.shut.store(true, SeqCst);
     let mut device = Device::new(Device::options(dir.path(), running.port, "one"));
     for i in 0..SENSORS {
@@ -298,7 +298,7 @@ async fn what_the_writer_cannot_take_waits_without_an_answer_and_comes_once_afte
     assert!(intake.seen.borrow().is_empty());
 
     intake.shut.store(false, SeqCst);
-    let mut running = Running::start(dir.path(), intake.clone(), SENSORS).await;
+    let running = Running::start(dir.path(), intake.clone(), SENSORS).await;
     let seen = intake.until("all edges", |s| edges(s).len() >= SENSORS).await;
     assert_eq!(edges(&seen).len(), SENSORS);
     running.until("all acknowledged", |s| s.counts.acked == SENSORS as u64).await;
@@ -311,7 +311,7 @@ async fn a_killed_broker_is_started_again_and_nothing_acknowledged_is_lost() {
     const ROUNDS: usize = 30;
     let dir = tempfile::tempdir().unwrap();
     let intake = Memory::new();
-    let mut running = Running::start(dir.path(), intake.clone(), 1).await;
+    let running = Running::start(dir.path(), intake.clone(), 1).await;
     let mut device = Device::new(Device::options(dir.path(), running.port, "one"));
     for i in 0..ROUNDS {
         device.reading("smoke-0", if i % 2 == 0 { 0.9 } else { 0.01 }).await;
