@@ -179,7 +179,7 @@ impl World {
     /// A random span around a mean, never more than four times as long.
     fn span(&self, mean_s: f64) -> Duration {
         let u = guard(&self.dice).between(0.02, 1.0);
-        Duration::from_secs_f64(mean_s * -u.ln().max(-4.0))
+        Duration::from_secs_f64(mean_s * self.config.pace * -u.ln())
     }
 
     fn later(&self, delay: Duration, action: Action) {

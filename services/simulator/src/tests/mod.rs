@@ -341,6 +341,24 @@ async fn too_much_at_once_is_refused() {
     setup.simulator.stop().await;
 }
 
+#[tokio::test]
+async fn ordinary_life_and_records_of_every_department_go_on_by_themselves() {
+    let centre = Centre::start().await;
+    let mut config = config(&centre);
+    (config.ordinary_minutes, config.records_minutes) = (1.0, 1.0);
+    let setup = Setup::new(config).await;
+    let (mut recorded, mut others) = (std::collections::BTreeSet::new(), 0);
+    while recorded.len() < 8 || others < 3 {
+        let call = centre.next().await;
+        if call.body["type"] == json!("records") && call.body["records"].as_array().unwrap().len() >= 4 {
+            recorded.insert(call.path);
+        } else {
+            others += 1;
+        }
+    }
+    setup.simulator.stop().await;
+}
+
 #[test]
 fn bad_configurations_are_refused_and_secrets_do_not_print() {
     let good = |change: fn(&mut Config)| {
