@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const bin = (name) => join(root, 'node_modules/.bin', name)
+/** The compiler's own package: the wrapper asks for platforms that need not be there. */
+const buf = join(root, `node_modules/@bufbuild/buf-linux-${process.arch === 'arm64' ? 'aarch64' : 'x64'}/bin/buf`)
 
 export function generate(into) {
   const template = JSON.stringify({
@@ -15,7 +17,7 @@ export function generate(into) {
     inputs: [{ directory: '../proto' }],
     plugins: [{ local: bin('protoc-gen-es'), out: into, opt: ['target=ts', 'import_extension=none'] }],
   })
-  execFileSync(bin('buf'), ['generate', '--template', template], { cwd: root, stdio: 'pipe' })
+  execFileSync(buf, ['generate', '--template', template], { cwd: root, stdio: 'pipe' })
   if (existsSync(join(root, 'openapi.json'))) {
     execFileSync(bin('openapi-typescript'), ['openapi.json', '-o', join(into, 'api.ts')], { cwd: root, stdio: 'pipe' })
   }

@@ -24,7 +24,7 @@ router.beforeEach(async (to) => {
   if (session === null) return { path: '/login', query: { next: to.fullPath } }
   const home = homeOf(session.role)
   const centre = home === '/console' || session.role === 'wall_display'
-  if (to.path === '/console' && home !== '/console') return home
+  if ((to.path === '/console' || to.path === '/m') && home !== to.path) return home
   if ((to.path === '/wall' || to.path === '/devices') && !centre) return home
   return true
 })
