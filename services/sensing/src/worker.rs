@@ -187,7 +187,7 @@ impl Worker {
     /// Submits until there is an outcome. A refusal is one: the same input would be refused again.
     async fn submit(&self, key: Option<InputKey>, request: Vec<u8>, observation: Observation) {
         let input = Input::Observe { mode: Mode::Real, observation };
-        let submission = Submission { key, request, input };
+        let submission = Submission { key, request, input, settles: Vec::new() };
         let mut backoff = backoff();
         loop {
             match self.intake.submit(submission.clone()).await {
