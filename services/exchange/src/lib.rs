@@ -1,1 +1,259 @@
-//! placeholder
+//! Departments and the message platform, in and out.
+//!
+//! One connector, described by data, serves every department: signed calls in (task steps, reports, records), pushes and
+//! recalls out of the outbox, records pulled on a schedule, a freshness light. Messages of residents come and go by an
+//! HTTP gateway interface. Data rules over departments' records run as data patrols, incoming messages as message
+//! patrols.
+//!
+//! Invariants: a call is answered after its outcome is durable; a key takes effect once; a delivery is repeated until it
+//! is answered or visibly given up, and one dead department delays no other; records and queues are bounded; no rule of
+//! the domain is decided here. Personal values appear only in requests and their bodies, never in logs or metrics.
+
+pub mod config;
+pub mod ports;
+pub mod rules;
+pub mod sign;
+
+mod http;
+mod inbound;
+mod light;
+mod outbound;
+mod patrol;
+mod problem;
+mod pull;
+mod records;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::Router;
+use domain::{
+    ids::{MessageId, UnitId},
+    patrol::Light,
+    refusal::Refusal,
+    site::Site,
+};
+use link::intake::{Done, IntakeError, SharedIntake, Submission};
+use runtime::{Clock, retry::Backoff};
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+pub use config::Config;
+use config::Connector;
+
+/// Messages that wait for the message patrol; further ones are no findings, and counted.
+const MESSAGES: usize = 1_024;
+
+/// Why the exchange cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// A value of the configuration.
+    #[error("{key}: {message}")]
+    Config {
+        /// Dotted key.
+        key: String,
+        /// What is wrong, in both languages.
+        message: &'static str,
+    },
+    /// The authorities cannot be read.
+    #[error("{file}: 不是可用的证书 is no usable certificate")]
+    Certificates {
+        /// The file.
+        file: String,
+    },
+    /// The HTTP client cannot be made.
+    #[error("HTTP 客户端无法创建 the HTTP client cannot be made")]
+    Client(#[source] reqwest::Error),
+    /// The shipped rules cannot be read.
+    #[error("内置数据规则无法读取 the shipped data rules cannot be read")]
+    Shipped(#[from] serde_json::Error),
+}
+
+/// What the exchange needs.
+pub struct Parts {
+    /// Configuration.
+    pub config: Config,
+    /// The site.
+    pub site: Arc<Site>,
+    /// The writer.
+    pub intake: SharedIntake,
+    /// Deliveries.
+    pub outbox: Arc<dyn ledger::Outbox>,
+    /// Reads what an outbox row holds; `None` when it cannot be read.
+    pub decode: ports::Decode,
+    /// Reads what deliveries point at, at the moment of sending.
+    pub content: Arc<dyn ports::Content>,
+    /// Keyed hash of a telephone number.
+    pub person: ports::PersonKey,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The exchange: routes to mount, and tasks to run.
+#[derive(Clone)]
+pub struct Exchange {
+    shared: Arc<Shared>,
+    messages: Arc<Mutex<Option<mpsc::Receiver<MessageId>>>>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) connectors: BTreeMap<String, Connector>,
+    pub(crate) rules: Vec<rules::DataRule>,
+    pub(crate) site: Arc<Site>,
+    pub(crate) intake: SharedIntake,
+    pub(crate) outbox: Arc<dyn ledger::Outbox>,
+    pub(crate) decode: ports::Decode,
+    pub(crate) content: Arc<dyn ports::Content>,
+    pub(crate) person: ports::PersonKey,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) client: reqwest::Client,
+    pub(crate) records: Mutex<records::Records>,
+    pub(crate) pulses: Mutex<BTreeMap<String, light::Pulse>>,
+    pub(crate) unreadable: Mutex<inbound::Limiter>,
+    pub(crate) messages: mpsc::Sender<MessageId>,
+    pub(crate) nudge: Notify,
+}
+
+impl Exchange {
+    /// Checks the configuration and makes the exchange; nothing runs yet.
+    pub fn new(parts: Parts) -> Result<Self, ExchangeError> {
+        let Parts { config, site, intake, outbox, decode, content, person, clock } = parts;
+        let rules = if config.data_rules.is_empty() { rules::shipped()? } else { config.data_rules.clone() };
+        config.check(&rules)?;
+        let now = clock.now_ms();
+        let connectors: BTreeMap<_, _> = config.departments.iter().map(|c| (c.unit.clone(), c.clone())).collect();
+        let pulses = connectors.keys().map(|unit| (unit.clone(), light::Pulse::new(now))).collect();
+        let (messages, received) = mpsc::channel(MESSAGES);
+        let shared = Shared {
+            client: http::client(config.ca_file.as_deref())?,
+            records: Mutex::new(records::Records::new(&config.departments)),
+            pulses: Mutex::new(pulses),
+            unreadable: Mutex::default(),
+            nudge: Notify::new(),
+            config,
+            connectors,
+            rules,
+            site,
+            intake,
+            outbox,
+            decode,
+            content,
+            person,
+            clock,
+            messages,
+        };
+        Ok(Self { shared: Arc::new(shared), messages: Arc::new(Mutex::new(Some(received))) })
+    }
+
+    /// `POST /{department}/inbound` and `POST /sms/inbound`, to be mounted under `/api/v1/exchange`. Every request is
+    /// signed; no session is needed.
+    pub fn router(&self) -> Router {
+        inbound::router(self.shared.clone())
+    }
+
+    /// Runs deliveries, pulls, lights and patrols until `stop`. Only the first call runs the message patrol.
+    pub async fn run(&self, stop: CancellationToken) {
+        let shared = &self.shared;
+        let messages = guard(&self.messages).take();
+        let pulls = futures::future::join_all(shared.connectors.values().map(|c| pull::run(shared, c)));
+        let patrols = futures::future::join_all(shared.rules.iter().map(|r| patrol::data(shared, r)));
+        let work = async {
+            tokio::join!(outbound::run(shared), light::run(shared), pulls, patrols, async {
+                if let Some(messages) = messages {
+                    patrol::messages(shared, messages).await;
+                }
+            })
+        };
+        tokio::select! {
+            _ = work => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    /// Looks at the outbox now instead of at the next look.
+    pub fn nudge(&self) {
+        self.shared.nudge.notify_one();
+    }
+
+    /// The light of each department as it is now, with the time of the last sign of life, ms.
+    pub fn lights(&self) -> Vec<(UnitId, Light, Option<i64>)> {
+        let now = self.shared.clock.now_ms();
+        let pulses = guard(&self.shared.pulses);
+        pulses
+            .iter()
+            .filter_map(|(unit, pulse)| {
+                let connector = self.shared.connectors.get(unit)?;
+                Some((UnitId::new(unit), pulse.light(connector, now), pulse.heard_ms()))
+            })
+            .collect()
+    }
+}
+
+impl Shared {
+    pub(crate) fn heard(&self, unit: &str) {
+        if let Some(pulse) = guard(&self.pulses).get_mut(unit) {
+            pulse.heard(self.clock.now_ms());
+        }
+    }
+
+    pub(crate) fn failed(&self, unit: &str) {
+        if let Some(pulse) = guard(&self.pulses).get_mut(unit) {
+            pulse.failed();
+        }
+    }
+
+    /// Submits until there is an outcome; `Err` is the core's refusal, which would only be repeated.
+    pub(crate) async fn insist(&self, submission: Submission) -> Result<Done, Refused> {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        loop {
+            match self.intake.submit(submission.clone()).await {
+                Ok(done) => return Ok(done),
+                Err(IntakeError::Busy | IntakeError::Unavailable(_)) => tokio::time::sleep(backoff.delay()).await,
+                Err(IntakeError::Refused(refusal)) => return Err(Refused::Core(refusal)),
+                Err(IntakeError::KeyReused) => return Err(Refused::Known),
+                Err(IntakeError::TooLong(what)) => return Err(Refused::TooLong(what)),
+            }
+        }
+    }
+
+    /// Waits until the clock shows `at`. Looks often enough to follow a clock that jumps.
+    pub(crate) async fn until(&self, at: i64) {
+        loop {
+            let rest = at.saturating_sub(self.clock.now_ms());
+            if rest <= 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(rest.clamp(1, 1_000).unsigned_abs())).await;
+        }
+    }
+}
+
+/// Why an input of our own had no effect.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// The core refuses.
+    Core(Refusal),
+    /// The key took effect before, with another request.
+    Known,
+    /// Longer than taken.
+    TooLong(&'static str),
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Core(refusal) => refusal.fmt(f),
+            Self::Known => f.write_str("the key is known"),
+            Self::TooLong(what) => write!(f, "{what} is too long"),
+        }
+    }
+}
+
+/// Locks hold for a map operation only; a poisoned one still holds whole values.
+pub(crate) fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

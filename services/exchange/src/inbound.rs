@@ -1,0 +1,233 @@
+//! Signed calls in: `POST /{department}/inbound` and `POST /sms/inbound`. The order of checks: the department, the size,
+//! the signature and its time, the key, the body. A call is answered when its outcome is durable.
+
+mod body;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Json, Router,
+    body::{Body, to_bytes},
+    extract::{Path, State},
+    http::HeaderMap,
+    routing::post,
+};
+use bytes::Bytes;
+use domain::{
+    event::Mode,
+    gazetteer,
+    ids::UnitId,
+    incident::Receipt,
+    input::{Actor, Command, Input, Observation},
+};
+use link::intake::{Done, Submission};
+use runtime::telemetry::names;
+use serde_json::{Value, json};
+
+use crate::{
+    Shared,
+    config::{Connector, Secret},
+    guard,
+    problem::Problem,
+    records,
+    sign::{self, KEY},
+};
+use body::{Report, Rows, Step, Update, What};
+
+/// Largest body, bytes.
+const BODY: usize = 64 * 1024;
+/// Longest key: leaves room for what is added to it.
+const MAX_KEY: usize = 100;
+/// Events about unreadable calls of one source in a minute; further ones only count.
+const UNREADABLE_A_MINUTE: u32 = 4;
+
+/// At most a few events about one source in a minute.
+#[derive(Debug, Default)]
+pub(crate) struct Limiter(BTreeMap<String, (i64, u32)>);
+
+impl Limiter {
+    fn allow(&mut self, source: &str, now: i64) -> bool {
+        // Sources are the connected departments and `sms`, so this stays small.
+        let (since, count) = self.0.entry(source.to_owned()).or_insert((now, 0));
+        if now.saturating_sub(*since) >= 60_000 {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        *count <= UNREADABLE_A_MINUTE
+    }
+}
+
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    Router::new().route("/sms/inbound", post(sms)).route("/{department}/inbound", post(department)).with_state(shared)
+}
+
+type Answer = Result<Json<Value>, Problem>;
+
+async fn department(
+    State(shared): State<Arc<Shared>>,
+    Path(unit): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let connector = shared.connectors.get(&unit).ok_or_else(Problem::no_department)?;
+    let answer = async {
+        let body = read(&shared, &headers, body, &connector.secret, connector.window_s).await?;
+        shared.heard(&unit);
+        let key = key(&headers)?;
+        let parsed = match body::department(&body) {
+            Ok(parsed) => parsed,
+            Err(problem) => {
+                unreadable(&shared, &unit, &problem, body.len()).await;
+                return Err(problem);
+            }
+        };
+        match parsed {
+            What::Update(update) => step(&shared, connector, key, &body, update).await,
+            What::Report(found) => report(&shared, connector, key, &body, found).await,
+            What::Records(rows) => keep(&shared, connector, &rows),
+        }
+    };
+    count("department", answer.await)
+}
+
+async fn sms(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Answer {
+    let config = shared.config.sms.as_ref().ok_or_else(Problem::no_department)?;
+    let answer = async {
+        let body = read(&shared, &headers, body, &config.secret, config.window_s).await?;
+        let message = match body::message(&body) {
+            Ok(message) => message,
+            Err(problem) => {
+                unreadable(&shared, "sms", &problem, body.len()).await;
+                return Err(problem);
+            }
+        };
+        let observation = Observation::MessageIn {
+            person: Some((shared.person)(&message.from)),
+            place: gazetteer::locate(&shared.site, &message.text),
+            from: message.from,
+            text: message.text,
+        };
+        let input = Input::Observe { mode: Mode::Real, observation };
+        let done = shared.intake.submit(Submission::keyed("sms", message.id, body.to_vec(), input)).await?;
+        if let (Some(id), false) = (done.refs.message, done.replayed)
+            && shared.messages.try_send(id).is_err()
+        {
+            tracing::warn!(message.id = id.0, "the message patrol is behind; a message is no finding of it");
+        }
+        Ok(Json(told(&done)))
+    };
+    count("sms", answer.await)
+}
+
+fn count(source: &'static str, answer: Answer) -> Answer {
+    let outcome = answer.as_ref().map_or_else(|problem| problem.code, |_| "ok");
+    metrics::counter!(names::EXCHANGE_CALLS, "direction" => "in", "source" => source, "outcome" => outcome)
+        .increment(1);
+    answer
+}
+
+/// The body, within its bound and signed.
+async fn read(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: Body,
+    secret: &Secret,
+    window_s: u32,
+) -> Result<Bytes, Problem> {
+    let declared = headers.get("content-length").and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    if declared.is_some_and(|n| n > BODY) {
+        return Err(Problem::too_large());
+    }
+    let body = to_bytes(body, BODY).await.map_err(|error| {
+        // axum wraps the limit's error; anything else is a caller that went away.
+        let limit = std::error::Error::source(&error).is_some_and(|e| e.to_string().contains("limit"));
+        if limit { Problem::too_large() } else { Problem::interrupted() }
+    })?;
+    sign::verify(secret, headers, &body, shared.clock.now_ms().div_euclid(1_000), window_s)?;
+    Ok(body)
+}
+
+fn key(headers: &HeaderMap) -> Result<&str, Problem> {
+    let key = headers.get(KEY).and_then(|v| v.to_str().ok());
+    key.filter(|k| (1..=MAX_KEY).contains(&k.len())).ok_or_else(Problem::key_missing)
+}
+
+/// A signed call that cannot be read is a fault of the connection that somebody should see.
+async fn unreadable(shared: &Shared, source: &str, problem: &Problem, size: usize) {
+    if !guard(&shared.unreadable).allow(source, shared.clock.now_ms()) {
+        return;
+    }
+    let (source, why, size) = (source.to_owned(), problem.code.to_owned(), size as u64);
+    let input = Input::Observe { mode: Mode::Real, observation: Observation::Unreadable { source, why, size } };
+    // The caller is told in any case; when nothing can be stored this is the lesser loss.
+    if let Err(error) = shared.intake.submit(Submission::keyless(input)).await {
+        tracing::debug!(%error, "an unreadable call was not recorded");
+    }
+}
+
+fn told(done: &Done) -> Value {
+    let refs = &done.refs;
+    json!({
+        "ok": true,
+        "replayed": done.replayed,
+        "incident": refs.incident.map(|i| i.0),
+        "alarm": refs.alarm.map(|a| a.0),
+        "message": refs.message.map(|m| m.0),
+        "code": refs.code,
+    })
+}
+
+async fn step(shared: &Shared, connector: &Connector, key: &str, body: &Bytes, update: Update) -> Answer {
+    let scope = format!("unit/{}", connector.unit);
+    let actor = Actor::Unit(UnitId::new(&connector.unit));
+    let Update { task, step, mode, text, external } = update;
+    if external.is_some() {
+        let command = Command::Deliver { task, receipt: Receipt::Http, external };
+        let input = Input::Command { actor: actor.clone(), mode, command };
+        shared.intake.submit(Submission::keyed(&*scope, format!("{key}/number"), body.to_vec(), input)).await?;
+    }
+    let command = match step {
+        Step::Acknowledge => Command::Acknowledge(task),
+        Step::EnRoute => Command::EnRoute(task),
+        Step::OnScene => Command::OnScene(task),
+        Step::Feedback(result) => Command::Feedback { task, result, text, photos: Vec::new() },
+        Step::Decline => Command::Decline { task, reason: text.unwrap_or_default() },
+    };
+    let input = Input::Command { actor, mode, command };
+    let done = shared.intake.submit(Submission::keyed(scope, key, body.to_vec(), input)).await?;
+    Ok(Json(told(&done)))
+}
+
+async fn report(shared: &Shared, connector: &Connector, key: &str, body: &Bytes, report: Report) -> Answer {
+    let place = gazetteer::locate(&shared.site, &report.place_text).ok_or_else(Problem::no_place)?;
+    if shared.site.class(&report.class).is_none() {
+        return Err(Problem::field("class"));
+    }
+    let observation = Observation::UnitReport {
+        unit: UnitId::new(&connector.unit),
+        external: report.external.unwrap_or_else(|| key.to_owned()),
+        class: report.class,
+        place,
+        text: report.text,
+    };
+    let input = Input::Observe { mode: Mode::Real, observation };
+    let scope = format!("unit/{}", connector.unit);
+    let done = shared.intake.submit(Submission::keyed(scope, key, body.to_vec(), input)).await?;
+    Ok(Json(told(&done)))
+}
+
+/// Records are kept as they are or not at all. They need no key: the same record twice is one.
+fn keep(shared: &Shared, connector: &Connector, rows: &Rows) -> Answer {
+    let mut all = guard(&shared.records);
+    let now = shared.clock.now_ms();
+    let Some(mapping) = all.mapping(&connector.unit, &rows.kind) else {
+        return Ok(Json(json!({"ok": true, "kept": 0, "ignored": rows.records.len()})));
+    };
+    let read = |(i, r): (usize, &Value)| {
+        records::read(mapping, r, now).map_err(|field| Problem::field(format!("records.{i}.{field}")))
+    };
+    let kept: Vec<_> = rows.records.iter().enumerate().map(read).collect::<Result<_, _>>()?;
+    let count = kept.len();
+    all.keep(&connector.unit, &rows.kind, kept);
+    Ok(Json(json!({"ok": true, "kept": count, "ignored": 0})))
+}
