@@ -1,1 +1,404 @@
-//! tests
+//! Given / when / then over the whole core, and its invariants as properties.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    account::Role,
+    alarm::Verdict,
+    incident::{Channel, FeedbackResult, Receipt, Stage, TaskState},
+    input::{Observation, PushTarget},
+    site::*,
+    time::Millis,
+};
+
+const START: i64 = 1_700_000_000_000;
+
+fn name(zh: &str) -> Name {
+    Name { zh: zh.to_owned(), en: zh.to_owned() }
+}
+
+fn place() -> Place {
+    Place {
+        grid: "53062100200101".into(),
+        building: Some("b12".into()),
+        landmark: None,
+        unit: Some(2),
+        floor: Some(6),
+        flat: None,
+        point: Point { x: 10.0, y: 10.0 },
+        precision: Precision::Verified,
+    }
+}
+
+fn class(id: &str, level: Level) -> Class {
+    let m = Millis::minutes;
+    Class {
+        id: id.into(),
+        name: name(id),
+        level,
+        intake: true,
+        lead: "fire".into(),
+        assists: vec!["police".into()],
+        steps: Vec::new(),
+        limits: Limits {
+            collect: m(10),
+            analyse: m(10),
+            approve: m(30),
+            push: m(5),
+            acknowledge: m(1),
+            arrive: m(5),
+            handle: m(60),
+            verify: m(60),
+            decline: m(10),
+        },
+    }
+}
+
+fn kind(id: &str, level: Level, class: &str, opens_with: Option<u8>, family: &str) -> AlarmKind {
+    AlarmKind {
+        id: id.into(),
+        name: name(id),
+        level,
+        class: class.into(),
+        opens_with,
+        family: family.to_owned(),
+        radius: 30.0,
+        window: Millis::minutes(5),
+    }
+}
+
+fn sensor(id: &str, kind: SensorKind) -> Sensor {
+    Sensor { id: id.into(), kind, name: name(id), place: place() }
+}
+
+fn unit(id: &str) -> Unit {
+    let (id, name) = (id.into(), name(id));
+    Unit { id, kind: UnitKind::Department, name, initials: String::new(), capacity: 3, grid: None }
+}
+
+fn site() -> Site {
+    let at = Point { x: 10.0, y: 10.0 };
+    Site {
+        id: "s".into(),
+        name: name("站"),
+        region: name("区"),
+        version: 1,
+        extent: Point { x: 100.0, y: 100.0 },
+        anchor: (27.0, 103.0),
+        communities: Vec::new(),
+        grids: vec![Grid {
+            id: "53062100200101".into(),
+            community: "s1".into(),
+            name: name("第1网格"),
+            outline: Vec::new(),
+        }],
+        buildings: vec![Building {
+            id: "b12".into(),
+            number: 12,
+            grid: "53062100200101".into(),
+            name: name("12栋"),
+            aliases: vec!["球场边那栋".to_owned()],
+            outline: Vec::new(),
+            center: at,
+            units: 3,
+            floors: 10,
+            flats_per_floor: 4,
+            households: 120,
+            people: 515,
+            care_needs: 6,
+            minors: 31,
+        }],
+        paths: Vec::new(),
+        landmarks: Vec::new(),
+        cameras: Vec::new(),
+        sensors: vec![sensor("smoke", SensorKind::Smoke), sensor("call", SensorKind::CallPoint)],
+        units: vec![unit("fire"), unit("police"), unit("energy")],
+        classes: vec![class("fire", Level::Red), class("noise", Level::Normal)],
+        alarm_kinds: vec![
+            kind("smoke", Level::Yellow, "fire", Some(2), "fire"),
+            kind("call_point", Level::Red, "fire", Some(2), "fire"),
+            kind("message", Level::Normal, "noise", None, "message"),
+        ],
+        tours: Vec::new(),
+    }
+}
+
+/// A state with its log, driven as the writer drives it.
+struct World {
+    state: State,
+    log: Vec<Event>,
+    now: i64,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self { state: State::default(), log: Vec::new(), now: START };
+        world.system(Command::SetSite(Arc::new(site())));
+        world
+    }
+
+    fn put(&mut self, input: &Input) -> Result<Decision, Refusal> {
+        self.now += 1_000;
+        let context = Context { now: Timestamp(self.now), entropy: self.now.unsigned_abs() };
+        let decision = decide(&self.state, input, context)?;
+        for event in &decision.events {
+            self.state.apply(event);
+            self.log.push(event.clone());
+        }
+        Ok(decision)
+    }
+
+    fn as_role(&mut self, role: Role, unit: Option<&str>, command: Command) -> Result<Decision, Refusal> {
+        let actor = Actor::Account { id: role.name().into(), role, unit: unit.map(Into::into), grid: None };
+        self.put(&Input::Command { actor, mode: Mode::Real, command })
+    }
+
+    fn system(&mut self, command: Command) -> Decision {
+        self.put(&Input::Command { actor: Actor::System, mode: Mode::Real, command }).unwrap()
+    }
+
+    fn chief(&mut self, command: Command) -> Result<Decision, Refusal> {
+        self.as_role(Role::ShiftChief, None, command)
+    }
+
+    fn clerk(&mut self, unit: &str, command: Command) -> Result<Decision, Refusal> {
+        self.as_role(Role::DepartmentClerk, Some(unit), command)
+    }
+
+    fn edge(&mut self, sensor: &str, kind: &str, raised: bool) -> Decision {
+        let observation = Observation::SensorEdge {
+            sensor: sensor.into(),
+            rule: "r".into(),
+            kind: kind.into(),
+            raised,
+            value: Some(1.0),
+            at: Timestamp(self.now),
+        };
+        self.put(&Input::Observe { mode: Mode::Real, observation }).unwrap()
+    }
+
+    fn report(&mut self, class: &str) -> IncidentId {
+        let command = Command::Report {
+            class: class.into(),
+            level: None,
+            place: place(),
+            channel: Channel::Call,
+            reporter: None,
+            text: Some("楼道里有人吵架".to_owned()),
+        };
+        self.chief(command).unwrap().refs.incident.unwrap()
+    }
+
+    fn stage(&self, id: IncidentId) -> Stage {
+        self.state.incidents[&id].stage
+    }
+}
+
+fn to(unit: &str, lead: bool) -> PushTarget {
+    PushTarget { unit: unit.into(), lead, mandatory: lead, arrive: None }
+}
+
+fn push(incident: IncidentId, targets: Vec<PushTarget>) -> Command {
+    Command::Push { incident, targets, text: None }
+}
+
+fn feedback(task: TaskId) -> Command {
+    Command::Feedback { task, result: FeedbackResult::Done, text: Some("已处置".to_owned()), photos: Vec::new() }
+}
+
+#[test]
+fn an_incident_goes_all_the_way_round() {
+    let mut w = World::new();
+    let id = w.report("noise");
+    w.chief(Command::Accept(id)).unwrap();
+    w.chief(Command::File { incident: id, class: None, level: None }).unwrap();
+    assert_eq!(w.stage(id), Stage::PendingApproval);
+    assert_eq!(w.chief(push(id, vec![to("police", true)])).unwrap_err().code, Code::NotApproved);
+    w.chief(Command::Approve(id)).unwrap();
+    let pushed = w.chief(push(id, vec![to("police", true)])).unwrap();
+    assert_eq!(pushed.outgoing.len(), 1);
+    let task = pushed.refs.tasks[0];
+    w.system(Command::Deliver { task, receipt: Receipt::Http, external: Some("GA-1".to_owned()) });
+    assert_eq!(w.chief(Command::Verify { incident: id, text: None }).unwrap_err().code, Code::TasksOpen);
+    w.clerk("police", Command::Acknowledge(task)).unwrap();
+    assert_eq!(w.stage(id), Stage::Handling);
+    w.clerk("police", Command::EnRoute(task)).unwrap();
+    w.clerk("police", Command::OnScene(task)).unwrap();
+    w.clerk("police", feedback(task)).unwrap();
+    assert_eq!(w.stage(id), Stage::AwaitingVerification);
+    w.chief(Command::Rework { task, reason: "还有人在吵".to_owned() }).unwrap();
+    assert_eq!(w.stage(id), Stage::Handling);
+    for command in [Command::EnRoute(task), Command::OnScene(task), feedback(task)] {
+        w.clerk("police", command).unwrap();
+    }
+    w.chief(Command::Verify { incident: id, text: None }).unwrap();
+    w.chief(Command::Close { incident: id, text: None }).unwrap();
+    assert_eq!(w.stage(id), Stage::Closed);
+    let limits = w.state.site.as_ref().unwrap().class(&"noise".into()).unwrap().limits;
+    assert!(w.state.incidents[&id].clocks(&limits).iter().all(|c| c.ended.is_some()), "no clock runs on");
+    w.chief(Command::Reopen { incident: id, reason: "又吵起来".to_owned() }).unwrap();
+    assert_eq!(w.stage(id), Stage::Approved);
+}
+
+#[test]
+fn two_sources_open_a_red_incident_that_is_pushed_before_approval() {
+    let mut w = World::new();
+    let first = w.edge("smoke", "smoke", true);
+    assert_eq!(first.refs.incident, None, "one smoke sensor is an alarm, never a case");
+    let second = w.edge("call", "call_point", true);
+    let id = second.refs.incident.unwrap();
+    assert_eq!(second.refs.alarm, first.refs.alarm, "one condition, one alarm");
+    assert_eq!((w.stage(id), w.state.incidents[&id].level), (Stage::Filed, Level::Red));
+    let task = w.chief(push(id, vec![to("fire", true), to("police", false)])).unwrap().refs.tasks[0];
+    let declined = w.clerk("fire", Command::Decline { task, reason: "忙".to_owned() });
+    assert_eq!(declined.unwrap_err().code, Code::RedDecline);
+    for command in [Command::Acknowledge(task), Command::EnRoute(task), Command::OnScene(task), feedback(task)] {
+        w.clerk("fire", command).unwrap();
+    }
+    w.chief(Command::Verify { incident: id, text: None }).unwrap();
+    let early = w.chief(Command::Close { incident: id, text: None });
+    assert_eq!(early.unwrap_err().code, Code::NotApproved, "the approval comes after, but it comes");
+    w.chief(Command::Approve(id)).unwrap();
+    assert!(w.state.incidents[&id].approved_after);
+    w.chief(Command::Close { incident: id, text: None }).unwrap();
+}
+
+#[test]
+fn an_alarm_is_confirmed_then_judged_and_sounds_again_when_forgotten() {
+    let mut w = World::new();
+    let alarm = w.edge("smoke", "smoke", true).refs.alarm.unwrap();
+    let judge = Command::JudgeAlarm { alarm, verdict: Verdict::False, class: None, text: None };
+    assert_eq!(w.chief(judge.clone()).unwrap_err().code, Code::NotConfirmed);
+    w.chief(Command::ConfirmAlarm(alarm)).unwrap();
+    w.now += 60_000;
+    assert!(w.put(&Input::Tick).unwrap().events.is_empty());
+    w.now += 120_000;
+    assert!(matches!(w.put(&Input::Tick).unwrap().events[..], [Event { body: Body::AlarmSounded { .. }, .. }]));
+    w.edge("smoke", "smoke", false);
+    assert!(w.state.alarms[&alarm].open(), "cleared but not judged stays");
+    w.chief(judge).unwrap();
+    assert!(!w.state.alarms[&alarm].open());
+}
+
+#[test]
+fn a_declined_task_returns_and_is_reassigned() {
+    let mut w = World::new();
+    let id = w.report("noise");
+    for command in [Command::Accept(id), Command::File { incident: id, class: None, level: None }, Command::Approve(id)]
+    {
+        w.chief(command).unwrap();
+    }
+    let task = w.chief(push(id, vec![to("energy", true)])).unwrap().refs.tasks[0];
+    w.clerk("energy", Command::Decline { task, reason: "不归我们管".to_owned() }).unwrap();
+    assert_eq!((w.stage(id), w.state.incidents[&id].bounces), (Stage::Approved, 1));
+    let again = Command::Reassign { task, unit: "police".into(), reason: None };
+    let next = w.chief(again).unwrap().refs.tasks[0];
+    assert_eq!(w.state.incidents[&id].task(next).unwrap().replaces, Some(task));
+    w.chief(Command::Recall { task: next, reason: None }).unwrap();
+    assert_eq!(w.state.incidents[&id].task(next).unwrap().state, TaskState::Recalled);
+}
+
+#[test]
+fn a_message_becomes_an_alarm_and_is_answered_with_its_code() {
+    let mut w = World::new();
+    let text = "十二栋二单元六楼有烟".to_owned();
+    let place = crate::gazetteer::locate(w.state.site.as_ref().unwrap(), &text).unwrap();
+    assert_eq!((place.unit, place.floor), (Some(2), Some(6)));
+    let from = "19900001234".to_owned();
+    let observation = Observation::MessageIn { from, person: None, text, place: Some(place) };
+    let decision = w.put(&Input::Observe { mode: Mode::Real, observation }).unwrap();
+    let code = decision.refs.code.unwrap();
+    assert!(decision.secrets.iter().any(|s| s.value.contains(&code)), "the reply quotes the code");
+    assert!(!format!("{:?}", decision.events).contains("19900001234"), "no number in any event");
+}
+
+#[test]
+fn only_the_units_own_clerk_and_only_a_chief() {
+    let mut w = World::new();
+    let id = w.report("noise");
+    w.chief(Command::Accept(id)).unwrap();
+    w.chief(Command::File { incident: id, class: None, level: None }).unwrap();
+    let officer = w.as_role(Role::DutyOfficer, None, Command::Approve(id));
+    assert_eq!(officer.unwrap_err().code, Code::Forbidden);
+    w.chief(Command::Approve(id)).unwrap();
+    let task = w.chief(push(id, vec![to("police", true)])).unwrap().refs.tasks[0];
+    assert_eq!(w.clerk("fire", Command::Acknowledge(task)).unwrap_err().code, Code::Forbidden);
+    assert_eq!(w.as_role(Role::WallDisplay, None, Command::Accept(id)).unwrap_err().code, Code::Forbidden);
+}
+
+/// Any step on any of the first ids, by the chief or a clerk.
+fn step() -> impl Strategy<Value = (u8, u8, u8)> {
+    (0..22_u8, 0..3_u8, 0..4_u8)
+}
+
+fn play(w: &mut World, (what, which, task): (u8, u8, u8)) -> Result<Decision, Refusal> {
+    let (id, task) = (IncidentId(3001 + u64::from(which)), TaskId(1 + u64::from(task)));
+    let (alarm, reason) = (AlarmId(1 + u64::from(which)), "原因".to_owned());
+    let unit = w.state.incident_of(task).and_then(|i| i.task(task)).map_or("fire".into(), |t| t.unit.clone());
+    let by_unit = |w: &mut World, command| w.clerk(unit.as_str(), command);
+    match what {
+        0 => Ok(w.edge("smoke", "smoke", which == 0)),
+        1 => Ok(w.edge("call", "call_point", which < 2)),
+        2 => {
+            w.report(if which == 0 { "fire" } else { "noise" });
+            w.put(&Input::Tick)
+        }
+        3 => w.chief(Command::Accept(id)),
+        4 => w.chief(Command::Reject { incident: id, reason }),
+        5 => w.chief(Command::Merge { incident: id, into: IncidentId(3001) }),
+        6 => w.chief(Command::File { incident: id, class: None, level: None }),
+        7 => w.chief(Command::Approve(id)),
+        8 => w.chief(Command::RefuseApproval { incident: id, reason }),
+        9 => w.chief(push(id, vec![to("fire", true)])),
+        10 => w.chief(push(id, vec![to("police", false)])),
+        11 => by_unit(w, Command::Acknowledge(task)),
+        12 => by_unit(w, Command::EnRoute(task)),
+        13 => by_unit(w, Command::OnScene(task)),
+        14 => by_unit(w, feedback(task)),
+        15 => by_unit(w, Command::Decline { task, reason }),
+        16 => w.chief(Command::Recall { task, reason: None }),
+        17 => w.chief(Command::Reassign { task, unit: "energy".into(), reason: None }),
+        18 => w.chief(Command::Rework { task, reason }),
+        19 => w.chief(Command::Verify { incident: id, text: None }),
+        20 => w.chief(Command::Close { incident: id, text: None }),
+        _ => w.chief(Command::ConfirmAlarm(alarm)),
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_refusal_leaves_no_trace_and_replay_gives_the_same_state(steps in prop::collection::vec(step(), 1..120)) {
+        let mut w = World::new();
+        for step in steps {
+            let before = w.state.clone();
+            let log = w.log.len();
+            if play(&mut w, step).is_err() {
+                prop_assert_eq!(&before, &w.state);
+                prop_assert_eq!(log, w.log.len());
+            }
+        }
+        let mut replayed = State::default();
+        w.log.iter().for_each(|event| replayed.apply(event));
+        prop_assert_eq!(replayed, w.state);
+    }
+
+    #[test]
+    fn verification_waits_for_every_mandatory_task_and_closing_for_approval(steps in prop::collection::vec(step(), 1..160)) {
+        let mut w = World::new();
+        for step in steps {
+            let _ = play(&mut w, step);
+            for incident in w.state.incidents.values() {
+                let open = incident.tasks.iter().any(|t| t.terms.mandatory && t.state.live());
+                let late = matches!(incident.stage, Stage::AwaitingVerification | Stage::Verified | Stage::Closed);
+                prop_assert!(!(late && open), "{:?} with open tasks", incident.stage);
+                prop_assert!(incident.stage != Stage::Closed || incident.times.approved.is_some());
+                let leads = incident.tasks.iter().filter(|t| t.terms.lead && !t.state.gone()).count();
+                prop_assert!(leads <= 1, "two leads");
+            }
+        }
+    }
+}

@@ -158,7 +158,7 @@ fn write_header(w: &mut BitWriter, params: &Params, slice: &Slice, first: u32, i
     if slice.idr {
         w.ue(idr_pic_id);
     }
-    if slice.slice_type % 5 == 0 {
+    if slice.slice_type.is_multiple_of(5) {
         w.bits(0, 2);
     }
     if slice.idr {

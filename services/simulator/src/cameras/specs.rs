@@ -45,7 +45,7 @@ fn spec(camera: &Camera, port: u16, night: bool, credentials: &Credentials) -> C
         credentials: credentials.clone(),
         address: address_of(number, port),
         main_codec: main_codec(scene),
-        write_mode: if number / 4 % 2 == 0 { WriteMode::Frame } else { WriteMode::Packet },
+        write_mode: if (number / 4).is_multiple_of(2) { WriteMode::Frame } else { WriteMode::Packet },
     }
 }
 

@@ -40,9 +40,11 @@ pub(crate) struct FilmKey {
     pub(crate) frames: u16,
 }
 
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 10] = [
     include_str!("paint/mod.rs"),
+    include_str!("paint/grounds.rs"),
     include_str!("paint/mark.rs"),
+    include_str!("paint/motion.rs"),
     include_str!("paint/scenes.rs"),
     include_str!("paint/things.rs"),
     include_str!("paint/view.rs"),
@@ -152,6 +154,7 @@ impl Looks {
             if key.scene != Scene::Black {
                 canvas.grain(u32::from(position));
             }
+            canvas.calm();
             paint::write_mark(&mut canvas, position, key.frames);
             canvas
         });

@@ -3,7 +3,9 @@
 //! Deterministic; costs follow the area painted, so a frame is a copy of its background and a few moving shapes. Works
 //! on the caller's thread and never waits.
 
+mod grounds;
 mod mark;
+mod motion;
 mod scenes;
 mod things;
 mod view;
@@ -171,6 +173,13 @@ impl Canvas {
         out
     }
 
+    /// Flattens the calm lines at the bottom.
+    pub(crate) fn calm(&mut self) {
+        let calm = self.height / CALM;
+        let (width, top) = (self.width as f32, (self.height - calm) as f32);
+        self.rect(0.0, top, width, calm as f32, Ink::BLACK, 1.0);
+    }
+
     /// Adds the noise of a sensor to the luma above the calm lines at the bottom.
     pub(crate) fn grain(&mut self, frame: u32) {
         const PERIOD: usize = 8191;
@@ -206,7 +215,7 @@ fn fill(row: &mut [u8], value: u8, alpha: f32) {
     } else {
         let (weight, value) = ((alpha.max(0.0) * 256.0) as i32, i32::from(value));
         for pixel in row {
-            *pixel = (i32::from(*pixel) + ((value - i32::from(*pixel)) * weight >> 8)) as u8;
+            *pixel = (i32::from(*pixel) + (((value - i32::from(*pixel)) * weight) >> 8)) as u8;
         }
     }
 }

@@ -13,6 +13,18 @@ pub(super) const GRASS: Ink = Ink::tint(116, 123, 125);
 pub(super) const LEAF: Ink = Ink::tint(78, 123, 126);
 pub(super) const LINE: Ink = Ink::grey(196);
 pub(super) const METAL: Ink = Ink::grey(128);
+/// Colours of clothes.
+pub(super) const COAT: [Ink; 6] = [
+    Ink::tint(70, 132, 124),
+    Ink::tint(120, 124, 134),
+    Ink::tint(92, 122, 126),
+    Ink::tint(140, 126, 126),
+    Ink::tint(60, 128, 130),
+    Ink::tint(104, 134, 122),
+];
+/// Colours of cars.
+pub(super) const PAINT: [Ink; 5] =
+    [Ink::grey(196), Ink::grey(70), Ink::tint(120, 130, 125), Ink::tint(104, 124, 134), Ink::grey(150)];
 const GLASS: Ink = Ink::tint(84, 131, 126);
 const WARM: Ink = Ink::tint(196, 108, 142);
 const LAMP_LIGHT: Ink = Ink::tint(232, 120, 134);
@@ -71,12 +83,12 @@ impl Brush<'_> {
         }
     }
 
-    /// A window wall from `a` to `b`: floors of 3 m from height `z`, with lit windows by night.
-    pub(super) fn facade(&mut self, a: (f32, f32), b: (f32, f32), z: f32, floors: u32, bays: u32, seed: u32, ink: Ink) {
-        self.wall(a, b, (z, z + floors as f32 * 3.0 + 1.0), ink);
+    /// A window wall from `a` to `b`: floors of 3 m, with lit windows by night.
+    pub(super) fn facade(&mut self, a: (f32, f32), b: (f32, f32), floors: u32, bays: u32, seed: u32, ink: Ink) {
+        self.wall(a, b, (0.0, floors as f32 * 3.0 + 1.0), ink);
         let along = |part: f32| (a.0 + (b.0 - a.0) * part, a.1 + (b.1 - a.1) * part);
         for floor in 0..floors {
-            let low = z + floor as f32 * 3.0;
+            let low = floor as f32 * 3.0;
             self.wall(a, b, (low - 0.15, low), ink.lit(0.88));
             for bay in 0..bays {
                 let wide = if chance(bay, seed) > 0.5 { 0.3 } else { 0.22 };
@@ -101,14 +113,14 @@ impl Brush<'_> {
         let middle = ((x.0 + x.1) / 2.0, y + depth / 2.0);
         self.block(middle, ((x.1 - x.0) / 2.0, depth / 2.0), (0.0, height), ink);
         let bays = (((x.1 - x.0) / 3.4) as u32).max(1);
-        self.facade((x.0, y), (x.1, y), 0.0, floors, bays, seed, ink);
+        self.facade((x.0, y), (x.1, y), floors, bays, seed, ink);
     }
 
     /// The flank of a building along the view.
     pub(super) fn flank(&mut self, x: f32, y: (f32, f32), floors: u32, seed: u32) {
         let bays = (((y.1 - y.0).abs() / 3.4) as u32).max(1);
         let tone = if x < 0.0 { 0.8 } else { 0.94 };
-        self.facade((x, y.0), (x, y.1), 0.0, floors, bays, seed, WALL.lit(tone));
+        self.facade((x, y.0), (x, y.1), floors, bays, seed, WALL.lit(tone));
     }
 
     pub(super) fn tree(&mut self, at: (f32, f32), height: f32) {
@@ -202,14 +214,14 @@ impl Brush<'_> {
     /// A column of smoke from `at`, at loop part `t`; `amount` 0 to 1.
     pub(super) fn smoke(&mut self, at: P3, t: f32, amount: f32) {
         const PUFFS: u32 = 22;
-        let ink = if self.night { Ink::grey(112) } else { Ink::grey(150) };
+        let ink = if self.night { Ink::grey(132) } else { Ink::grey(150) };
         for puff in 0..PUFFS {
             let age = (t * 4.0 + puff as f32 / PUFFS as f32).fract();
             let sway = (chance(puff, 1) - 0.3) * 3.0 * age + (t * 12.566 + puff as f32).sin() * 0.3;
             let spot = [at[0] + sway, at[1], at[2] + age * (3.0 + 9.0 * amount)];
             if let Some(((x, y), scale)) = self.view.spot(self.canvas, spot) {
                 let radius = (0.4 + 2.2 * age) * (0.4 + amount) * scale;
-                self.canvas.disc(x, y, radius, radius * 0.9, ink.lit(1.1 - 0.5 * age), 0.32 * amount * (1.0 - age));
+                self.canvas.disc(x, y, radius, radius * 0.9, ink.lit(1.1 - 0.5 * age), 0.5 * amount * (1.0 - age));
             }
         }
     }

@@ -23,6 +23,6 @@ pub(super) fn spec(number: u16, auth: Auth, address: SocketAddr) -> CameraSpec {
         credentials: Credentials { user: "admin".into(), password: "s3cret".into() },
         address,
         main_codec: Codec::H265,
-        write_mode: if number % 2 == 0 { WriteMode::Packet } else { WriteMode::Frame },
+        write_mode: if number.is_multiple_of(2) { WriteMode::Packet } else { WriteMode::Frame },
     }
 }

@@ -1,0 +1,84 @@
+//! Patrols, messages, devices' facts, the roster, erasures and counters.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{
+    account::{Duty, Holder},
+    ids::SensorId,
+    patrol::{CameraFacts, DepartmentLight, Finding, Light, Message, Patrol, PatrolKind},
+    state::{Counters, Unreadable},
+    text::Subject,
+    time::Timestamp,
+};
+
+use crate::{
+    WireError,
+    field::{Field, enums, messages},
+    store as pb,
+};
+
+enums! {
+    PatrolKind { Data, Video, Message }
+    Light { Unknown, Green, Yellow, Red }
+}
+
+messages! {
+    Finding { at, source, what, alarm }
+    Patrol { id, kind, subject, due, started, finished, total, checked, findings, unlisted }
+    DepartmentLight { unit, light, last, since }
+    CameraFacts { camera, state, fault, since }
+    Message { id, inbound, at, phone, person, text, place, alarm, reply_to, sent }
+    Counters { alarm, incident, task, patrol, message, vault }
+}
+
+pub(crate) fn put_duty(duty: &Duty) -> pb::DutyDoc {
+    let holder = |(post, holder): (&_, &Holder)| {
+        let Holder { account, since, by } = holder;
+        pb::Holder { post: Field::put(post), account: account.put(), since: since.put(), by: by.put() }
+    };
+    pb::DutyDoc { holders: duty.iter().map(holder).collect() }
+}
+
+pub(crate) fn get_duty(stored: pb::DutyDoc) -> Result<Duty, WireError> {
+    let holder = |h: pb::Holder| {
+        let holder = Holder {
+            account: Field::get(h.account, "Holder.account")?,
+            since: Field::get(h.since, "Holder.since")?,
+            by: Field::get(h.by, "Holder.by")?,
+        };
+        Ok((Field::get(h.post, "Holder.post")?, holder))
+    };
+    stored.holders.into_iter().map(holder).collect()
+}
+
+pub(crate) fn put_sensor(sensor: &SensorId, online: bool, since: Timestamp) -> pb::SensorDoc {
+    pb::SensorDoc { sensor: sensor.put(), online, since: since.put() }
+}
+
+pub(crate) fn get_sensor(stored: pb::SensorDoc) -> Result<(SensorId, (bool, Timestamp)), WireError> {
+    let since = Field::get(stored.since, "SensorDoc.since")?;
+    Ok((Field::get(stored.sensor, "SensorDoc.sensor")?, (stored.online, since)))
+}
+
+pub(crate) fn put_unreadable(unreadable: &Unreadable) -> pb::UnreadableDoc {
+    let Unreadable { counts, last } = unreadable;
+    let count = |((source, why), count): (&(String, String), &u64)| pb::UnreadableCount {
+        source: source.clone(),
+        why: why.clone(),
+        count: *count,
+    };
+    pb::UnreadableDoc { counts: counts.iter().map(count).collect(), last: last.put() }
+}
+
+pub(crate) fn get_unreadable(stored: pb::UnreadableDoc) -> Result<Unreadable, WireError> {
+    let counts: BTreeMap<_, _> = stored.counts.into_iter().map(|c| ((c.source, c.why), c.count)).collect();
+    Ok(Unreadable { counts, last: Field::get(stored.last, "UnreadableDoc.last")? })
+}
+
+pub(crate) fn put_erasures(erased: &BTreeSet<Subject>) -> pb::ErasuresDoc {
+    pb::ErasuresDoc { subjects: erased.iter().map(Subject::to_string).collect() }
+}
+
+pub(crate) fn get_erasures(stored: pb::ErasuresDoc) -> Result<BTreeSet<Subject>, WireError> {
+    stored.subjects.into_iter().map(|s| Field::get(Some(s), "ErasuresDoc.subjects")).collect()
+}
