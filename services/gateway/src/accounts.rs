@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use argon2::{
     Argon2,
-    password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString, rand_core::OsRng},
+    password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString},
 };
 use tokio::sync::Semaphore;
 
@@ -25,8 +25,9 @@ pub struct HashError(String);
 /// A PHC string (argon2id, OWASP's first choice of cost). Blocks for tens of milliseconds: call it from the blocking
 /// pool or at start-up.
 pub fn hash_password(password: &str) -> Result<String, HashError> {
-    let salt = SaltString::generate(&mut OsRng);
-    let hash = Argon2::default().hash_password(password.as_bytes(), &salt).map_err(|e| HashError(e.to_string()))?;
+    let refuse = |e: argon2::password_hash::Error| HashError(e.to_string());
+    let salt = SaltString::encode_b64(&rand::random::<[u8; 16]>()).map_err(refuse)?;
+    let hash = Argon2::default().hash_password(password.as_bytes(), &salt).map_err(refuse)?;
     Ok(hash.to_string())
 }
 
