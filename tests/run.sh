@@ -22,7 +22,6 @@ suite format cargo fmt --all -- --check
 suite build cargo nextest run --workspace --no-run
 suite rust cargo nextest run --workspace --no-fail-fast
 suite lint cargo clippy --workspace --all-targets -- -D warnings
-suite docs env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
 echo
 for i in "${!names[@]}"; do printf '%-10s %5d s\n' "${names[$i]}" "${times[$i]}"; done

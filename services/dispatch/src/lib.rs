@@ -1,1 +1,38 @@
-//! placeholder
+//! The one writer of a site: takes inputs in batches, decides in memory, commits them in one transaction, then
+//! answers and publishes. Beside it the watchers that turn cameras into observations, run the video patrol and cut
+//! clips.
+//!
+//! Invariants: nothing is answered or published before its commit; after any commit error the writer drops its memory
+//! and reloads; its queue is bounded and says so when full. Only the writer's task touches the state.
+
+mod batch;
+mod cameras;
+mod clips;
+mod columns;
+mod load;
+mod patrol;
+mod writer;
+
+pub use cameras::{CameraWatch, watch_cameras};
+pub use clips::cut_clips;
+pub use patrol::{VideoPatrol, patrol_video};
+pub use writer::{Status, Writer, WriterOptions, start};
+
+/// Why the writer stands still.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError {
+    /// The ledger failed.
+    #[error("ledger")]
+    Ledger(#[from] ledger::LedgerError),
+    /// A stored document cannot be read.
+    #[error("document {kind}/{id}")]
+    Document {
+        /// Kind.
+        kind: String,
+        /// Id.
+        id: String,
+        /// Why.
+        #[source]
+        source: wire::WireError,
+    },
+}

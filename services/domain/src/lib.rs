@@ -13,6 +13,7 @@ pub mod gazetteer;
 pub mod ids;
 pub mod incident;
 pub mod input;
+mod names;
 pub mod patrol;
 pub mod refusal;
 pub mod site;

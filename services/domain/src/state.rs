@@ -152,11 +152,11 @@ impl State {
         let c = &mut self.counters;
         c.vault = c.vault.max(event.vault_next);
         match &event.body {
-            Body::AlarmRaised { alarm, .. } => c.alarm = c.alarm.max(alarm.0 + 1),
-            Body::Reported { incident, .. } => c.incident = c.incident.max(incident.0 + 1),
-            Body::TaskPushed { task, .. } => c.task = c.task.max(task.0 + 1),
-            Body::PatrolPlanned { patrol, .. } => c.patrol = c.patrol.max(patrol.0 + 1),
-            Body::MessageKept { message } => c.message = c.message.max(message.id.0 + 1),
+            Body::AlarmRaised { alarm, .. } => c.alarm = c.alarm.max(alarm.0.saturating_add(1)),
+            Body::Reported { incident, .. } => c.incident = c.incident.max(incident.0.saturating_add(1)),
+            Body::TaskPushed { task, .. } => c.task = c.task.max(task.0.saturating_add(1)),
+            Body::PatrolPlanned { patrol, .. } => c.patrol = c.patrol.max(patrol.0.saturating_add(1)),
+            Body::MessageKept { message } => c.message = c.message.max(message.id.0.saturating_add(1)),
             _ => {}
         }
     }

@@ -50,6 +50,15 @@ fn get_event(stored: pb::Event) -> Result<Event, WireError> {
 
 macro_rules! bodies {
     ($($name:ident { $($field:ident),* })*) => {
+        /// Every variant of [`Body`], for samples: one that is left out does not compile.
+        #[cfg(test)]
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) enum Variant { $($name),* }
+        #[cfg(test)]
+        impl Variant {
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$name),*];
+        }
+
         fn put_body(body: &Body) -> pb::event::Body {
             match body {
                 $(Body::$name { $($field),* } => pb::event::Body::$name(pb::$name { $($field: Field::put($field)),* }),)*

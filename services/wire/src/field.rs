@@ -158,6 +158,10 @@ macro_rules! messages {
 /// Enums without fields; the stored side has `Unspecified` besides.
 macro_rules! enums {
     ($($name:ident { $($variant:ident),* $(,)? })*) => {$(
+        #[cfg(test)]
+        impl $crate::samples::Listed for $name {
+            const LIST: &'static [Self] = &[$(Self::$variant),*];
+        }
         impl $crate::field::Field<i32> for $name {
             fn put(&self) -> i32 {
                 match self { $(Self::$variant => $crate::store::$name::$variant.into()),* }

@@ -17,6 +17,11 @@ pub mod outgoing;
 pub mod refs;
 pub mod view;
 
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
+
 macro_rules! generated {
     ($($(#[$doc:meta])* $name:ident = $file:literal;)*) => {$(
         $(#[$doc])*

@@ -1,0 +1,46 @@
+// Regenerates src/generated from ../proto with buf and protoc-gen-es, both from npm, and REST types from openapi.json.
+// `--check` writes to a temporary folder and compares instead.
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const bin = (name) => join(root, 'node_modules/.bin', name)
+
+export function generate(into) {
+  const template = JSON.stringify({
+    version: 'v2',
+    inputs: [{ directory: '../proto' }],
+    plugins: [{ local: bin('protoc-gen-es'), out: into, opt: ['target=ts', 'import_extension=none'] }],
+  })
+  execFileSync(bin('buf'), ['generate', '--template', template], { cwd: root, stdio: 'pipe' })
+  if (existsSync(join(root, 'openapi.json'))) {
+    execFileSync(bin('openapi-typescript'), ['openapi.json', '-o', join(into, 'api.ts')], { cwd: root, stdio: 'pipe' })
+  }
+}
+
+/** Names of files that differ from what would be generated now. */
+export function stale() {
+  const fresh = mkdtempSync(join(tmpdir(), 'generated-'))
+  try {
+    generate(fresh)
+    const kept = join(root, 'src/generated')
+    const names = new Set([...readdirSync(fresh), ...readdirSync(kept)])
+    const read = (dir, name) => (existsSync(join(dir, name)) ? readFileSync(join(dir, name), 'utf8') : null)
+    return [...names].filter((name) => read(fresh, name) !== read(kept, name))
+  } finally {
+    rmSync(fresh, { recursive: true })
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  if (process.argv.includes('--check')) {
+    const names = stale()
+    if (names.length > 0) {
+      console.error(`stale: ${names.join(', ')}; run npm run generate`)
+      process.exit(1)
+    }
+  } else generate(join(root, 'src/generated'))
+}

@@ -1,0 +1,159 @@
+// A stand-in for the gateway, for screenshots and component tests only: serves dist and speaks the two sockets from
+// tests/fixtures. Not part of the build. `node dev/harness.mjs [calm|fire] [port]`
+import { execFileSync } from 'node:child_process'
+import { createReadStream, existsSync, mkdtempSync, readFileSync, statSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { dirname, extname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { createServer as createVite } from 'vite'
+import { WebSocketServer } from 'ws'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2', '.json': 'application/json' }
+export const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' blob:; media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+/** One frame a fragment, as the centre sends it: [init, ...fragments with key flags]. */
+function film() {
+  const dir = mkdtempSync(join(tmpdir(), 'film-'))
+  const file = join(dir, 'film.mp4')
+  execFileSync('ffmpeg', ['-loglevel', 'error', '-f', 'lavfi', '-i', 'testsrc2=size=640x360:rate=12:duration=8,hue=s=0.12,eq=brightness=-0.25', '-c:v', 'libx264', '-profile:v', 'baseline', '-g', '24', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p', '-movflags', 'frag_every_frame+empty_moov+default_base_moof', file])
+  const jpeg = join(dir, 'sheet.jpg')
+  execFileSync('ffmpeg', ['-loglevel', 'error', '-f', 'lavfi', '-i', 'testsrc2=size=2560x1350:rate=1:duration=1,hue=s=0.1,eq=brightness=-0.3', '-frames:v', '1', jpeg])
+  const still = join(dir, 'still.jpg')
+  execFileSync('ffmpeg', ['-loglevel', 'error', '-i', file, '-frames:v', '1', still])
+  const bytes = readFileSync(file)
+  let init = Buffer.alloc(0)
+  const fragments = []
+  for (let at = 0; at < bytes.length; ) {
+    const size = bytes.readUInt32BE(at)
+    const type = bytes.toString('latin1', at + 4, at + 8)
+    const box = bytes.subarray(at, at + size)
+    if (type === 'ftyp' || type === 'moov') init = Buffer.concat([init, box])
+    else if (type === 'moof') fragments.push(box)
+    else if (type === 'mdat') fragments[fragments.length - 1] = Buffer.concat([fragments.at(-1), box])
+    at += size
+  }
+  return { init, fragments, jpeg: readFileSync(jpeg), still: readFileSync(still) }
+}
+
+/** The film without end: decode times are moved on by each round. */
+function fragmentAt(film, n) {
+  const round = Math.floor(n / film.fragments.length)
+  const bytes = Buffer.from(film.fragments[n % film.fragments.length])
+  const at = bytes.indexOf('tfdt')
+  const shift = BigInt(round) * film.span
+  if (bytes[at + 4] === 1) bytes.writeBigUInt64BE(bytes.readBigUInt64BE(at + 8) + shift, at + 8)
+  else bytes.writeUInt32BE(bytes.readUInt32BE(at + 8) + Number(shift), at + 8)
+  return bytes
+}
+
+export async function start({ scenario = 'fire', port = 0, demo = true, role } = {}) {
+  const vite = await createVite({ root, configFile: false, server: { middlewareMode: true, watch: null, ws: false }, appType: 'custom', logLevel: 'error', optimizeDeps: { noDiscovery: true } })
+  const feed = await vite.ssrLoadModule('/src/generated/feed_pb.ts')
+  const mediaPb = await vite.ssrLoadModule('/src/generated/media_pb.ts')
+  const { snapshot } = await vite.ssrLoadModule('/tests/fixtures/scenario.ts')
+  const site = JSON.parse(readFileSync(join(root, 'tests/fixtures/site.json'), 'utf8'))
+  const moving = film()
+  moving.span = (() => {
+    const at = (b) => { const i = b.indexOf('tfdt'); return b[i + 4] === 1 ? b.readBigUInt64BE(i + 8) : BigInt(b.readUInt32BE(i + 8)) }
+    const [a, b] = [at(moving.fragments[0]), at(moving.fragments[1])]
+    return (b - a) * BigInt(moving.fragments.length)
+  })()
+  const requests = []
+  let session = role ? { account: role, name: '杨帆', role, unit: role === 'department_clerk' ? 'property' : null, grid: null, audience: 'centre' } : null
+  const json = (res, value, status = 200) => {
+    res.writeHead(status, { 'content-type': 'application/json' })
+    res.end(JSON.stringify(value))
+  }
+  const server = createServer((req, res) => {
+    const url = new URL(req.url, 'http://x')
+    const chunks = []
+    req.on('data', (c) => chunks.push(c))
+    req.on('end', () => {
+      const text = Buffer.concat(chunks)
+      if (url.pathname.startsWith('/api/')) return rest(req, res, url, text)
+      let file = normalize(join(root, 'dist', url.pathname))
+      if (!file.startsWith(join(root, 'dist')) || !existsSync(file) || statSync(file).isDirectory()) file = join(root, 'dist/index.html')
+      res.writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream', 'content-security-policy': POLICY })
+      createReadStream(file).pipe(res)
+    })
+  })
+  function rest(req, res, url, body) {
+    const path = url.pathname.replace('/api/v1', '')
+    requests.push({ method: req.method, path, key: req.headers['idempotency-key'], body: req.headers['content-type'] === 'application/json' ? body.toString() : body.length })
+    if (path === '/session' && req.method === 'POST') {
+      const { account } = JSON.parse(body)
+      const r = { duty: 'duty_officer', chief: 'shift_chief', wall: 'wall_display', property: 'department_clerk' }[account]
+      if (r === undefined) return json(res, { code: 'bad_credentials', title: '账号或密码不对', title_en: 'Wrong account or password' }, 401)
+      session = { account, name: '杨帆', role: r, unit: r === 'department_clerk' ? 'property' : null, grid: null, audience: 'centre' }
+      return json(res, session)
+    }
+    if (path === '/session' && req.method === 'DELETE') { session = null; res.writeHead(204); return res.end() }
+    if (session === null) return json(res, { code: 'unauthorised', title: '请登录', title_en: 'Log in' }, 401)
+    if (path === '/session') return json(res, session)
+    if (path === '/site') return json(res, site)
+    if (path === '/demo') return demo ? json(res, { happenings: [], active: [] }) : json(res, { code: 'not_found', title: '没有', title_en: 'None' }, 404)
+    if (path.endsWith('/still') || path.startsWith('/blobs/')) { res.writeHead(200, { 'content-type': 'image/jpeg' }); return res.end(moving.still) }
+    if (req.method === 'GET') return json(res, [])
+    if (path === '/photos') return json(res, { blob: 'p1' })
+    return json(res, { position: { log_id: 7, seq: 1 }, refs: { incident: 3100 }, replayed: false })
+  }
+  const sockets = new WebSocketServer({ server, handleProtocols: (p) => [...p][0] })
+  const timers = new Set()
+  sockets.on('connection', (socket, req) => (req.url.startsWith('/api/v1/media') ? mediaSocket(socket) : feedSocket(socket)))
+
+  function feedSocket(socket) {
+    const send = (kind) => socket.send(toBinary(feed.ServerMessageSchema, create(feed.ServerMessageSchema, { kind })))
+    socket.on('message', (data) => {
+      const m = fromBinary(feed.ClientMessageSchema, new Uint8Array(data))
+      if (m.kind.case === 'hello') send({ case: 'snapshot', value: snapshot(site, scenario, Date.now()) })
+      else send({ case: 'pong', value: { clientTime: m.kind.value.clientTime, serverTime: BigInt(Date.now()) } })
+    })
+  }
+  function mediaSocket(socket) {
+    const { Kind, ServerMessageSchema, ClientMessageSchema } = mediaPb
+    const streams = new Map()
+    const send = (value) => socket.readyState === 1 && socket.send(toBinary(ServerMessageSchema, create(ServerMessageSchema, { serverTime: BigInt(Date.now()), ...value })))
+    let n = 0
+    const timer = setInterval(() => {
+      n++
+      for (const [stream, from] of streams) {
+        const i = n - from
+        send({ stream, generation: 1, kind: Kind.FRAGMENT, key: i % 24 === 0, captureTime: BigInt(Date.now() - 80), payload: fragmentAt(moving, i) })
+      }
+    }, 1000 / 12)
+    timers.add(timer)
+    socket.on('close', () => clearInterval(timer))
+    socket.on('message', (data) => {
+      const { kind } = fromBinary(ClientMessageSchema, new Uint8Array(data))
+      if (kind.case === 'subscribe') {
+        const { stream, camera } = kind.value
+        const number = Number(camera.slice(1))
+        if (scenario === 'fire' && number % 40 === 7) return send({ stream, kind: Kind.STATE, state: 'unreachable', causeZh: '连接不上', since: BigInt(Date.now() - 9e4) })
+        streams.set(stream, n + 1)
+        send({ stream, generation: 1, kind: Kind.INIT, codec: 'avc1.42c01e', width: 640, height: 360, payload: moving.init })
+      } else if (kind.case === 'unsubscribe') streams.delete(kind.value.stream)
+      else if (kind.case === 'sheet' && kind.value.on)
+        send({ kind: Kind.SHEET, payload: moving.jpeg, sheet: { version: 1n, tileWidth: 160, tileHeight: 90, columns: 16, tiles: site.cameras.map((c) => ({ camera: c.id, captured: BigInt(Date.now()) })) } })
+    })
+  }
+  await new Promise((done) => server.listen(port, '127.0.0.1', done))
+  const address = `http://127.0.0.1:${server.address().port}`
+  return {
+    address, requests,
+    async close() {
+      for (const t of timers) clearInterval(t)
+      for (const c of sockets.clients) c.terminate()
+      server.closeAllConnections()
+      await new Promise((done) => server.close(done))
+      await vite.close()
+    },
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { address } = await start({ scenario: process.argv[2] ?? 'fire', port: Number(process.argv[3] ?? 0) })
+  console.log(address)
+}

@@ -1,0 +1,208 @@
+// What the console holds: selections, the timeline of the case, commands with their answers, and what waits for undo.
+import { computed, inject, provide, ref, shallowRef, watch, type InjectionKey } from 'vue'
+import { useI18n } from 'vue-i18n'
+import { api, command, newKey, Problem, type TimelineEntry } from '../lib/api'
+import { now } from '../lib/clock'
+import { useFigures } from '../lib/figures'
+import type { Alarm, FeedEvent, Incident, Task } from '../lib/model'
+import { nameOf, site, type Unit } from '../lib/site'
+import { UndoQueue } from '../lib/undo'
+import { useAlarmRows } from '../lib/alarm-rows'
+
+export const STAGES = ['reported', 'accepted', 'filed', 'pending_approval', 'approved', 'dispatched', 'handling', 'awaiting_verification', 'verified'] as const
+
+export interface Target { unit: string; lead: boolean; mandatory: boolean }
+export type Panel = '' | 'intake' | 'push' | 'help' | 'demo' | 'extra'
+export interface Field {
+  name: string
+  label: string
+  kind: 'text' | 'number' | 'select' | 'place'
+  options?: { value: string; label: string }[]
+  optional?: boolean
+  value?: string
+  max?: number
+}
+export interface Ask {
+  title: string
+  fields: Field[]
+  send: (values: Record<string, string>) => Promise<unknown>
+}
+
+export const fromEvent = (e: FeedEvent): TimelineEntry => ({
+  seq: e.seq, at: e.at, kind: e.kind, detail: e.detail, unit: e.unit, task: e.task, camera: e.camera, other: e.other,
+  text: e.text?.value ?? null, ...(e.by ? { by: { kind: e.by.kind, id: e.by.id, name_zh: e.by.nameZh } } : {}),
+})
+
+function createConsole() {
+  const { t, locale } = useI18n()
+  const figures = useFigures()
+  const { centre } = figures
+  const alarmRows = useAlarmRows(figures)
+
+  const incidentId = ref<number | null>(null)
+  const alarmKey = ref('')
+  const taskId = ref<number | null>(null)
+  const camera = ref('')
+  const panel = ref<Panel>('')
+  const ask = shallowRef<Ask | null>(null)
+  const said = ref<{ text: string; bad: boolean; at: number } | null>(null)
+  const busy = ref(0)
+
+  const queue = computed(() => {
+    const due = (i: Incident): number => Math.min(Infinity, ...i.clocks.filter((c) => c.ended === 0).map((c) => c.since + c.limit))
+    return STAGES.map((stage) => ({
+      stage,
+      incidents: figures.open.value
+        .filter((i) => i.stage === stage)
+        .sort((a, b) => Number(a.mode === 1) - Number(b.mode === 1) || b.level - a.level || due(a) - due(b) || a.id - b.id),
+    })).filter((g) => g.incidents.length > 0)
+  })
+  const order = computed(() => queue.value.flatMap((g) => g.incidents))
+  const incident = computed<Incident | undefined>(() =>
+    incidentId.value === null ? undefined : centre.incident.get(String(incidentId.value)),
+  )
+  const alarmRow = computed(() => alarmRows.rows.value.find((r) => r.key === alarmKey.value) ?? alarmRows.rows.value[0])
+  const alarm = computed<Alarm | undefined>(() => alarmRow.value?.alarm)
+  const task = computed<Task | undefined>(() => incident.value?.tasks.find((x) => x.id === taskId.value))
+
+  // Nothing chosen yet, or the chosen one is gone: the top of the queue.
+  watch(
+    () => order.value.length > 0 && incident.value === undefined,
+    (none) => {
+      if (none) incidentId.value = (figures.top.value?.incident ?? order.value[0])?.id ?? null
+    },
+    { immediate: true },
+  )
+  watch(incidentId, () => {
+    taskId.value = null
+    if (panel.value === 'push') panel.value = ''
+  })
+
+  function step(by: number): void {
+    const list = order.value
+    const at = list.findIndex((i) => i.id === incidentId.value)
+    const next = list[Math.min(list.length - 1, Math.max(0, at + by))]
+    if (next !== undefined) incidentId.value = next.id
+  }
+  function stepAlarm(by: number): void {
+    const list = alarmRows.rows.value
+    const at = list.findIndex((r) => r.key === alarmRow.value?.key)
+    const next = list[Math.min(list.length - 1, Math.max(0, at + by))]
+    if (next !== undefined) alarmKey.value = next.key
+  }
+  function stepTask(): void {
+    const list = incident.value?.tasks.filter((x) => !['recalled', 'declined'].includes(x.state)) ?? []
+    const at = list.findIndex((x) => x.id === taskId.value)
+    taskId.value = list[(at + 1) % Math.max(1, list.length)]?.id ?? null
+  }
+
+  // ---- timeline
+  const fetched = shallowRef<TimelineEntry[]>([])
+  watch(
+    incidentId,
+    async (id) => {
+      fetched.value = []
+      if (id === null) return
+      const list = await api.timeline(id).catch(() => [])
+      if (incidentId.value === id) fetched.value = list
+    },
+    { immediate: true },
+  )
+  const timeline = computed<TimelineEntry[]>(() => {
+    const i = incident.value
+    if (i === undefined) return []
+    const known = new Set(fetched.value.map((e) => e.seq))
+    const live = centre.events.filter((e) => !known.has(e.seq) && (e.incident === i.id || (e.alarm > 0 && i.alarms.includes(e.alarm)))).map(fromEvent)
+    return [...fetched.value, ...live].sort((a, b) => b.seq - a.seq)
+  })
+
+  // ---- commands
+  function say(text: string, bad = false): void {
+    said.value = { text, bad, at: now.value }
+  }
+  function fail(e: unknown): void {
+    say(e instanceof Problem ? e.text(locale.value) : String(e), true)
+  }
+  /** One try, with one more under the same key when the answer did not come. */
+  async function give(path: string, body: unknown = {}) {
+    const key = newKey()
+    busy.value++
+    try {
+      return await command(path, body, key).catch((e: unknown) => {
+        if (e instanceof Problem && e.transient) return command(path, body, key)
+        throw e
+      })
+    } finally {
+      busy.value--
+    }
+  }
+  /** Gives a command and tells what came of it. */
+  async function run(what: string, path: string, body: unknown = {}): Promise<boolean> {
+    try {
+      await give(path, body)
+      say(what)
+      return true
+    } catch (e) {
+      fail(e)
+      return false
+    }
+  }
+  const undo = new UndoQueue(fail)
+
+  const unitName = (id: string): string => nameOf(site.value?.unit.get(id), locale.value, id)
+  const className = figures.names.class
+
+  /** Units that a push may go to: departments, firms and the team of the grid. */
+  const unitsFor = (i: Incident): Unit[] =>
+    (site.value?.doc.units ?? []).filter((u) => u.kind !== 'grid' || u.grid === i.place?.grid)
+  /** Lead and assists of the class's plan, without those that have a task. */
+  function planned(i: Incident): Target[] {
+    const c = site.value?.class.get(i.class)
+    if (c === undefined) return []
+    const live = i.tasks.filter((x) => !['declined', 'recalled'].includes(x.state))
+    const led = live.some((x) => x.lead)
+    return [c.lead, ...c.assists]
+      .filter((unit, n, all) => all.indexOf(unit) === n && !live.some((x) => x.unit === unit))
+      .map((unit) => ({ unit, lead: !led && unit === c.lead, mandatory: true }))
+  }
+  async function push(i: Incident, targets: Target[], text: string, arriveMinutes?: number): Promise<void> {
+    if (targets.length === 0) return
+    const names = targets.map((x) => unitName(x.unit)).join(locale.value === 'zh' ? '、' : ', ')
+    const what = t('command.push', { id: i.id, class: className(i.class), units: names })
+    let tasks: number[] = []
+    const body = {
+      targets: targets.map((x) => (arriveMinutes === undefined ? x : { ...x, arrive_minutes: arriveMinutes })),
+      ...(text.trim() ? { text: text.trim() } : {}),
+    }
+    await undo.add(
+      what,
+      i.level === 2,
+      async () => {
+        const answer = await give(`/incidents/${i.id}/push`, body)
+        tasks = answer.refs.tasks ?? []
+        say(what)
+      },
+      async () => {
+        for (const id of tasks) await give(`/tasks/${id}/recall`, { reason: t('console.undo') })
+        say(t('console.undo'))
+      },
+    )
+  }
+
+  return {
+    t, locale, figures, centre, alarmRows, incidentId, alarmKey, taskId, camera, panel, ask, said, busy, queue, order, incident, alarmRow, alarm, task, step, stepAlarm,
+    stepTask, timeline, say, fail, give, run, undo, unitName, className, unitsFor, planned, push,
+  }
+}
+export type Console = ReturnType<typeof createConsole>
+const KEY: InjectionKey<Console> = Symbol('console')
+export function provideConsole(): Console {
+  const c = createConsole()
+  provide(KEY, c)
+  return c
+}
+export function useConsole(): Console {
+  const c = inject(KEY)
+  if (c === undefined) throw new Error('useConsole outside the console')
+  return c
+}

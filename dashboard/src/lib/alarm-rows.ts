@@ -1,0 +1,30 @@
+import { computed, ref, watch } from 'vue'
+import { useI18n } from 'vue-i18n'
+import { now } from './clock'
+import type { Figures } from './figures'
+import { alarmRows, inFlood } from './flood'
+import { time } from './format'
+import type { Alarm } from './model'
+
+/** Rows of the alarm list with the flood state kept, and the words for a row's state. */
+export function useAlarmRows(figures: Figures) {
+  const { t } = useI18n()
+  const flood = ref(false)
+  const raised = computed(() => [...figures.centre.alarm.values()].map((a) => a.raised))
+  watch(
+    [raised, now],
+    () => {
+      flood.value = inFlood(raised.value, now.value, flood.value)
+    },
+    { immediate: true },
+  )
+  const rows = computed(() => alarmRows(figures.alarms.value, now.value, flood.value))
+  function state(a: Alarm): string {
+    if (a.shelvedUntil > now.value) return t('alarm.shelved', { time: time(a.shelvedUntil).slice(0, 5) })
+    const cleared = a.cleared > 0
+    if (a.verdict) return `${t('alarm.state.' + (cleared ? 'clearedConfirmed' : 'activeConfirmed'))} ${t('alarm.verdict.' + a.verdict)}`
+    if (a.confirmed > 0) return t(cleared ? 'alarm.state.clearedConfirmed' : 'alarm.state.awaiting')
+    return t(cleared ? 'alarm.state.cleared' : 'alarm.state.active')
+  }
+  return { rows, flood, state }
+}

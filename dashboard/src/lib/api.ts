@@ -1,0 +1,118 @@
+// The gateway's REST interface. Commands carry an idempotency key; errors are RFC 9457 problems with a Chinese title.
+import type { SiteDocument } from './site'
+
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    readonly title: string,
+    readonly titleEn: string,
+    readonly field?: string,
+  ) {
+    super(`${code}: ${titleEn}`)
+  }
+  /** The server has not decided: worth trying again with the same key. */
+  get transient(): boolean {
+    return this.status === 0 || this.status >= 500 || this.status === 429 || this.status === 408
+  }
+  text(locale: string): string {
+    return locale === 'zh' ? this.title : this.titleEn
+  }
+}
+
+export interface Session {
+  account: string
+  name: string
+  role: 'duty_officer' | 'dispatcher' | 'shift_chief' | 'department_clerk' | 'grid_manager' | 'wall_display'
+  unit?: string | null
+  grid?: string | null
+  audience?: string
+}
+export interface Accepted {
+  position: { log_id: number; seq: number }
+  refs: { alarm?: number | null; incident?: number | null; tasks?: number[]; code?: string | null }
+  replayed: boolean
+}
+export interface PlaceInput {
+  grid?: string; building?: string; landmark?: string; unit?: number; floor?: number; flat?: number; verified?: boolean
+}
+export interface PlaceHit { place: PlaceInput; label: { zh: string; en: string } }
+export interface Duplicate { incident: number; class: string; stage: string; place: string; reported: number }
+export interface TimelineEntry {
+  seq: number; at: number; kind: string; by?: { kind: string; id: string; name_zh?: string }
+  text?: string | null; detail?: string; unit?: string; task?: number; camera?: string; other?: number
+}
+export interface DeviceRow {
+  id: string; kind: string; name: { zh: string; en: string }; place: string; online: boolean | null
+  value: number | null; unit: string; at: number | null
+}
+export interface Happening { id: number; kind: string; name: { zh: string; en: string }; place?: string; since?: number }
+export interface DemoState { happenings: { kind: string; name: { zh: string; en: string }; building: boolean }[]; active: Happening[] }
+
+const base = '/api/v1'
+
+/** Called when a session has ended. */
+let onUnauthorised: () => void = () => undefined
+export const whenUnauthorised = (callback: () => void): void => {
+  onUnauthorised = callback
+}
+
+async function call<T>(method: string, path: string, body?: unknown, key?: string): Promise<T> {
+  const headers: Record<string, string> = { accept: 'application/json' }
+  const raw = body instanceof Blob
+  if (body !== undefined) headers['content-type'] = raw ? body.type : 'application/json'
+  if (key !== undefined) headers['idempotency-key'] = key
+  let response: Response
+  try {
+    response = await fetch(base + path, {
+      method, headers, credentials: 'same-origin',
+      body: body === undefined ? null : raw ? body : JSON.stringify(body),
+    })
+  } catch {
+    throw new Problem(0, 'offline', '网络不通，未送达', 'No network; not delivered')
+  }
+  if (response.status === 401 && path !== '/session') onUnauthorised()
+  if (!response.ok) throw await problem(response)
+  if (response.status === 204) return undefined as T
+  return (await response.json()) as T
+}
+
+async function problem(response: Response): Promise<Problem> {
+  const body = (await response.json().catch(() => ({}))) as Partial<Record<'code' | 'title' | 'title_en' | 'field', string>>
+  return new Problem(
+    response.status,
+    body.code ?? `http_${response.status}`,
+    body.title ?? `服务器答复 ${response.status}`,
+    body.title_en ?? `The server answered ${response.status}`,
+    body.field,
+  )
+}
+
+export const newKey = (): string => crypto.randomUUID()
+/** A command; the key stays the same when it is tried again. */
+export const command = (path: string, body: unknown = {}, key: string = newKey()): Promise<Accepted> =>
+  call<Accepted>('POST', path, body, key)
+
+const query = (values: Record<string, string | number | undefined>): string => {
+  const given = Object.entries(values).filter((e): e is [string, string | number] => e[1] !== undefined && e[1] !== '')
+  return given.length === 0 ? '' : `?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}`
+}
+
+export const api = {
+  session: () => call<Session>('GET', '/session'),
+  login: (account: string, password: string) => call<Session>('POST', '/session', { account, password }),
+  logout: () => call<void>('DELETE', '/session'),
+  site: () => call<SiteDocument>('GET', '/site'),
+  places: (q: string) => call<PlaceHit[]>('GET', `/places${query({ q })}`),
+  duplicates: (of: Record<string, string | number | undefined>) => call<Duplicate[]>('GET', `/duplicates${query(of)}`),
+  reporter: (phone: string) => call<{ earlier: number }>('POST', '/reporters/lookup', { phone }),
+  timeline: (incident: number) => call<TimelineEntry[]>('GET', `/incidents/${incident}/timeline`),
+  devices: () => call<DeviceRow[]>('GET', '/devices'),
+  deviceHistory: (id: string) => call<{ at: number; value: number }[]>('GET', `/devices/${encodeURIComponent(id)}/history`),
+  demo: () => call<DemoState>('GET', '/demo'),
+  happen: (kind: string, building?: string) => call<unknown>('POST', '/demo/happenings', { kind, building }, newKey()),
+  calm: () => call<unknown>('DELETE', '/demo/happenings'),
+  photo: (incident: number, picture: Blob, key: string) => call<{ blob: string }>('POST', `/photos${query({ incident })}`, picture, key),
+}
+export const blobUrl = (id: string): string => `${base}/blobs/${encodeURIComponent(id)}`
+export const stillUrl = (camera: string, at?: number): string => `${base}/cameras/${encodeURIComponent(camera)}/still${query({ at })}`

@@ -1,0 +1,81 @@
+// What the screens say about the whole: counts, the top case, limits. Derived from the feed only; what is not known is null.
+import { computed } from 'vue'
+import { useI18n } from 'vue-i18n'
+import { useCentre } from './centre'
+import { now } from './clock'
+import { dayStart, placeLabel, running } from './format'
+import { lamps as makeLamps, judgeable, type LampNames } from './lamps'
+import { EXERCISE, NORMAL, RED, type Alarm, type Clock, type Incident, type Place } from './model'
+import { nameOf, site } from './site'
+
+export type Top = { incident: Incident; alarm?: undefined } | { alarm: Alarm; incident?: undefined }
+
+export const overdue = (i: Incident, at: number): boolean => i.clocks.some((c) => c.ended === 0 && c.since + c.limit < at)
+/** The clock that a list shows for an incident. */
+export const pressing = (i: Incident): Clock | undefined => running(i.clocks)[0]
+
+/** Red before yellow; within a level incidents before alarms, then the newest. */
+export function topOf(incidents: Incident[], alarms: Alarm[], at: number): Top | null {
+  const level = (l: number): Top | null => {
+    const i = incidents.filter((x) => x.level === l).sort((a, b) => b.reported - a.reported)[0]
+    if (i !== undefined) return { incident: i }
+    const a = alarms.filter((x) => x.level === l && judgeable(x, at)).sort((x, y) => y.raised - x.raised)[0]
+    return a === undefined ? null : { alarm: a }
+  }
+  return level(2) ?? level(1)
+}
+
+export const useFigures = () => {
+  const centre = useCentre()
+  const { locale } = useI18n()
+  const real = computed(() => [...centre.incident.values()].filter((i) => i.mode !== EXERCISE))
+  const open = computed(() => [...centre.incident.values()].filter((i) => i.open))
+  const openReal = computed(() => open.value.filter((i) => i.mode !== EXERCISE))
+  const alarms = computed(() => [...centre.alarm.values()].filter((a) => a.open))
+  const over = computed(() => openReal.value.filter((i) => overdue(i, now.value)).length)
+  const since = computed(() => dayStart(now.value))
+  const doneToday = computed(() => real.value.filter((i) => i.stage === 'closed' && i.ended >= since.value).length)
+  const reportedToday = computed(() => real.value.filter((i) => i.reported >= since.value).length)
+  const online = computed(() =>
+    centre.camera.size === 0 ? null : [...centre.camera.values()].filter((c) => c.state === 'online').length,
+  )
+  const waiting = computed(() => {
+    const since = openReal.value.flatMap((i) =>
+      i.tasks.filter((t) => t.state === 'pushed' || t.state === 'delivered').map((t) => t.pushed),
+    )
+    return { count: since.length, longest: since.length === 0 ? 0 : now.value - Math.min(...since) }
+  })
+  const top = computed(() => topOf(openReal.value, alarms.value, now.value))
+  const lastRed = computed(
+    () => real.value.filter((i) => i.level === RED && i.stage === 'closed').sort((a, b) => b.ended - a.ended)[0],
+  )
+  const names: LampNames = {
+    place: (p) => placeLabel(p, locale.value),
+    spot: (p: Place) => {
+      const s = site.value
+      const at = s?.building.get(p.building) ?? s?.landmark.get(p.landmark)
+      return at === undefined ? placeLabel(p, locale.value) : nameOf(at, locale.value)
+    },
+    class: (id) => nameOf(site.value?.class.get(id), locale.value, id),
+    alarm: (id) => nameOf(site.value?.alarmKind.get(id), locale.value, id),
+    center: (b) => site.value?.building.get(b)?.center,
+  }
+  const lamps = computed(() => makeLamps(openReal.value, alarms.value, now.value, names))
+  /** Buildings by their lamp, for the legend. */
+  const legend = computed(() => {
+    const buildings = site.value?.doc.buildings.length ?? 0
+    const count = (level: number): number => lamps.value.filter((l) => l.level === level && !l.hollow).length
+    const lit = lamps.value.filter((l) => l.building).length
+    return { red: count(RED), yellow: count(1), normal: count(NORMAL), clear: buildings - lit }
+  })
+  /** Live tasks in hand of each unit. */
+  const load = computed(() => {
+    const counts = new Map<string, number>()
+    for (const i of openReal.value)
+      for (const t of i.tasks)
+        if (!['done', 'declined', 'recalled'].includes(t.state)) counts.set(t.unit, (counts.get(t.unit) ?? 0) + 1)
+    return counts
+  })
+  return { centre, open, openReal, alarms, over, doneToday, reportedToday, online, waiting, top, lastRed, lamps, legend, load, names }
+}
+export type Figures = ReturnType<typeof useFigures>

@@ -1,0 +1,165 @@
+// The media socket: many tiles on one connection, apart from the feed so that alarms never queue behind pictures.
+import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf'
+import { ClientMessageSchema, Kind, ServerMessageSchema, type ServerMessage, type Sheet } from '../generated/media_pb'
+import { backoff, socketUrl } from './feed'
+
+export const MEDIA_PROTOCOL = 'maojiawan.media.v1'
+/** Fragments that the server may send ahead of us. */
+export const CREDIT = 48
+
+export interface TileHandler {
+  init(message: ServerMessage): void
+  fragment(message: ServerMessage): void
+  state(message: ServerMessage): void
+  skipped(count: number): void
+  failed(code: string): void
+  /** The socket went away; pictures stand still until it is back. */
+  lost(): void
+}
+interface Tile {
+  camera: string
+  main: boolean
+  keysOnly: boolean
+  handler: TileHandler
+  owed: number
+}
+export type SheetHandler = (jpeg: Uint8Array<ArrayBuffer>, sheet: Sheet) => void
+
+export class MediaClient {
+  private socket: WebSocket | undefined
+  private readonly tiles = new Map<number, Tile>()
+  private sheet: SheetHandler | undefined
+  private next = 1
+  private attempt = 0
+  private retry: ReturnType<typeof setTimeout> | undefined
+  private idle: ReturnType<typeof setTimeout> | undefined
+
+  constructor() {
+    document.addEventListener('visibilitychange', () => {
+      if (document.hidden) this.pause()
+      else this.resume()
+    })
+  }
+
+  open(camera: string, main: boolean, handler: TileHandler): number {
+    const stream = this.next++
+    this.tiles.set(stream, { camera, main, keysOnly: false, handler, owed: 0 })
+    this.subscribe(stream)
+    this.ensure()
+    return stream
+  }
+
+  close(stream: number): void {
+    if (this.tiles.delete(stream)) this.send({ case: 'unsubscribe', value: { stream } })
+    this.rest()
+  }
+
+  /** Asks for key frames only: this machine does not keep up. */
+  degrade(stream: number): void {
+    const tile = this.tiles.get(stream)
+    if (tile === undefined || tile.keysOnly) return
+    tile.keysOnly = true
+    this.subscribe(stream)
+  }
+
+  /** Starts a tile again from the newest key frame. */
+  again(stream: number): void {
+    this.subscribe(stream)
+  }
+
+  /** One fragment was taken; credit goes back in lots. */
+  took(stream: number): void {
+    const tile = this.tiles.get(stream)
+    if (tile === undefined || ++tile.owed < CREDIT / 3) return
+    this.send({ case: 'credit', value: { stream, fragments: tile.owed } })
+    tile.owed = 0
+  }
+
+  watchSheet(handler: SheetHandler | undefined): void {
+    this.sheet = handler
+    this.send({ case: 'sheet', value: { on: handler !== undefined } })
+    if (handler !== undefined) this.ensure()
+    else this.rest()
+  }
+
+  private subscribe(stream: number): void {
+    const tile = this.tiles.get(stream)
+    if (tile === undefined) return
+    tile.owed = 0
+    const { camera, main, keysOnly } = tile
+    this.send({ case: 'subscribe', value: { stream, camera, main, keysOnly, credit: CREDIT } })
+  }
+
+  private ensure(): void {
+    clearTimeout(this.idle)
+    if (this.socket !== undefined || this.retry !== undefined || document.hidden) return
+    const socket = new WebSocket(socketUrl('/api/v1/media'), MEDIA_PROTOCOL)
+    socket.binaryType = 'arraybuffer'
+    this.socket = socket
+    socket.onopen = () => {
+      for (const stream of this.tiles.keys()) this.subscribe(stream)
+      if (this.sheet !== undefined) this.send({ case: 'sheet', value: { on: true } })
+    }
+    socket.onmessage = (event) => this.receive(fromBinary(ServerMessageSchema, new Uint8Array(event.data as ArrayBuffer)))
+    socket.onclose = () => this.lost(socket)
+  }
+
+  private receive(message: ServerMessage): void {
+    this.attempt = 0
+    if (message.kind === Kind.SHEET) {
+      if (message.sheet !== undefined) this.sheet?.(message.payload as Uint8Array<ArrayBuffer>, message.sheet)
+      return
+    }
+    const handler = this.tiles.get(message.stream)?.handler
+    if (handler === undefined) return
+    if (message.kind === Kind.FRAGMENT) handler.fragment(message)
+    else if (message.kind === Kind.INIT) handler.init(message)
+    else if (message.kind === Kind.STATE) handler.state(message)
+    else if (message.kind === Kind.SKIPPED) handler.skipped(message.skipped)
+    else if (message.kind === Kind.ERROR) handler.failed(message.error)
+  }
+
+  private lost(socket: WebSocket): void {
+    if (socket !== this.socket) return
+    this.socket = undefined
+    for (const tile of this.tiles.values()) tile.handler.lost()
+    if (this.tiles.size === 0 && this.sheet === undefined) return
+    this.retry = setTimeout(() => {
+      this.retry = undefined
+      this.ensure()
+    }, backoff(this.attempt++))
+  }
+
+  private pause(): void {
+    for (const stream of this.tiles.keys()) this.send({ case: 'unsubscribe', value: { stream } })
+    if (this.sheet !== undefined) this.send({ case: 'sheet', value: { on: false } })
+  }
+
+  private resume(): void {
+    for (const stream of this.tiles.keys()) this.subscribe(stream)
+    if (this.sheet !== undefined) this.send({ case: 'sheet', value: { on: true } })
+    this.ensure()
+  }
+
+  /** Nobody looks: the socket goes after a while. */
+  private rest(): void {
+    if (this.tiles.size > 0 || this.sheet !== undefined) return
+    clearTimeout(this.idle)
+    this.idle = setTimeout(() => {
+      const socket = this.socket
+      this.socket = undefined
+      if (socket !== undefined) {
+        socket.onclose = null
+        socket.close()
+      }
+    }, 10_000)
+  }
+
+  private send(kind: NonNullable<MessageInitShape<typeof ClientMessageSchema>['kind']>): void {
+    if (this.socket?.readyState !== WebSocket.OPEN) return
+    this.socket.send(toBinary(ClientMessageSchema, create(ClientMessageSchema, { kind })))
+  }
+}
+
+let shared: MediaClient | undefined
+export const media = (): MediaClient => (shared ??= new MediaClient())

@@ -1,0 +1,28 @@
+//! The state of a site from its documents.
+
+use domain::State;
+use ledger::{Head, Store};
+
+use crate::DispatchError;
+
+/// Becomes the writer and loads the state at the new head.
+pub(crate) async fn open(store: &dyn Store) -> Result<(Head, State), DispatchError> {
+    let head = store.open_writer().await?;
+    let (_, documents) = store.snapshot(&[], false).await?;
+    let mut state = State::default();
+    for row in documents.iter().filter(|d| !d.deleted) {
+        load(&mut state, row)?;
+    }
+    state.trim();
+    Ok((head, state))
+}
+
+/// Takes one document into the state.
+pub(crate) fn load(state: &mut State, row: &ledger::DocumentRow) -> Result<(), DispatchError> {
+    let id = if row.id == "-" { "" } else { &row.id };
+    wire::document::load(state, &row.kind, id, &row.payload).map_err(|source| DispatchError::Document {
+        kind: row.kind.clone(),
+        id: row.id.clone(),
+        source,
+    })
+}

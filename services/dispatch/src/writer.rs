@@ -1,0 +1,417 @@
+//! The writer's task and the handle that others submit through.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use domain::{
+    Context, State, decide,
+    ids::{IncidentId, SiteId},
+    input::{Command, Input, Refs},
+    time::Timestamp,
+};
+use ledger::{Bus, Head, KeyRow, Store};
+use link::intake::{Done, Intake, IntakeError, MAX_KEY, Position, Submission};
+use runtime::{Clock, Criticality, Tasks, retry::Backoff, tasks::Stage, telemetry::names};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{DispatchError, batch::Collector, load};
+
+/// Longest request kept for comparison, bytes.
+const MAX_REQUEST: usize = 256 * 1024;
+/// A batch ends early at this many events, far below the ledger's limit.
+const MAX_EVENTS: usize = 1_000;
+
+/// Bounds of the writer.
+#[derive(Debug, Clone, Copy)]
+pub struct WriterOptions {
+    /// Inputs that may wait; a further one is told `Busy`.
+    pub queue: usize,
+    /// Inputs of one commit.
+    pub batch: usize,
+    /// How often time passes for the core.
+    pub tick: Duration,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self { queue: 4_096, batch: 256, tick: Duration::from_secs(1) }
+    }
+}
+
+/// Whether the writer can take inputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// It can.
+    pub ok: bool,
+    /// Since when, ms.
+    pub since_ms: i64,
+    /// Why not; names no values.
+    pub reason: String,
+}
+
+/// The handle. Clones share the writer.
+#[derive(Clone)]
+pub struct Writer {
+    site: SiteId,
+    inbox: mpsc::Sender<Request>,
+    status: watch::Receiver<Status>,
+}
+
+impl Writer {
+    /// Follows the writer's state.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+}
+
+struct Request {
+    submission: Submission,
+    reply: oneshot::Sender<Result<Done, IntakeError>>,
+}
+
+#[async_trait]
+impl Intake for Writer {
+    fn site(&self) -> SiteId {
+        self.site.clone()
+    }
+
+    async fn submit(&self, submission: Submission) -> Result<Done, IntakeError> {
+        if let Some(key) = &submission.key
+            && (key.key.len() > MAX_KEY || key.scope.len() > MAX_KEY || key.key.is_empty())
+        {
+            return Err(IntakeError::TooLong("key"));
+        }
+        if submission.request.len() > MAX_REQUEST {
+            return Err(IntakeError::TooLong("request"));
+        }
+        let (reply, answer) = oneshot::channel();
+        self.inbox.try_send(Request { submission, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => IntakeError::Busy,
+            mpsc::error::TrySendError::Closed(_) => IntakeError::Unavailable("draining".to_owned()),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(IntakeError::Unavailable("draining".to_owned())))
+    }
+}
+
+/// Starts the writer of `site` under `tasks`.
+pub fn start(
+    site: SiteId,
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
+    options: WriterOptions,
+    tasks: &Tasks,
+) -> Writer {
+    let (sender, inbox) = mpsc::channel(options.queue.max(1));
+    let first = Status { ok: false, since_ms: clock.now_ms(), reason: "loading".to_owned() };
+    let (status_sender, status) = watch::channel(first);
+    let core = Core { store, bus, clock, options, memory: None, status: status_sender };
+    let stop = tasks.stop(Stage::Core);
+    tasks.spawn("dispatch.writer", Stage::Core, Criticality::Critical, core.run(inbox, stop));
+    Writer { site, inbox: sender, status }
+}
+
+struct Core {
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
+    options: WriterOptions,
+    /// Dropped after any commit error.
+    memory: Option<(Head, State)>,
+    status: watch::Sender<Status>,
+}
+
+/// An answer that waits for the commit.
+type Waiting = (oneshot::Sender<Result<Done, IntakeError>>, Result<Done, IntakeError>);
+
+impl Core {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Request>, stop: tokio_util::sync::CancellationToken) {
+        let mut tick = tokio::time::interval(self.options.tick);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+        let mut requests = Vec::new();
+        loop {
+            if self.memory.is_none() {
+                if let Err(error) = self.load().await {
+                    self.fail(&error);
+                    refuse_all(&mut inbox, &reason(&error));
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(backoff.delay()) => continue,
+                    }
+                }
+                backoff.reset();
+            }
+            let ticked = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                n = inbox.recv_many(&mut requests, self.options.batch) => if n == 0 { break } else { false },
+                _ = tick.tick() => true,
+            };
+            if ticked {
+                self.tick().await;
+            } else {
+                self.serve(std::mem::take(&mut requests)).await;
+            }
+        }
+        // What was taken into the queue before the drain is still decided.
+        inbox.close();
+        while inbox.recv_many(&mut requests, self.options.batch).await > 0 {
+            self.serve(std::mem::take(&mut requests)).await;
+        }
+    }
+
+    async fn load(&mut self) -> Result<(), DispatchError> {
+        let loaded = load::open(self.store.as_ref()).await?;
+        tracing::info!(log.seq = loaded.0.seq, log.term = loaded.0.term, "writer has the log");
+        self.memory = Some(loaded);
+        self.set_status(true, String::new());
+        Ok(())
+    }
+
+    fn fail(&self, error: &DispatchError) {
+        let reason = reason(error);
+        if self.status.borrow().reason != reason {
+            tracing::error!(error = %reason, "the writer cannot store");
+        }
+        self.set_status(false, reason);
+    }
+
+    fn set_status(&self, ok: bool, reason: String) {
+        let since_ms = self.clock.now_ms();
+        self.status.send_if_modified(|s| {
+            let changed = s.ok != ok || s.reason != reason;
+            if changed {
+                *s = Status { ok, since_ms, reason };
+            }
+            changed
+        });
+    }
+
+    async fn tick(&mut self) {
+        let Some((head, mut state)) = self.memory.take() else { return };
+        let mut batch = Collector::new(head);
+        let now = Timestamp(self.clock.now_ms());
+        if let Ok(decision) = decide(&state, &Input::Tick, context(now)) {
+            batch.take(&mut state, decision, now.0);
+        }
+        let _ = self.commit(head, state, batch).await;
+    }
+
+    /// Decides a batch of inputs, commits, answers.
+    async fn serve(&mut self, requests: Vec<Request>) {
+        metrics::histogram!(names::BATCH_INPUTS).record(count(requests.len()));
+        let mut rest = std::collections::VecDeque::from(requests);
+        while !rest.is_empty() {
+            if self.memory.is_none()
+                && let Err(error) = self.load().await
+            {
+                self.fail(&error);
+                let why = reason(&error);
+                for request in rest.drain(..) {
+                    let _ = request.reply.send(Err(IntakeError::Unavailable(why.clone())));
+                }
+                return;
+            }
+            self.serve_some(&mut rest).await;
+        }
+    }
+
+    async fn serve_some(&mut self, rest: &mut std::collections::VecDeque<Request>) {
+        let known = match self.known_keys(rest).await {
+            Ok(known) => known,
+            Err(error) => {
+                let error = error.into();
+                self.fail(&error);
+                self.memory = None;
+                let why = reason(&error);
+                for request in rest.drain(..) {
+                    let _ = request.reply.send(Err(IntakeError::Unavailable(why.clone())));
+                }
+                return;
+            }
+        };
+        let Some((head, mut state)) = self.memory.take() else { return };
+        let mut round = Round { batch: Collector::new(head), known, waiting: Vec::new(), log_id: head.log_id };
+        let mut alone = false;
+        while let Some(request) = rest.front() {
+            let erases = matches!(&request.submission.input, Input::Command { command: Command::Erase(_), .. });
+            // An erasure must not share a commit with new values of its subject.
+            if alone || round.batch.events() >= MAX_EVENTS || (erases && !round.batch.is_empty()) {
+                break;
+            }
+            alone = erases;
+            let Some(request) = rest.pop_front() else { break };
+            if let Some(id) = absent(&state, &request.submission.input) {
+                self.fetch(&mut state, id).await;
+            }
+            let now = Timestamp(self.clock.now_ms());
+            round.decide(self.store.as_ref(), &mut state, request, now);
+        }
+        let Round { batch, waiting, .. } = round;
+        let committed = self.commit(head, state, batch).await;
+        for (reply, answer) in waiting {
+            let answer = match &committed {
+                Ok(()) => answer,
+                Err(why) => Err(IntakeError::Unavailable(why.clone())),
+            };
+            count_answer(&answer);
+            let _ = reply.send(answer);
+        }
+    }
+
+    async fn known_keys(
+        &self,
+        requests: &std::collections::VecDeque<Request>,
+    ) -> ledger::Result<HashMap<ledger::InputKey, (KeyRow, bool)>> {
+        let keys = requests.iter().filter_map(|r| r.submission.key.as_ref());
+        let keys: Vec<_> = keys.map(|k| ledger::InputKey::new(&*k.scope, &*k.key)).collect();
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows = self.store.keys(&keys).await?;
+        Ok(rows.into_iter().map(|row| (row.key.clone(), (row, true))).collect())
+    }
+
+    /// An ended incident that memory has forgotten.
+    async fn fetch(&self, state: &mut State, id: IncidentId) {
+        match self.store.document("incident", &id.to_string()).await {
+            Ok(Some(row)) => {
+                if let Err(error) = load::load(state, &row) {
+                    tracing::error!(incident.id = id.0, error = %reason(&error), "document unreadable");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(incident.id = id.0, error = %error, "document not read"),
+        }
+    }
+
+    async fn commit(&mut self, head: Head, mut state: State, batch: Collector) -> Result<(), String> {
+        if batch.is_empty() {
+            self.memory = Some((head, state));
+            return Ok(());
+        }
+        let batch = batch.finish(&state);
+        match self.store.append(&batch).await {
+            Ok(head) => {
+                state.trim();
+                self.memory = Some((head, state));
+                self.set_status(true, String::new());
+                if let Err(error) = self.bus.publish(batch.into_published()).await {
+                    tracing::warn!(error = %error, "bus delayed: followers will poll");
+                }
+                Ok(())
+            }
+            Err(error) => {
+                let error = DispatchError::from(error);
+                self.fail(&error);
+                Err(reason(&error))
+            }
+        }
+    }
+}
+
+/// One commit in the making.
+struct Round {
+    batch: Collector,
+    /// Keys taken before; `true` = by an earlier commit, `false` = by this one.
+    known: HashMap<ledger::InputKey, (KeyRow, bool)>,
+    waiting: Vec<Waiting>,
+    log_id: u64,
+}
+
+impl Round {
+    fn decide(&mut self, store: &dyn Store, state: &mut State, request: Request, now: Timestamp) {
+        let Request { submission, reply } = request;
+        let Submission { key, request, input, settles } = submission;
+        self.batch.settle(&settles);
+        let key = key.map(|k| (ledger::InputKey::new(k.scope, k.key), store.request_hash(&request)));
+        if let Some((key, hash)) = &key
+            && let Some((row, _)) = self.known.get(key)
+        {
+            let answer = if &row.request_hash == hash { replay(self.log_id, row) } else { Err(IntakeError::KeyReused) };
+            self.waiting.push((reply, answer));
+            return;
+        }
+        let answer = match decide(state, &input, context(now)) {
+            Err(refusal) => Err(IntakeError::Refused(refusal)),
+            Ok(decision) => {
+                let refs = decision.refs.clone();
+                self.batch.take(state, decision, now.0);
+                let seq = self.batch.head().seq;
+                if let Some((key, hash)) = key {
+                    self.remember(key, hash, &refs, seq, now);
+                }
+                Ok(Done { position: Position { log_id: self.log_id, seq }, refs, replayed: false })
+            }
+        };
+        self.waiting.push((reply, answer));
+    }
+
+    fn remember(&mut self, key: ledger::InputKey, request_hash: [u8; 32], refs: &Refs, seq: u64, now: Timestamp) {
+        let outcome = outcome(seq, refs).into();
+        let row = KeyRow { key: key.clone(), request_hash, outcome, at_ms: now.0 };
+        self.batch.key(row.clone());
+        self.known.insert(key, (row, false));
+    }
+}
+
+fn replay(log_id: u64, row: &KeyRow) -> Result<Done, IntakeError> {
+    let unreadable = || IntakeError::Unavailable("the outcome of the key is unreadable".to_owned());
+    let (seq, refs) = row.outcome.split_first_chunk().ok_or_else(unreadable)?;
+    let refs = wire::refs::decode(refs).map_err(|_| unreadable())?;
+    Ok(Done { position: Position { log_id, seq: u64::from_be_bytes(*seq) }, refs, replayed: true })
+}
+
+/// What a repetition of the input is answered: where the log stood, and the references.
+fn outcome(seq: u64, refs: &Refs) -> Vec<u8> {
+    let mut bytes = seq.to_be_bytes().to_vec();
+    bytes.extend(wire::refs::encode(refs));
+    bytes
+}
+
+/// The incident that a command names and the memory lacks.
+fn absent(state: &State, input: &Input) -> Option<IncidentId> {
+    let Input::Command { command, .. } = input else { return None };
+    let id = match command {
+        Command::Reopen { incident, .. } | Command::Note { incident, .. } => *incident,
+        _ => return None,
+    };
+    (!state.incidents.contains_key(&id)).then_some(id)
+}
+
+fn context(now: Timestamp) -> Context {
+    Context { now, entropy: rand::random() }
+}
+
+fn refuse_all(inbox: &mut mpsc::Receiver<Request>, why: &str) {
+    while let Ok(request) = inbox.try_recv() {
+        let _ = request.reply.send(Err(IntakeError::Unavailable(why.to_owned())));
+    }
+}
+
+/// The whole chain, on one line.
+fn reason(error: &DispatchError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(next) = source {
+        text = format!("{text}: {next}");
+        source = next.source();
+    }
+    text
+}
+
+fn count(n: usize) -> f64 {
+    f64::from(u32::try_from(n).unwrap_or(u32::MAX))
+}
+
+fn count_answer(answer: &Result<Done, IntakeError>) {
+    let outcome = match answer {
+        Ok(done) if done.replayed => "replayed",
+        Ok(_) => "taken",
+        Err(IntakeError::Refused(_)) => "refused",
+        Err(IntakeError::KeyReused) => "key_reused",
+        Err(_) => "failed",
+    };
+    metrics::counter!(names::INPUTS, "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,5 @@
+//! What the crate promises, as properties.
+
+mod golden;
+mod stored;
+mod views;
