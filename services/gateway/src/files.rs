@@ -31,7 +31,11 @@ pub(crate) async fn serve(folder: Option<&Path>, request: Request<Body>) -> Resp
     let served = if page {
         ServeFile::new(folder.join("index.html")).oneshot(request).await.map(IntoResponse::into_response)
     } else {
-        ServeDir::new(folder).append_index_html_on_directories(false).oneshot(request).await.map(IntoResponse::into_response)
+        ServeDir::new(folder)
+            .append_index_html_on_directories(false)
+            .oneshot(request)
+            .await
+            .map(IntoResponse::into_response)
     };
     match served {
         Ok(mut response) if !response.status().is_client_error() && !response.status().is_server_error() => {

@@ -118,7 +118,11 @@ mod tests {
         assert!(!check(Method::POST, &[("host", "a:1"), ("origin", "http://b:1")], false));
         assert!(!check(Method::POST, &[("host", "a:1"), ("origin", "null")], false));
         assert!(!check(Method::DELETE, &[("host", "a:1"), ("sec-fetch-site", "cross-site")], false));
-        assert!(!check(Method::POST, &[("host", "a:1"), ("origin", "http://a:1"), ("sec-fetch-site", "same-site")], false));
+        assert!(!check(
+            Method::POST,
+            &[("host", "a:1"), ("origin", "http://a:1"), ("sec-fetch-site", "same-site")],
+            false
+        ));
         assert!(check(Method::GET, &[("host", "a:1"), ("origin", "http://b:1")], false));
         assert!(!check(Method::GET, &[("host", "a:1"), ("upgrade", "websocket")], false));
         assert!(!check(Method::GET, &[("host", "a:1"), ("origin", "http://b:1"), ("upgrade", "websocket")], false));

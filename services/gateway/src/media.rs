@@ -1,12 +1,7 @@
 //! The media socket: tiles chosen by the client, each with its credit. Pictures never queue: a tile without credit loses
 //! whole groups of pictures and goes on at the next key frame, and is told how many fragments it missed.
 
-use std::{
-    collections::BTreeMap,
-    future::poll_fn,
-    task::Poll,
-    time::Duration,
-};
+use std::{collections::BTreeMap, future::poll_fn, task::Poll, time::Duration};
 
 use axum::{
     extract::{
@@ -71,10 +66,8 @@ pub(crate) async fn upgrade(
         return Problem::busy().retry_after(5).into_response();
     };
     let alive = desk.sockets.token();
-    ws.read_buffer_size(SOCKET_READ)
-        .max_message_size(SOCKET_MESSAGE)
-        .max_frame_size(SOCKET_MESSAGE)
-        .on_upgrade(move |socket| async move {
+    ws.read_buffer_size(SOCKET_READ).max_message_size(SOCKET_MESSAGE).max_frame_size(SOCKET_MESSAGE).on_upgrade(
+        move |socket| async move {
             let gauge = metrics::gauge!(names::MEDIA_CLIENTS);
             gauge.increment(1.0);
             let mut client = Client { desk, caller, socket, tiles: BTreeMap::new(), turn: 0, sheet: None };
@@ -85,7 +78,8 @@ pub(crate) async fn upgrade(
             }
             gauge.decrement(1.0);
             drop((place, alive));
-        })
+        },
+    )
 }
 
 /// How a socket is closed; `None` when nobody is there to be told.

@@ -95,7 +95,8 @@ mod tests {
 
     fn jpeg(width: u32, height: u32) -> Vec<u8> {
         let mut out = Vec::new();
-        let picture = image::RgbImage::from_fn(width, height, |x, _| image::Rgb([u8::try_from(x % 256).unwrap(), 0, 9]));
+        let picture =
+            image::RgbImage::from_fn(width, height, |x, _| image::Rgb([u8::try_from(x % 256).unwrap(), 0, 9]));
         JpegEncoder::new(&mut out).encode_image(&picture).unwrap();
         out
     }

@@ -18,45 +18,45 @@ const WORDS: usize = 200;
 /// A place as a request gives it: at least one of building, landmark, text, point and grid.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PlaceInput {
+pub(crate) struct PlaceInput {
     /// Grid; follows from the others where they are given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grid: Option<String>,
+    pub(crate) grid: Option<String>,
     /// Building.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub building: Option<String>,
+    pub(crate) building: Option<String>,
     /// Landmark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub landmark: Option<String>,
+    pub(crate) landmark: Option<String>,
     /// Unit 单元.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unit: Option<u8>,
+    pub(crate) unit: Option<u8>,
     /// Floor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub floor: Option<i8>,
+    pub(crate) floor: Option<i8>,
     /// Flat of the floor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flat: Option<u8>,
+    pub(crate) flat: Option<u8>,
     /// Metres east and south of the north-west corner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub point: Option<[f64; 2]>,
+    pub(crate) point: Option<[f64; 2]>,
     /// Seen, surveyed or confirmed by a second person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verified: Option<bool>,
+    pub(crate) verified: Option<bool>,
     /// Words such as `12栋2单元6层` or a local name; used when nothing else is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
+    pub(crate) text: Option<String>,
 }
 
 /// A suggestion.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct PlaceHit {
+pub(crate) struct PlaceHit {
     /// The place, as a report takes it.
-    pub place: PlaceInput,
+    pub(crate) place: PlaceInput,
     /// What to call it.
-    pub label: Name,
+    pub(crate) label: Name,
     /// Nearest cameras.
-    pub cameras: Vec<String>,
+    pub(crate) cameras: Vec<String>,
 }
 
 fn nowhere() -> Problem {
@@ -153,9 +153,10 @@ fn at_point(site: &Site, point: Point) -> Option<Place> {
 
 fn contains(outline: &[Point], p: Point) -> bool {
     let next = outline.iter().cycle().skip(1);
-    let crossed = outline.iter().zip(next).filter(|(a, b)| {
-        (a.y > p.y) != (b.y > p.y) && p.x < (b.x - a.x) * (p.y - a.y) / (b.y - a.y) + a.x
-    });
+    let crossed = outline
+        .iter()
+        .zip(next)
+        .filter(|(a, b)| (a.y > p.y) != (b.y > p.y) && p.x < (b.x - a.x) * (p.y - a.y) / (b.y - a.y) + a.x);
     crossed.count() % 2 == 1
 }
 
@@ -168,7 +169,9 @@ pub(crate) fn suggest(site: &Site, words: &str) -> Vec<PlaceHit> {
     let lower = words.to_lowercase();
     let mut found: Vec<Place> = gazetteer::locate(site, &words).into_iter().collect();
     let matches = |name: &domain::site::Name, aliases: &[String]| {
-        name.zh.contains(&words) || name.en.to_lowercase().contains(&lower) || aliases.iter().any(|a| a.contains(&words))
+        name.zh.contains(&words)
+            || name.en.to_lowercase().contains(&lower)
+            || aliases.iter().any(|a| a.contains(&words))
     };
     let number = words.parse::<u16>().ok();
     let exact = site.buildings.iter().filter(|b| number == Some(b.number));

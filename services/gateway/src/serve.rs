@@ -131,10 +131,8 @@ pub(crate) fn router(desk: Desk, extra: Router) -> Router {
     let docs: Router<Desk> = SwaggerUi::new("/api/docs")
         .config(utoipa_swagger_ui::Config::from("/api/v1/openapi.json").use_base_layout())
         .into();
-    let document = Router::new().route(
-        "/api/v1/openapi.json",
-        get(move || async move { ([("content-type", "application/json")], json) }),
-    );
+    let document = Router::new()
+        .route("/api/v1/openapi.json", get(move || async move { ([("content-type", "application/json")], json) }));
     let small = DefaultPredicate::new()
         .and(NotForContentType::new("video/"))
         .and(NotForContentType::new("application/octet-stream"));
@@ -195,10 +193,9 @@ async fn accept(listener: TcpListener, router: Router, most: usize, stop: &Cance
 
 async fn connection(stream: tokio::net::TcpStream, router: Router, stop: CancellationToken) {
     // hyper's body becomes axum's.
-    let service = tower::util::MapRequestLayer::new(|r: axum::http::Request<hyper::body::Incoming>| {
-        r.map(axum::body::Body::new)
-    })
-    .layer(router);
+    let service =
+        tower::util::MapRequestLayer::new(|r: axum::http::Request<hyper::body::Incoming>| r.map(axum::body::Body::new))
+            .layer(router);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_PATIENCE)

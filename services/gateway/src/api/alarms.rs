@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use domain::{event::Key, ids::AlarmId};
 use ledger::Query;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use wire::feed::state::Kind;
 
 use super::{
@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// Which alarms.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// Open or ended; both without it.
     state: Option<Which>,
     /// Only ids below this one: `next` of the page before.
@@ -33,7 +33,7 @@ pub struct Filter {
 
 /// A page of alarms, newest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Alarms {
+pub(crate) struct Alarms {
     /// The page.
     items: Vec<Alarm>,
     /// Ask with `before` = this for more; null = there are no more.

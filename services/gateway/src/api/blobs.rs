@@ -20,7 +20,7 @@ use domain::{
 };
 use ledger::FoundBlob;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::cameras::keep;
 use crate::{
@@ -32,17 +32,17 @@ use crate::{
 };
 
 /// What a photo belongs to.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct PhotoOf {
+pub(crate) struct PhotoOf {
     /// Number of an open incident.
     incident: u64,
 }
 
 /// A stored photo.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// Its name, for a feedback and for `/api/v1/blobs/{blob}`.
     blob: String,
 }
@@ -84,13 +84,8 @@ fn may_add(desk: &Desk, caller: &Caller, id: IncidentId) -> Result<(), Problem> 
     let incident = incident.ok_or(Problem::from(Code::NoIncident))?;
     let unit = caller.account.unit.as_ref();
     let handles = incident.tasks.iter().any(|t| Some(&t.unit) == unit && !t.state.gone());
-    let exhibit = Exhibit {
-        blob: BlobId::new(""),
-        kind: ExhibitKind::Photo,
-        camera: None,
-        from: Timestamp(0),
-        to: Timestamp(0),
-    };
+    let exhibit =
+        Exhibit { blob: BlobId::new(""), kind: ExhibitKind::Photo, camera: None, from: Timestamp(0), to: Timestamp(0) };
     let adds = Command::AddExhibit { of: ExhibitOf::Incident(id), exhibit };
     if !handles && permit(&seen.state, &caller.actor, &adds).is_err() {
         return Err(Code::Forbidden.into());

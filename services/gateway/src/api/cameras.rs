@@ -42,7 +42,7 @@ const MAX_CLIP: u64 = 256 << 20;
 
 /// A camera as it is now.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Camera {
+pub(crate) struct Camera {
     /// Id.
     id: String,
     /// Number on screens.
@@ -157,7 +157,7 @@ pub(crate) async fn still(State(desk): State<Desk>, caller: Caller, NameId(id): 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ExhibitKind)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// The newest still.
     Still,
     /// From 10 s before to 20 s after a moment.
@@ -167,7 +167,7 @@ pub enum Kind {
 /// A still or clip of a camera to keep with an incident.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewExhibit {
+pub(crate) struct NewExhibit {
     /// Camera.
     camera: String,
     /// What.

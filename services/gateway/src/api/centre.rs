@@ -11,7 +11,7 @@ use domain::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use wire::{feed, feed::state::Kind, view};
+use wire::{feed::state::Kind, view};
 
 use super::shapes::{Holder, Message, Name, Patrol, Show};
 use crate::{
@@ -34,13 +34,9 @@ fn may(desk: &Desk, caller: &Caller, key: &Key) -> Result<(), Problem> {
 }
 
 /// Views of aggregates as the caller may see them.
-async fn views(
-    desk: &Desk,
-    caller: &Caller,
-    keys: impl Fn(&Seen) -> Vec<Key>,
-) -> Result<Vec<feed::state::Kind>, Problem> {
+async fn views(desk: &Desk, caller: &Caller, keys: impl Fn(&Seen) -> Vec<Key>) -> Result<Vec<Kind>, Problem> {
     let refs = |seen: &Seen| keys(seen).iter().flat_map(|k| view::refs_of_state(&seen.state, k)).collect();
-    let make = |seen: &Seen, values: &Values| -> Vec<feed::state::Kind> {
+    let make = |seen: &Seen, values: &Values| -> Vec<Kind> {
         keys(seen).iter().filter_map(|k| seen.view(&caller.audience, k, values)?.kind).collect()
     };
     Ok(desk.mirror.with(refs, make).await?)
@@ -48,7 +44,7 @@ async fn views(
 
 /// A department with the freshness of its data.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Department {
+pub(crate) struct Department {
     /// Unit.
     id: String,
     /// Name.
@@ -127,7 +123,7 @@ pub(crate) async fn duty(State(desk): State<Desk>, caller: Caller) -> Result<Jso
 
 /// The figures of the wall's header. Exercises and tests are left out.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// 未办结.
     open: usize,
     /// 超时: open ones with a clock over its limit.

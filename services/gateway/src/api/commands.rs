@@ -34,7 +34,7 @@ const MAX_TARGETS: usize = 64;
 
 /// What a command led to; durable when this is answered.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Accepted {
+pub(crate) struct Accepted {
     /// Where the log stood afterwards.
     position: LogPosition,
     /// What it is about.
@@ -44,7 +44,7 @@ pub struct Accepted {
 }
 /// A place in the log.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct LogPosition {
+pub(crate) struct LogPosition {
     /// The log.
     log_id: u64,
     /// Its newest event.
@@ -52,7 +52,7 @@ pub struct LogPosition {
 }
 /// Things that a command touched.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Refs {
+pub(crate) struct Refs {
     /// Alarm.
     alarm: Option<u64>,
     /// Incident.
@@ -72,19 +72,19 @@ pub struct Refs {
 /// No fields.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Nothing {}
+pub(crate) struct Nothing {}
 
 /// A reason that must be given.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Reason {
+pub(crate) struct Reason {
     /// Why.
     reason: String,
 }
 /// A reason that may be given.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct MaybeReason {
+pub(crate) struct MaybeReason {
     /// Why.
     #[serde(default)]
     reason: Option<String>,
@@ -92,14 +92,14 @@ pub struct MaybeReason {
 /// A remark.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Words {
+pub(crate) struct Words {
     /// What to say.
     text: String,
 }
 /// A remark that may be left out.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct MaybeWords {
+pub(crate) struct MaybeWords {
     /// What to say.
     #[serde(default)]
     text: Option<String>,
@@ -108,7 +108,7 @@ pub struct MaybeWords {
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Channel)]
-pub enum ChannelName {
+pub(crate) enum ChannelName {
     /// A telephone call.
     Call,
     /// A visitor.
@@ -126,7 +126,7 @@ pub enum ChannelName {
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ReporterKind)]
-pub enum ReporterKindName {
+pub(crate) enum ReporterKindName {
     /// 实名.
     Named,
     /// 保密.
@@ -137,7 +137,7 @@ pub enum ReporterKindName {
 /// Who reports.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ReporterGiven {
+pub(crate) struct ReporterGiven {
     /// How much may be known.
     #[serde(default)]
     kind: Option<ReporterKindName>,
@@ -151,7 +151,7 @@ pub struct ReporterGiven {
 /// A report.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Report {
+pub(crate) struct Report {
     /// Class.
     class: String,
     /// Level, if not the class's own.
@@ -174,14 +174,14 @@ pub struct Report {
 /// The incident that goes on.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Merge {
+pub(crate) struct Merge {
     /// Its number.
     into: u64,
 }
 /// Class and level on filing.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct File {
+pub(crate) struct File {
     /// Class, if another.
     #[serde(default)]
     class: Option<String>,
@@ -192,7 +192,7 @@ pub struct File {
 /// A unit that a push goes to.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Target {
+pub(crate) struct Target {
     /// Unit.
     unit: String,
     /// Leads.
@@ -211,7 +211,7 @@ const fn yes() -> bool {
 /// A push.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Push {
+pub(crate) struct Push {
     /// To whom.
     targets: Vec<Target>,
     /// What to do.
@@ -221,7 +221,7 @@ pub struct Push {
 /// A corrected place.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewPlace {
+pub(crate) struct NewPlace {
     /// Where.
     place: PlaceInput,
 }
@@ -229,7 +229,7 @@ pub struct NewPlace {
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Verdict)]
-pub enum VerdictName {
+pub(crate) enum VerdictName {
     /// 属实.
     Genuine,
     /// 误报.
@@ -242,7 +242,7 @@ pub enum VerdictName {
 /// A verdict.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Judge {
+pub(crate) struct Judge {
     /// Verdict.
     verdict: VerdictName,
     /// Class of the incident, if not the kind's own.
@@ -255,7 +255,7 @@ pub struct Judge {
 /// A shelving.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Shelve {
+pub(crate) struct Shelve {
     /// For how long, at most 480.
     minutes: u32,
     /// Why.
@@ -264,7 +264,7 @@ pub struct Shelve {
 /// A receipt of the unit's page.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct TaskReceipt {
+pub(crate) struct TaskReceipt {
     /// The unit's own number.
     #[serde(default)]
     external: Option<String>,
@@ -273,7 +273,7 @@ pub struct TaskReceipt {
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = FeedbackResult)]
-pub enum ResultName {
+pub(crate) enum ResultName {
     /// 已完成.
     Done,
     /// 需支援.
@@ -284,7 +284,7 @@ pub enum ResultName {
 /// A feedback: text, photos or both.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct FeedbackGiven {
+pub(crate) struct FeedbackGiven {
     /// Result.
     result: ResultName,
     /// What to say.
@@ -297,7 +297,7 @@ pub struct FeedbackGiven {
 /// The unit that takes over.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Reassign {
+pub(crate) struct Reassign {
     /// Unit.
     unit: String,
     /// Why.
@@ -308,7 +308,7 @@ pub struct Reassign {
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = DutyPost)]
-pub enum PostName {
+pub(crate) enum PostName {
     /// 带班领导.
     Leader,
     /// 值班长.
@@ -319,7 +319,7 @@ pub enum PostName {
 /// Takes or leaves a duty post.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SetDuty {
+pub(crate) struct SetDuty {
     /// Post.
     post: PostName,
     /// Who; null = vacant.

@@ -23,7 +23,7 @@ use crate::{
 
 /// What the demo offers.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Demo {
+pub(crate) struct Demo {
     /// Always true; without a demo this address does not exist.
     demo: bool,
     /// Accounts to try, with their passwords.
@@ -59,7 +59,9 @@ async fn happenings_call(desk: &Desk, caller: &Caller, method: Method, body: Byt
             let json = HeaderValue::from_static("application/json");
             Ok((s, [(header::CONTENT_TYPE, json)], Body::from(body)).into_response())
         }
-        s if s.is_client_error() => Err(Problem::bad_field().field("kind").detail(format!("the simulator answered {s}"))),
+        s if s.is_client_error() => {
+            Err(Problem::bad_field().field("kind").detail(format!("the simulator answered {s}")))
+        }
         _ => Err(Problem::no_simulator()),
     }
 }

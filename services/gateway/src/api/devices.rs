@@ -9,7 +9,7 @@ use domain::{
     site::SensorKind,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{shapes::Name, site::sensor_kind};
 use crate::{
@@ -27,7 +27,7 @@ const VALUES: usize = 5_000;
 
 /// A sensor as it is now.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Device {
+pub(crate) struct Device {
     /// Id.
     id: String,
     /// What it measures.
@@ -102,10 +102,10 @@ pub(crate) async fn list(State(desk): State<Desk>, caller: Caller) -> Result<Jso
 }
 
 /// Which span.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct Span {
+pub(crate) struct Span {
     /// From, ms since 1970; a day ago without it.
     from: Option<i64>,
     /// Before, ms since 1970; now without it.
@@ -114,7 +114,7 @@ pub struct Span {
 
 /// A measured value.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Value {
+pub(crate) struct Value {
     /// When, ms since 1970.
     at: i64,
     /// Value.

@@ -8,11 +8,8 @@ use domain::{
 };
 use ledger::{DocumentRow, Query};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
-use wire::{
-    feed::state::Kind,
-    view,
-};
+use utoipa::ToSchema;
+use wire::{feed::state::Kind, view};
 
 use super::shapes::{Incident, Show, TimelineEntry};
 use crate::{
@@ -48,7 +45,7 @@ impl From<GatewayError> for Problem {
 /// Which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Which {
+pub(crate) enum Which {
     /// Not ended.
     Open,
     /// Ended.
@@ -56,10 +53,10 @@ pub enum Which {
 }
 
 /// Which incidents.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// Open or ended; both without it.
     state: Option<Which>,
     /// Stage.
@@ -78,7 +75,7 @@ pub struct Filter {
 
 /// A page of incidents, newest number first.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Incidents {
+pub(crate) struct Incidents {
     /// The page.
     items: Vec<Incident>,
     /// Ask with `before` = this for more; null = there are no more.

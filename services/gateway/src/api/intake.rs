@@ -9,7 +9,7 @@ use domain::{
     site::{Place, Site},
 };
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::commands::person;
 use crate::{
@@ -26,10 +26,10 @@ const NEAR: f64 = 60.0;
 const DUPLICATES: usize = 10;
 
 /// Words to look up.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct PlaceQuery {
+pub(crate) struct PlaceQuery {
     /// What the caller says: `12栋2单元6层`, `三社区广场`, a local name.
     q: String,
 }
@@ -48,10 +48,10 @@ pub(crate) async fn places(
 }
 
 /// Class and place of what is being reported.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct DuplicateQuery {
+pub(crate) struct DuplicateQuery {
     /// Class.
     class: Option<String>,
     /// Building.
@@ -72,7 +72,7 @@ pub struct DuplicateQuery {
 
 /// An open incident that may be the same matter.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Duplicate {
+pub(crate) struct Duplicate {
     /// Number.
     incident: u64,
     /// Class.
@@ -133,14 +133,14 @@ fn duplicate(site: &Site, incident: &Incident) -> Duplicate {
 /// A number; in a body, so that it stands in no address and no log.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Number {
+pub(crate) struct Number {
     /// Telephone number.
     phone: String,
 }
 
 /// Earlier reports of a number.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Earlier {
+pub(crate) struct Earlier {
     /// Incidents and messages of the same number in memory.
     earlier: usize,
     /// The newest incidents of them.

@@ -11,7 +11,7 @@ pub(crate) mod health;
 pub(crate) mod incidents;
 pub(crate) mod intake;
 pub(crate) mod session;
-pub mod shapes;
+pub(crate) mod shapes;
 pub(crate) mod site;
 pub(crate) mod tasks;
 

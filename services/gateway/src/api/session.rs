@@ -21,7 +21,7 @@ use crate::{
 /// Name and password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Login {
+pub(crate) struct Login {
     /// Account.
     account: String,
     /// Password.
@@ -30,7 +30,7 @@ pub struct Login {
 
 /// Who is logged in.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Session {
+pub(crate) struct Session {
     /// Account.
     account: String,
     /// The owner's name.

@@ -81,7 +81,7 @@ optional!(Text, Place, By, Reporter);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Level)]
-pub enum LevelName {
+pub(crate) enum LevelName {
     /// Ordinary.
     Normal,
     /// Pressing.
@@ -113,7 +113,7 @@ impl From<domain::site::Level> for LevelName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Mode)]
-pub enum ModeName {
+pub(crate) enum ModeName {
     /// For real.
     Real,
     /// 演练.
@@ -134,11 +134,11 @@ impl From<ModeName> for domain::event::Mode {
 
 /// A name in both languages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Name {
+pub(crate) struct Name {
     /// Chinese.
-    pub zh: String,
+    pub(crate) zh: String,
     /// English.
-    pub en: String,
+    pub(crate) en: String,
 }
 
 impl From<&domain::site::Name> for Name {
@@ -151,7 +151,7 @@ macro_rules! shapes {
     ($($(#[$meta:meta])* $name:ident { $($(#[$fmeta:meta])* $field:ident $(= $from:ident)? : $type:ty,)* })*) => {$(
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-        pub struct $name { $($(#[$fmeta])* pub $field: $type,)* }
+        pub(crate) struct $name { $($(#[$fmeta])* pub(crate) $field: $type,)* }
         impl Show<$name> for feed::$name {
             fn show(self) -> $name {
                 $name { $($field: shapes!(@from self $field $($from)?).show(),)* }
@@ -512,43 +512,43 @@ shapes! {
 
 /// One line of a timeline. Only what belongs to `kind` is set.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct TimelineEntry {
+pub(crate) struct TimelineEntry {
     /// Its place in the log.
-    pub seq: u64,
+    pub(crate) seq: u64,
     /// When, ms since 1970.
-    pub at: i64,
+    pub(crate) at: i64,
     /// What, e.g. `task_pushed`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// For real or not.
-    pub mode: ModeName,
+    pub(crate) mode: ModeName,
     /// Who.
-    pub by: Option<By>,
+    pub(crate) by: Option<By>,
     /// What was said.
-    pub text: Option<String>,
+    pub(crate) text: Option<String>,
     /// What was said was erased.
-    pub erased: bool,
+    pub(crate) erased: bool,
     /// A stable name: verdict, result, class, state.
-    pub detail: Option<String>,
+    pub(crate) detail: Option<String>,
     /// Incident.
-    pub incident: Option<u64>,
+    pub(crate) incident: Option<u64>,
     /// Alarm.
-    pub alarm: Option<u64>,
+    pub(crate) alarm: Option<u64>,
     /// Task.
-    pub task: Option<u64>,
+    pub(crate) task: Option<u64>,
     /// Unit.
-    pub unit: Option<String>,
+    pub(crate) unit: Option<String>,
     /// Level.
-    pub level: LevelName,
+    pub(crate) level: LevelName,
     /// Camera.
-    pub camera: Option<String>,
+    pub(crate) camera: Option<String>,
     /// Pictures.
-    pub blobs: Vec<String>,
+    pub(crate) blobs: Vec<String>,
     /// Where.
-    pub place: Option<Place>,
+    pub(crate) place: Option<Place>,
     /// The other thing of a merge or replacement.
-    pub other: Option<u64>,
+    pub(crate) other: Option<u64>,
     /// Id of a source.
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
 }
 
 impl Show<TimelineEntry> for feed::Event {

@@ -11,13 +11,10 @@ use crate::{
     problem::{Problem, ProblemBody},
 };
 
-/// Metres east and south of the north-west corner.
-type Xy = [f64; 2];
-
-fn xy(p: Point) -> Xy {
+fn xy(p: Point) -> [f64; 2] {
     [p.x, p.y]
 }
-fn line(points: &[Point]) -> Vec<Xy> {
+fn line(points: &[Point]) -> Vec<[f64; 2]> {
     points.iter().copied().map(xy).collect()
 }
 fn names<T: ToString>(ids: &[T]) -> Vec<String> {
@@ -27,7 +24,7 @@ fn names<T: ToString>(ids: &[T]) -> Vec<String> {
 /// The site.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SiteDocument)]
-pub struct Site {
+pub(crate) struct Site {
     /// Id.
     id: String,
     /// Name.
@@ -37,9 +34,9 @@ pub struct Site {
     /// Version; the feed tells a newer one.
     version: u32,
     /// Width and height.
-    extent: Xy,
+    extent: [f64; 2],
     /// Latitude and longitude of the north-west corner, degrees.
-    anchor: Xy,
+    anchor: [f64; 2],
     /// Communities.
     communities: Vec<Community>,
     /// Grids.
@@ -65,19 +62,19 @@ pub struct Site {
 }
 /// A community.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Community {
+pub(crate) struct Community {
     /// Id.
     id: String,
     /// Name.
     name: Name,
     /// Outline.
-    outline: Vec<Xy>,
+    outline: Vec<[f64; 2]>,
     /// Where its name is drawn.
-    label: Xy,
+    label: [f64; 2],
 }
 /// A grid.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Grid {
+pub(crate) struct Grid {
     /// Id.
     id: String,
     /// Community.
@@ -85,11 +82,11 @@ pub struct Grid {
     /// Name.
     name: Name,
     /// Outline.
-    outline: Vec<Xy>,
+    outline: Vec<[f64; 2]>,
 }
 /// A building with its totals; never a household.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Building {
+pub(crate) struct Building {
     /// Id.
     id: String,
     /// Number on the wall.
@@ -101,9 +98,9 @@ pub struct Building {
     /// Local names.
     aliases: Vec<String>,
     /// Outline.
-    outline: Vec<Xy>,
+    outline: Vec<[f64; 2]>,
     /// Where its lamp is drawn.
-    center: Xy,
+    center: [f64; 2],
     /// Units 单元.
     units: u8,
     /// Floors.
@@ -121,17 +118,17 @@ pub struct Building {
 }
 /// A road or path.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Path {
+pub(crate) struct Path {
     /// Name; empty for a footpath.
     name: Name,
     /// Middle line.
-    line: Vec<Xy>,
+    line: Vec<[f64; 2]>,
     /// Width.
     width: f64,
 }
 /// A landmark.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Landmark {
+pub(crate) struct Landmark {
     /// Id.
     id: String,
     /// `square`, `school`, `gate`, `road`, `parking` or `plant`.
@@ -143,14 +140,14 @@ pub struct Landmark {
     /// Local names.
     aliases: Vec<String>,
     /// Outline; empty for a point.
-    outline: Vec<Xy>,
+    outline: Vec<[f64; 2]>,
     /// Middle.
-    center: Xy,
+    center: [f64; 2],
 }
 /// A camera.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SiteCamera)]
-pub struct Camera {
+pub(crate) struct Camera {
     /// Id.
     id: String,
     /// Number on screens.
@@ -162,7 +159,7 @@ pub struct Camera {
     /// Name.
     name: Name,
     /// Where it hangs.
-    at: Xy,
+    at: [f64; 2],
     /// Degrees clockwise from north.
     heading: f64,
     /// Inside a building.
@@ -170,7 +167,7 @@ pub struct Camera {
 }
 /// How many sensors of a kind there are.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SensorCount {
+pub(crate) struct SensorCount {
     /// Kind.
     kind: String,
     /// How many.
@@ -178,7 +175,7 @@ pub struct SensorCount {
 }
 /// A unit that takes tasks.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Unit {
+pub(crate) struct Unit {
     /// Id.
     id: String,
     /// `department`, `firm` or `grid`.
@@ -194,7 +191,7 @@ pub struct Unit {
 }
 /// A class of incident.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Class {
+pub(crate) struct Class {
     /// Id.
     id: String,
     /// Name.
@@ -214,7 +211,7 @@ pub struct Class {
 }
 /// Limits, ms.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// reported → accepted.
     collect: i64,
     /// accepted → filed.
@@ -236,7 +233,7 @@ pub struct Limits {
 }
 /// A kind of alarm.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct AlarmKind {
+pub(crate) struct AlarmKind {
     /// Id.
     id: String,
     /// Name.
@@ -250,7 +247,7 @@ pub struct AlarmKind {
 }
 /// A tour of cameras.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Tour {
+pub(crate) struct Tour {
     /// Id.
     id: String,
     /// Name.
@@ -398,9 +395,7 @@ fn shown(s: &Domain) -> Site {
             })
             .collect(),
         buildings: s.buildings.iter().map(building).collect(),
-        paths: (s.paths.iter())
-            .map(|p| Path { name: (&p.name).into(), line: line(&p.line), width: p.width })
-            .collect(),
+        paths: (s.paths.iter()).map(|p| Path { name: (&p.name).into(), line: line(&p.line), width: p.width }).collect(),
         landmarks: s.landmarks.iter().map(landmark).collect(),
         cameras: s.cameras.iter().map(camera).collect(),
         sensors: sensors(s),

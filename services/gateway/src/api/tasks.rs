@@ -8,7 +8,7 @@ use domain::{
     refusal::Code,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use wire::{feed::state::Kind, view};
 
 use super::{
@@ -25,17 +25,17 @@ use crate::{
 };
 
 /// Whose tasks.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// The centre may ask for any unit; others always get their own.
     unit: Option<String>,
 }
 
 /// A task with what its unit needs to know of the incident.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct UnitTask {
+pub(crate) struct UnitTask {
     /// The task.
     task: Task,
     /// Number of the incident.
@@ -74,9 +74,12 @@ pub(crate) async fn list(
         (_, None) => return Err(Problem::bad_query().field("unit")),
     };
     let keys = |seen: &Seen| -> Vec<Key> {
-        let visible = seen.state.incidents.values().rev().filter(|i| {
-            i.units().any(|u| u == &unit) && sees_incident(&caller.audience, i) != Sight::Hidden
-        });
+        let visible = seen
+            .state
+            .incidents
+            .values()
+            .rev()
+            .filter(|i| i.units().any(|u| u == &unit) && sees_incident(&caller.audience, i) != Sight::Hidden);
         visible.take(500).map(|i| Key::Incident(i.id)).collect()
     };
     let refs = |seen: &Seen| keys(seen).iter().flat_map(|k| view::refs_of_state(&seen.state, k)).collect();
@@ -108,7 +111,7 @@ fn of_unit(incident: Incident, unit: &UnitId) -> Vec<UnitTask> {
 
 /// A unit with its load.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct UnitLoad {
+pub(crate) struct UnitLoad {
     /// Id.
     id: String,
     /// `department`, `firm` or `grid`.

@@ -277,12 +277,7 @@ impl Hub {
     }
 
     /// Applies; the streams that see the whole batch, with the aggregates that each saw before.
-    fn apply(
-        &self,
-        taken: &[Taken],
-        forgotten: &[ledger::DocumentRow],
-        upto: u64,
-    ) -> Vec<(Arc<Stream>, HashSet<Key>)> {
+    fn apply(&self, taken: &[Taken], forgotten: &[ledger::DocumentRow], upto: u64) -> Vec<(Arc<Stream>, HashSet<Key>)> {
         let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         self.mirror.write(|seen| {
             let before = |audience: &Audience| {
@@ -385,7 +380,11 @@ impl Hub {
         let now = self.clock.now_ms();
         let refs = |seen: &Seen| {
             let visible = |k: &Key| access::sees(&stream.audience, &seen.state, k) != Sight::Hidden;
-            snapshot_keys(seen, now).into_iter().filter(visible).flat_map(|k| view::refs_of_state(&seen.state, &k)).collect()
+            snapshot_keys(seen, now)
+                .into_iter()
+                .filter(visible)
+                .flat_map(|k| view::refs_of_state(&seen.state, &k))
+                .collect()
         };
         let make = |seen: &Seen, values: &Values| {
             let keys = snapshot_keys(seen, now);
@@ -420,7 +419,8 @@ impl Hub {
             taken.push(Taken { seq: stored.seq, key: event.body.key(), event, last: false });
         }
         mark_last(&mut taken);
-        let whole = taken.first().is_some_and(|t| t.seq == cursor + 1) && taken.last().is_some_and(|t| t.seq == head.seq);
+        let whole =
+            taken.first().is_some_and(|t| t.seq == cursor + 1) && taken.last().is_some_and(|t| t.seq == head.seq);
         // A client must drop what was erased, and what went out of its sight while it was away.
         let drops = |t: &Taken| matches!(t.event.body, Body::Erased { .. } | Body::PlaceCorrected { .. });
         if !whole || taken.iter().any(drops) {
@@ -521,7 +521,11 @@ fn snapshot_keys(seen: &Seen, now: i64) -> Vec<Key> {
     keys.reverse();
     keys.retain(|key| {
         let (kind, open, recent) = match key {
-            Key::Alarm(id) => (0, state.alarms.get(id).is_some_and(|a| a.open()), state.alarms.get(id).is_some_and(|a| a.last >= since)),
+            Key::Alarm(id) => (
+                0,
+                state.alarms.get(id).is_some_and(|a| a.open()),
+                state.alarms.get(id).is_some_and(|a| a.last >= since),
+            ),
             Key::Incident(id) => {
                 let incident = state.incidents.get(id);
                 let ended = incident.and_then(|i| i.times.ended);

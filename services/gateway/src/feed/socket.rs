@@ -88,16 +88,15 @@ pub(crate) async fn upgrade(
         return Problem::busy().retry_after(5).into_response();
     };
     let alive = desk.sockets.token();
-    ws.read_buffer_size(SOCKET_READ)
-        .max_message_size(SOCKET_MESSAGE)
-        .max_frame_size(SOCKET_MESSAGE)
-        .on_upgrade(move |socket| async move {
+    ws.read_buffer_size(SOCKET_READ).max_message_size(SOCKET_MESSAGE).max_frame_size(SOCKET_MESSAGE).on_upgrade(
+        move |socket| async move {
             let gauge = metrics::gauge!(names::FEED_CLIENTS);
             gauge.increment(1.0);
             run(desk, caller, socket).await;
             gauge.decrement(1.0);
             drop((place, alive));
-        })
+        },
+    )
 }
 
 async fn run(desk: Desk, caller: Caller, socket: WebSocket) {
