@@ -41,6 +41,9 @@ use crate::{
     session::Sessions,
 };
 
+/// Bytes that the kernel may hold for one client (it doubles them).
+const SEND_BUFFER: usize = 256 << 10;
+
 /// What a gateway needs.
 pub struct Gateway {
     /// Settings.
@@ -181,6 +184,8 @@ async fn accept(listener: TcpListener, router: Router, most: usize, stop: &Cance
             },
         };
         let _ = stream.set_nodelay(true);
+        // A client that is slow should show here, not in megabytes of the kernel.
+        let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
         let (service, stop) = (router.clone(), stop.clone());
         running.spawn(async move {
             connection(stream, service, stop).await;
