@@ -55,7 +55,9 @@ fn same_site(method: &Method, headers: &HeaderMap, tls: bool) -> Result<(), Prob
         return Ok(());
     }
     let text = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
+    // Browsers do not agree on this header for sockets; there the origin must be given.
     if let Some(site) = text(HeaderName::from_static("sec-fetch-site"))
+        && !socket
         && !matches!(site, "same-origin" | "none")
     {
         return Err(Problem::cross_site());

@@ -84,6 +84,8 @@ pub async fn serve(listener: TcpListener, gateway: Gateway) -> Result<(), Gatewa
     let sessions = sessions(&config, &store, &clock, &mirror).await?;
     let hub = Arc::new(Hub::new(&config, store.clone(), clock.clone(), mirror.clone(), sessions.clone()));
     tasks.spawn("gateway.feed", Stage::Sockets, Criticality::Critical, hub.clone().run(bus, stop.clone()));
+    let sweep = sweep_sessions(store.clone(), clock.clone(), stop.clone());
+    tasks.spawn("gateway.sessions", Stage::Sockets, Criticality::Ordinary, sweep);
     let store_state = std::sync::Mutex::new((true, clock.now_ms()));
     let desk: Desk = Arc::new(Inner {
         feed_places: Arc::new(Semaphore::new(config.feed_clients)),
@@ -111,6 +113,21 @@ pub async fn serve(listener: TcpListener, gateway: Gateway) -> Result<(), Gatewa
     Ok(())
 }
 
+/// Removes sessions that are over, once an hour; they are refused before that.
+async fn sweep_sessions(store: Arc<dyn Store>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+    let mut hourly = tokio::time::interval(Duration::from_secs(3_600));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = hourly.tick() => {
+                if let Err(error) = store.expire_sessions(clock.now_ms()).await {
+                    tracing::warn!(code = error.code(), "old sessions were not removed");
+                }
+            }
+        }
+    }
+}
+
 async fn sessions(
     config: &Config,
     store: &Arc<dyn Store>,
@@ -132,7 +149,7 @@ pub(crate) fn router(desk: Desk, extra: Router) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics));
     let docs: Router<Desk> = SwaggerUi::new("/api/docs")
-        .config(utoipa_swagger_ui::Config::from("/api/v1/openapi.json").use_base_layout())
+        .config(utoipa_swagger_ui::Config::from("/api/v1/openapi.json").use_base_layout().validator_url("none"))
         .into();
     let document = Router::new()
         .route("/api/v1/openapi.json", get(move || async move { ([("content-type", "application/json")], json) }));

@@ -2,6 +2,7 @@
 
 pub(crate) mod alarms;
 pub(crate) mod blobs;
+pub(crate) mod bodies;
 pub(crate) mod cameras;
 pub(crate) mod centre;
 pub(crate) mod commands;

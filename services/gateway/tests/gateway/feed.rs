@@ -149,7 +149,7 @@ async fn walls_get_facts_and_the_latest_state() {
     });
     assert_eq!(last, Some((head, "dispatched".to_owned())));
     let mut late = Feed::open(&house, &wall, hello(0, 0, true)).await;
-    assert!(late.snapshot().await.states.len() > 3);
+    assert!(late.snapshot().await.states.len() >= 2);
     for raw in [&conflated.raw, &lossless.raw, &late.raw] {
         let text = String::from_utf8_lossy(raw);
         assert!(text.contains("1栋"));
@@ -205,8 +205,14 @@ async fn an_erasure_reaches_those_who_hold_the_value() {
     let timeline = format!("/api/v1/incidents/{incident}/timeline");
     assert!(house.get(&timeline, Some(&session)).await.text().contains("钥匙在门卫处"));
     let seq = house.system(erase(incident)).await;
-    feed.upto(start.seq, seq).await;
-    let Ok(Kind::Resync(resync)) = feed.next().await else { panic!() };
+    // The frame of the erasure may come before.
+    let resync = loop {
+        match feed.next().await.unwrap() {
+            Kind::Resync(resync) => break resync,
+            Kind::Frame(frame) => assert!(frame.upto <= seq),
+            other => panic!("{other:?}"),
+        }
+    };
     assert_eq!(resync.reason, "policy");
     assert_eq!(feed.snapshot().await.seq, seq);
     let text = house.get(&timeline, Some(&session)).await.text();

@@ -115,7 +115,13 @@ impl House {
     /// A command under a fresh key.
     pub(crate) async fn post(&self, path: &str, session: &str, body: &str) -> Answer {
         let key = hex::encode(rand::random::<[u8; 8]>());
-        self.call(Ask { session: Some(session), key: Some(&key), body: body.to_owned().into(), ..Ask::new("POST", path) }).await
+        self.call(Ask {
+            session: Some(session),
+            key: Some(&key),
+            body: body.to_owned().into(),
+            ..Ask::new("POST", path)
+        })
+        .await
     }
 
     pub(crate) async fn call(&self, ask: Ask<'_>) -> Answer {

@@ -37,12 +37,7 @@ async fn every_post_refuses_nonsense() {
         };
         const JSON: &str = "application/json; charset=utf-8";
         assert_problem(&ask("{", JSON).await, 400, "bad_json", &path);
-        assert_problem(
-            &ask("{} {}", JSON).await,
-            if ask("{}", JSON).await.code() == "bad_field" { 422 } else { 400 },
-            if ask("{}", JSON).await.code() == "bad_field" { "bad_field" } else { "bad_json" },
-            &path,
-        );
+        assert_problem(&ask("[1", JSON).await, 400, "bad_json", &path);
         for (body, field) in [("[1]", None), (r#"{"nonsense":1}"#, Some("nonsense")), ("7", None), ("null", None)] {
             let answer = ask(body, JSON).await;
             assert_problem(&answer, 422, "bad_field", &format!("{path} {body}"));
