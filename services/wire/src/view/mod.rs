@@ -20,6 +20,8 @@ use domain::{
     time::Timestamp,
 };
 
+pub use place::place;
+
 use crate::feed::{self, state::Kind};
 
 /// Cameras named with an alarm, incident or message, nearest first.

@@ -5,7 +5,7 @@ use domain::site::{Building, Name, Place, Precision, Site};
 use crate::feed;
 
 /// The place for a screen; `flat` tells whether the flat may be shown.
-pub(super) fn place(site: Option<&Site>, place: &Place, flat: bool) -> feed::Place {
+pub fn place(site: Option<&Site>, place: &Place, flat: bool) -> feed::Place {
     let number = place.flat.filter(|_| flat);
     let grid = site.and_then(|s| s.grid(&place.grid));
     let label = label(site, place, number);

@@ -1,0 +1,555 @@
+//! The hub follows the log: it alone writes the mirror, and it encodes what each stream sees. Clients ask it for
+//! snapshots and gaps, a few reads at a time.
+//!
+//! Lock order: streams, then the mirror, then one stream; none across an await.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use domain::{
+    access::{self, Audience, Sight},
+    event::{Body, Event, Key},
+    time::Timestamp,
+};
+use futures::FutureExt;
+use ledger::{Bus, Position, Published, Reader, Step, Store, limits};
+use prost::Message as _;
+use runtime::{Clock, retry::Backoff};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use wire::{
+    feed::{self, server_message::Kind},
+    view,
+};
+
+use super::{
+    ring::{Ring, body, framed},
+    stream::{Epoch, News, Snapshot, Stream, Why},
+};
+use crate::{
+    config::{CONFLATE_TICK, Config, HEAD_POLL, HEARTBEAT},
+    error::GatewayError,
+    mirror::{self, Fetched, Mirror, Seen, document_of, read_event},
+    session::Sessions,
+    texts::Values,
+};
+
+/// Events taken at once when they wait.
+const BATCH: usize = 256;
+/// Gaps read from the store at once.
+const GAP_READS: usize = 4;
+/// Ended alarms, incidents, patrols and messages of a snapshot, each.
+const RECENT: usize = 500;
+/// Ended ones younger than this are in a snapshot.
+const RECENT_MS: i64 = 26 * 3_600_000;
+
+/// An event of the batch in work.
+struct Taken {
+    seq: u64,
+    event: Event,
+    key: Key,
+    /// The newest of its aggregate in this batch.
+    last: bool,
+}
+
+type Streams = BTreeMap<(String, bool), Arc<Stream>>;
+
+pub(crate) struct Hub {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    mirror: Arc<Mirror>,
+    sessions: Arc<Sessions>,
+    ring_frames: usize,
+    ring_bytes: usize,
+    streams: Mutex<(Streams, Epoch)>,
+    gaps: Semaphore,
+    /// Whether the log is followed, since when (ms), and why not.
+    status: Mutex<(bool, i64, String)>,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        config: &Config,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        mirror: Arc<Mirror>,
+        sessions: Arc<Sessions>,
+    ) -> Self {
+        let status = Mutex::new((false, clock.now_ms(), "starting".to_owned()));
+        Self {
+            store,
+            clock,
+            mirror,
+            sessions,
+            ring_frames: config.ring_frames,
+            ring_bytes: config.ring_bytes,
+            streams: Mutex::new((Streams::new(), Epoch { number: 0, why: Why::LogReplaced })),
+            gaps: Semaphore::new(GAP_READS),
+            status,
+        }
+    }
+
+    /// Follows the log until told to stop.
+    pub(crate) async fn run(self: Arc<Self>, bus: Arc<dyn Bus>, stop: CancellationToken) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+        loop {
+            let error = tokio::select! {
+                () = stop.cancelled() => return,
+                followed = self.follow(bus.as_ref(), &mut backoff) => followed.err(),
+            };
+            if let Some(error) = error {
+                self.failed(&error);
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(backoff.delay()) => {}
+                }
+            }
+        }
+    }
+
+    /// Whether the log is followed, since when, and why not.
+    pub(crate) fn status(&self) -> (bool, i64, String) {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_status(&self, ok: bool, why: String) {
+        let now = self.clock.now_ms();
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if status.0 != ok || status.2 != why {
+            *status = (ok, now, why);
+        }
+    }
+
+    fn failed(&self, error: &GatewayError) {
+        let mut why = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(next) = source {
+            why = format!("{why}: {next}");
+            source = next.source();
+        }
+        if self.status().2 != why {
+            tracing::error!(error = %why, "the feed does not follow the log");
+        }
+        self.set_status(false, why);
+    }
+
+    /// Loads, then follows; returns when the log was replaced.
+    async fn follow(&self, bus: &dyn Bus, backoff: &mut Backoff) -> Result<(), GatewayError> {
+        let position = self.mirror.load().await?;
+        self.restart(position, Why::LogReplaced);
+        let mut reader = Reader::follow(self.store.clone(), bus, position, HEAD_POLL).await?;
+        tracing::info!(log.seq = position.seq, "the feed follows the log");
+        self.set_status(true, String::new());
+        let mut beat = interval(HEARTBEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut conflate_at: Option<Instant> = None;
+        let mut conflated = Instant::now();
+        loop {
+            let step = tokio::select! {
+                biased;
+                () = due(conflate_at) => None,
+                _ = beat.tick() => {
+                    self.beat();
+                    continue;
+                }
+                step = reader.next() => Some(step),
+            };
+            let Some(step) = step else {
+                self.conflate().await?;
+                (conflate_at, conflated) = (None, Instant::now());
+                continue;
+            };
+            match step {
+                Ok(Step::Event(event)) => {
+                    self.set_status(true, String::new());
+                    backoff.reset();
+                    self.take(drain(event, &mut reader)).await?;
+                    if conflate_at.is_none() && self.dirty() {
+                        conflate_at = Some((conflated + CONFLATE_TICK).max(Instant::now()));
+                    }
+                }
+                Ok(Step::LogChanged(head)) => {
+                    tracing::warn!(log.seq = head.seq, "the log was replaced");
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.failed(&error.into());
+                    tokio::time::sleep(backoff.delay()).await;
+                }
+            }
+        }
+    }
+
+    /// Every stream starts anew at `position`.
+    fn restart(&self, position: Position, why: Why) {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.1 = Epoch { number: streams.1.number + 1, why };
+        for stream in streams.0.values() {
+            stream.restart(self.ring(position, stream.conflate), streams.1);
+        }
+    }
+
+    fn ring(&self, at: Position, conflate: bool) -> Ring {
+        Ring::new(at.log_id, at.seq, self.ring_frames, self.ring_bytes, conflate)
+    }
+
+    fn list(&self) -> Vec<Arc<Stream>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).0.values().cloned().collect()
+    }
+
+    fn dirty(&self) -> bool {
+        self.list().iter().any(|s| s.conflate && s.dirty())
+    }
+
+    fn beat(&self) {
+        let now = self.clock.now_ms();
+        self.list().iter().filter(|s| !s.dirty()).for_each(|s| s.flush(now));
+    }
+
+    /// The stream of an audience; `None` before the first load.
+    pub(crate) fn stream(&self, audience: &Audience, conflate: bool) -> Option<(Arc<Stream>, Epoch)> {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let epoch = streams.1;
+        let key = (audience.key(), conflate);
+        if let Some(stream) = streams.0.get(&key) {
+            return Some((stream.clone(), epoch));
+        }
+        let head = self.mirror.read().head?;
+        let stream = Arc::new(Stream::new(audience.clone(), conflate, self.ring(head, conflate), epoch));
+        streams.0.insert(key, stream.clone());
+        Some((stream, epoch))
+    }
+
+    /// The last event that the feed knows.
+    pub(crate) fn head(&self) -> u64 {
+        self.mirror.read().head.map_or(0, |h| h.seq)
+    }
+
+    /// Takes events into the mirror and the streams.
+    async fn take(&self, published: Vec<Arc<Published>>) -> Result<(), GatewayError> {
+        let taken = read(&published)?;
+        let Some(upto) = taken.last().map(|t| t.seq) else { return Ok(()) };
+        let forgotten = self.forgotten(&published, &taken).await?;
+        let streams = self.apply(&taken, &forgotten, upto);
+        self.encode(&streams, &taken, upto).await?;
+        self.mirror.write(|seen| seen.state.trim());
+        self.afterwards(&taken);
+        Ok(())
+    }
+
+    /// Documents of aggregates that memory has forgotten and these events touch.
+    async fn forgotten(
+        &self,
+        published: &[Arc<Published>],
+        taken: &[Taken],
+    ) -> Result<Vec<ledger::DocumentRow>, GatewayError> {
+        let mut rows = Vec::new();
+        for (message, t) in published.iter().zip(taken) {
+            let absent = {
+                let state = &self.mirror.read().state;
+                match (&t.key, &t.event.body) {
+                    (_, Body::Reported { .. } | Body::AlarmRaised { .. } | Body::PatrolPlanned { .. }) => false,
+                    (Key::Incident(id), _) => !state.incidents.contains_key(id),
+                    (Key::Alarm(id), _) => !state.alarms.contains_key(id),
+                    (Key::Patrol(id), _) => !state.patrols.contains_key(id),
+                    (Key::Message(id), Body::MessageSent { .. }) => !state.messages.contains_key(id),
+                    _ => false,
+                }
+            };
+            if !absent || taken.iter().any(|o| o.seq < t.seq && o.key == t.key) {
+                continue;
+            }
+            if let Some(row) = document_of(message, &t.key) {
+                rows.push(row.clone());
+                continue;
+            }
+            let (kind, id) = t.key.parts();
+            rows.extend(self.store.document(kind, &mirror::row_id(id)).await?);
+        }
+        Ok(rows)
+    }
+
+    /// Applies; the streams that see the whole batch, with the aggregates that each saw before.
+    fn apply(&self, taken: &[Taken], forgotten: &[ledger::DocumentRow], upto: u64) -> Vec<(Arc<Stream>, HashSet<Key>)> {
+        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        self.mirror.write(|seen| {
+            let before = |audience: &Audience| {
+                let visible = |t: &&Taken| access::sees(audience, &seen.state, &t.key) != Sight::Hidden;
+                taken.iter().filter(visible).map(|t| t.key.clone()).collect::<HashSet<Key>>()
+            };
+            let streams: Vec<_> = streams.0.values().map(|s| (s.clone(), before(&s.audience))).collect();
+            for row in forgotten {
+                if let Err(error) = mirror::take(seen, row) {
+                    self.failed(&error);
+                }
+            }
+            for t in taken {
+                // A document that was fetched may include the event already.
+                if t.seq > seen.rev(&t.key) {
+                    seen.state.apply(&t.event);
+                    seen.revs.insert(t.key.clone(), t.seq);
+                }
+            }
+            if let Some(head) = &mut seen.head {
+                head.seq = upto;
+            }
+            streams
+        })
+    }
+
+    async fn encode(
+        &self,
+        streams: &[(Arc<Stream>, HashSet<Key>)],
+        taken: &[Taken],
+        upto: u64,
+    ) -> Result<(), GatewayError> {
+        let refs = |seen: &Seen| {
+            let states = taken.iter().filter(|t| t.last).flat_map(|t| view::refs_of_state(&seen.state, &t.key));
+            states.chain(taken.iter().flat_map(|t| view::refs_of_event(&seen.state, &t.event))).collect()
+        };
+        let make = |seen: &Seen, values: &Values| -> Vec<News> {
+            streams.iter().map(|(stream, before)| news(stream, before, taken, seen, values)).collect()
+        };
+        let all = self.mirror.with(refs, make).await?;
+        let now = self.clock.now_ms();
+        for ((stream, _), news) in streams.iter().zip(all) {
+            stream.push(upto, now, news);
+        }
+        Ok(())
+    }
+
+    /// What a batch means beyond its own frames.
+    fn afterwards(&self, taken: &[Taken]) {
+        for t in taken {
+            if let Body::AccountChanged { account } = &t.event.body {
+                self.sessions.account_changed(account.id.clone());
+            }
+        }
+        if taken.iter().any(|t| matches!(t.event.body, Body::Erased { .. })) {
+            // Whoever holds the erased values drops them with everything else.
+            self.mirror.texts.forget();
+            let head = self.mirror.read().head;
+            if let Some(head) = head {
+                self.restart(head, Why::Policy);
+            }
+        }
+    }
+
+    /// Frames with the latest states, for conflating streams.
+    async fn conflate(&self) -> Result<(), GatewayError> {
+        let streams: Vec<_> = self.list().into_iter().filter(|s| s.conflate && s.dirty()).collect();
+        let waiting: Vec<Vec<Key>> = streams.iter().map(|s| s.waiting()).collect();
+        let refs = |seen: &Seen| {
+            let keys: HashSet<&Key> = waiting.iter().flatten().collect();
+            keys.into_iter().flat_map(|k| view::refs_of_state(&seen.state, k)).collect()
+        };
+        let make = |seen: &Seen, values: &Values| {
+            let items = |(stream, keys): (&Arc<Stream>, &Vec<Key>)| {
+                let gone: Vec<Key> = stream.lock().gone.iter().cloned().collect();
+                let states = keys.iter().filter_map(|k| seen.view(&stream.audience, k, values));
+                let states = states.chain(gone.iter().map(|k| gone_state(k, seen.rev(k))));
+                states.map(|state| feed::Item { event: None, state: Some(state) }).collect::<Vec<_>>()
+            };
+            (seen.head.map_or(0, |h| h.seq), streams.iter().zip(&waiting).map(items).collect::<Vec<_>>())
+        };
+        let (upto, all) = self.mirror.with(refs, make).await?;
+        let now = self.clock.now_ms();
+        for (stream, items) in streams.iter().zip(all) {
+            stream.conflated(upto, now, items);
+        }
+        Ok(())
+    }
+
+    /// The snapshot of a stream at the head, from the cache where that is still the head.
+    pub(crate) async fn snapshot(&self, stream: &Stream, epoch: u64) -> Result<Snapshot, GatewayError> {
+        let mut cached = stream.snapshot.lock().await;
+        let head = self.mirror.read().head;
+        if let Some(snapshot) = cached.as_ref()
+            && snapshot.epoch == epoch
+            && head == Some(Position { log_id: snapshot.log_id, seq: snapshot.seq })
+        {
+            return Ok(snapshot.clone());
+        }
+        let now = self.clock.now_ms();
+        let refs = |seen: &Seen| {
+            let visible = |k: &Key| access::sees(&stream.audience, &seen.state, k) != Sight::Hidden;
+            snapshot_keys(seen, now)
+                .into_iter()
+                .filter(visible)
+                .flat_map(|k| view::refs_of_state(&seen.state, &k))
+                .collect()
+        };
+        let make = |seen: &Seen, values: &Values| {
+            let keys = snapshot_keys(seen, now);
+            let states = keys.iter().filter_map(|k| seen.view(&stream.audience, k, values)).collect();
+            let head = seen.head.unwrap_or(Position { log_id: 0, seq: 0 });
+            feed::Snapshot {
+                log_id: head.log_id,
+                seq: head.seq,
+                server_time: now,
+                states,
+                audience: stream.audience.key(),
+            }
+        };
+        let made = self.mirror.with(refs, make).await?;
+        let (log_id, seq) = (made.log_id, made.seq);
+        let message = encode(Kind::Snapshot(made));
+        let snapshot = Snapshot { epoch, log_id, seq, message };
+        *cached = Some(snapshot.clone());
+        Ok(snapshot)
+    }
+
+    /// The whole gap from `cursor` to the head, from the log; `None` when only a snapshot can close it.
+    pub(crate) async fn gap(&self, stream: &Stream, cursor: u64) -> Result<Option<(Bytes, u64)>, GatewayError> {
+        let Ok(_permit) = self.gaps.acquire().await else { return Ok(None) };
+        let Some(head) = self.mirror.read().head else { return Ok(None) };
+        if stream.conflate || cursor >= head.seq || head.seq - cursor > limits::PAGE as u64 {
+            return Ok(None);
+        }
+        let mut taken = Vec::new();
+        for stored in self.store.tail(cursor, limits::PAGE).await?.iter().filter(|s| s.seq <= head.seq) {
+            let event = read_event(stored)?;
+            taken.push(Taken { seq: stored.seq, key: event.body.key(), event, last: false });
+        }
+        mark_last(&mut taken);
+        let whole =
+            taken.first().is_some_and(|t| t.seq == cursor + 1) && taken.last().is_some_and(|t| t.seq == head.seq);
+        // A client must drop what was erased, and what went out of its sight while it was away.
+        let drops = |t: &Taken| matches!(t.event.body, Body::Erased { .. } | Body::PlaceCorrected { .. });
+        if !whole || taken.iter().any(drops) {
+            return Ok(None);
+        }
+        let refs = |seen: &Seen| {
+            let states = taken.iter().filter(|t| t.last).flat_map(|t| view::refs_of_state(&seen.state, &t.key));
+            states.chain(taken.iter().flat_map(|t| view::refs_of_event(&seen.state, &t.event))).collect()
+        };
+        let none = HashSet::new();
+        let make = |seen: &Seen, values: &Values| {
+            (seen.head.map(|h| h.log_id), news(stream, &none, &taken, seen, values).items)
+        };
+        let (log_id, items) = self.mirror.with(refs, make).await?;
+        if log_id != Some(head.log_id) {
+            return Ok(None);
+        }
+        let frame = framed(cursor, &body(head.log_id, head.seq, self.clock.now_ms(), items));
+        Ok(Some((frame, head.seq)))
+    }
+}
+
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The event with those that are ready behind it.
+fn drain(first: Arc<Published>, reader: &mut Reader) -> Vec<Arc<Published>> {
+    let mut batch = vec![first];
+    while batch.len() < BATCH {
+        match reader.next().now_or_never() {
+            Some(Ok(Step::Event(event))) => batch.push(event),
+            // An error or a replaced log is met again by the next call.
+            _ => break,
+        }
+    }
+    batch
+}
+
+fn read(published: &[Arc<Published>]) -> Result<Vec<Taken>, GatewayError> {
+    let mut taken = Vec::with_capacity(published.len());
+    for message in published {
+        let event = read_event(&message.event)?;
+        taken.push(Taken { seq: message.event.seq, key: event.body.key(), event, last: false });
+    }
+    mark_last(&mut taken);
+    Ok(taken)
+}
+
+fn mark_last(taken: &mut [Taken]) {
+    let mut known = HashSet::new();
+    for t in taken.iter_mut().rev() {
+        t.last = known.insert(t.key.clone());
+    }
+}
+
+/// What a batch of events means to one stream.
+fn news(stream: &Stream, before: &HashSet<Key>, taken: &[Taken], seen: &Seen, values: &Values) -> News {
+    let mut news = News::default();
+    for t in taken {
+        let sight = access::sees(&stream.audience, &seen.state, &t.key);
+        if sight == Sight::Hidden {
+            if t.last && before.contains(&t.key) {
+                let state = Some(gone_state(&t.key, t.seq));
+                news.items.push(feed::Item { event: None, state });
+                news.gone.push(t.key.clone());
+            }
+            continue;
+        }
+        if stream.conflate {
+            if t.last {
+                news.touched.push(t.key.clone());
+            }
+            continue;
+        }
+        let event = Some(view::event(&seen.state, t.seq, &t.event, sight, &Fetched(values)));
+        let state = if t.last { seen.view(&stream.audience, &t.key, values) } else { None };
+        news.items.push(feed::Item { event, state });
+    }
+    news
+}
+
+fn gone_state(key: &Key, rev: u64) -> feed::State {
+    let (kind, id) = key.parts();
+    feed::State { rev, kind: Some(feed::state::Kind::Gone(feed::Gone { kind: kind.to_owned(), id })) }
+}
+
+/// What a snapshot holds: everything open or lasting, and of what ended the newest of the last day.
+fn snapshot_keys(seen: &Seen, now: i64) -> Vec<Key> {
+    let since = Timestamp(now - RECENT_MS);
+    let state = &seen.state;
+    let mut left = [RECENT; 4];
+    let mut keys = wire::document::keys(state);
+    // Newest first, so that the bound keeps them.
+    keys.reverse();
+    keys.retain(|key| {
+        let (kind, open, recent) = match key {
+            Key::Alarm(id) => (
+                0,
+                state.alarms.get(id).is_some_and(|a| a.open()),
+                state.alarms.get(id).is_some_and(|a| a.last >= since),
+            ),
+            Key::Incident(id) => {
+                let incident = state.incidents.get(id);
+                let ended = incident.and_then(|i| i.times.ended);
+                (1, incident.is_some_and(|i| i.open()), ended.is_some_and(|e| e >= since))
+            }
+            Key::Patrol(id) => {
+                let patrol = state.patrols.get(id);
+                (2, false, patrol.is_some_and(|p| p.finished.is_none() || p.due >= since))
+            }
+            Key::Message(id) => (3, false, state.messages.get(id).is_some_and(|m| m.at >= since)),
+            _ => return true,
+        };
+        let Some(left) = left.get_mut(kind) else { return false };
+        let kept = open || (recent && *left > 0);
+        if kept && !open {
+            *left -= 1;
+        }
+        kept
+    });
+    keys.reverse();
+    keys
+}
+
+/// A server message.
+pub(crate) fn encode(kind: Kind) -> Bytes {
+    feed::ServerMessage { kind: Some(kind) }.encode_to_vec().into()
+}

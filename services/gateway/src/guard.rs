@@ -1,0 +1,133 @@
+//! The gate before every handler: who asks, from which page, and what the answer may do in a browser.
+
+use axum::{
+    extract::{FromRequestParts, MatchedPath, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use crate::{desk::Desk, problem::Problem, session::Caller};
+
+/// Every endpoint that asks for no session, and why none is needed. A test holds the router against it.
+pub const OPEN: &[(&str, &str, &str)] = &[
+    ("GET", "/healthz", "tells only that the process runs"),
+    ("GET", "/readyz", "names dependencies and their state, no values"),
+    ("GET", "/metrics", "counts, no values of persons"),
+    ("GET", "/api/v1/openapi.json", "the contract is public"),
+    ("GET", "/api/docs", "the contract is public"),
+    ("POST", "/api/v1/session", "logs in"),
+    ("GET", "/api/v1/demo", "404 unless this is a demo, whose accounts are public"),
+];
+/// Below this path callers sign each request instead.
+pub const SIGNED: &str = "/api/v1/exchange";
+
+const CSP: &str = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; style-src 'self'; \
+script-src 'self'; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; form-action 'self'; \
+frame-ancestors 'none'; base-uri 'none'";
+
+fn open(method: &Method, path: &str) -> bool {
+    let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+    OPEN.iter().any(|(m, p, _)| *m == method && *p == path)
+}
+
+/// Lets a request in with a [`Caller`], or answers it.
+pub(crate) async fn gate(State(desk): State<Desk>, mut request: Request, next: Next) -> Response {
+    if let Err(problem) = same_site(request.method(), request.headers(), desk.config.tls) {
+        return problem.into_response();
+    }
+    let path = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned());
+    let Some(path) = path else { return next.run(request).await };
+    if !open(request.method(), &path) {
+        match desk.sessions.caller(request.headers()).await {
+            Ok(caller) => request.extensions_mut().insert(caller),
+            Err(problem) => return problem.into_response(),
+        };
+    }
+    next.run(request).await
+}
+
+/// What changes something, and every socket, must come from our own page. Programs that are no browsers send neither
+/// header; the cookie is `SameSite=Strict` besides.
+fn same_site(method: &Method, headers: &HeaderMap, tls: bool) -> Result<(), Problem> {
+    let socket = headers.contains_key(header::UPGRADE);
+    if !socket && matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok(());
+    }
+    let text = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
+    // Browsers do not agree on this header for sockets; there the origin must be given.
+    if let Some(site) = text(HeaderName::from_static("sec-fetch-site"))
+        && !socket
+        && !matches!(site, "same-origin" | "none")
+    {
+        return Err(Problem::cross_site());
+    }
+    match (text(header::ORIGIN), text(header::HOST)) {
+        (None, _) if socket => Err(Problem::cross_site()),
+        (None, _) => Ok(()),
+        (Some(origin), Some(host)) if own(origin, host, tls) => Ok(()),
+        _ => Err(Problem::cross_site()),
+    }
+}
+
+fn own(origin: &str, host: &str, tls: bool) -> bool {
+    let scheme = if tls { "https" } else { "http" };
+    origin.split_once("://").is_some_and(|(s, authority)| s == scheme && authority.eq_ignore_ascii_case(host))
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or(Problem::no_session())
+    }
+}
+
+/// Headers of every answer.
+pub(crate) async fn harden(request: Request, next: Next) -> Response {
+    let api = request.uri().path().starts_with("/api/v1/");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let mut set = |name: HeaderName, value: &'static str| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    set(header::CONTENT_SECURITY_POLICY, CSP);
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(header::REFERRER_POLICY, "no-referrer");
+    set(header::X_FRAME_OPTIONS, "DENY");
+    set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    if api {
+        set(header::CACHE_CONTROL, "no-store");
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn only_our_own_page_changes_things() {
+        let own = [("host", "a:1"), ("origin", "http://a:1")];
+        let check = |method: Method, pairs: &[_], tls| same_site(&method, &headers(pairs), tls).is_ok();
+        assert!(check(Method::POST, &own, false));
+        assert!(!check(Method::POST, &own, true));
+        assert!(check(Method::POST, &[("host", "a:1")], false));
+        assert!(!check(Method::POST, &[("host", "a:1"), ("origin", "http://b:1")], false));
+        assert!(!check(Method::POST, &[("host", "a:1"), ("origin", "null")], false));
+        assert!(!check(Method::DELETE, &[("host", "a:1"), ("sec-fetch-site", "cross-site")], false));
+        assert!(!check(
+            Method::POST,
+            &[("host", "a:1"), ("origin", "http://a:1"), ("sec-fetch-site", "same-site")],
+            false
+        ));
+        assert!(check(Method::GET, &[("host", "a:1"), ("origin", "http://b:1")], false));
+        assert!(!check(Method::GET, &[("host", "a:1"), ("upgrade", "websocket")], false));
+        assert!(!check(Method::GET, &[("host", "a:1"), ("origin", "http://b:1"), ("upgrade", "websocket")], false));
+        assert!(check(Method::GET, &[("host", "a:1"), ("origin", "http://a:1"), ("upgrade", "websocket")], false));
+    }
+}

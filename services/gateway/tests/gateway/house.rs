@@ -1,0 +1,528 @@
+//! A small site with ledger, writer and gateway on a free port, and clients for it.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use domain::{
+    account::{Account, Role},
+    event::Mode,
+    ids::*,
+    input::{Actor, Command, Input},
+    site::*,
+    text::Subject,
+    time::Millis,
+};
+use futures::{SinkExt, StreamExt};
+use gateway::{Config, Gateway, NothingElse};
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, header};
+use hyper_util::rt::TokioIo;
+use ledger::{Bus, Credential, LocalBus, SqliteOptions, SqliteStore, SqliteTelemetry, Store, Telemetry};
+use link::{
+    intake::{Intake, SharedIntake, Submission},
+    media::Media,
+};
+use prost::Message as _;
+use runtime::{Clock, ManualClock, Tasks};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, client::IntoClientRequest, protocol::CloseFrame},
+};
+use wire::feed::{self, server_message::Kind};
+
+pub(crate) const PASSWORD: &str = "铜钟 9 号楼";
+pub(crate) const NOW: i64 = 1_800_000_000_000;
+
+/// Account, role, unit, grid.
+pub(crate) const PEOPLE: &[(&str, Role, Option<&str>, Option<&str>)] = &[
+    ("duty", Role::DutyOfficer, None, None),
+    ("dispatch", Role::Dispatcher, None, None),
+    ("chief", Role::ShiftChief, None, None),
+    ("fire1", Role::DepartmentClerk, Some("fire"), None),
+    ("water1", Role::DepartmentClerk, Some("water"), None),
+    ("grid1", Role::GridManager, Some("team1"), Some("g1")),
+    ("wall", Role::WallDisplay, None, None),
+];
+
+/// What differs between houses.
+#[derive(Default)]
+pub(crate) struct Plan {
+    pub(crate) config: Option<Config>,
+    pub(crate) bus: Option<Arc<dyn Bus>>,
+    pub(crate) media: Option<Arc<dyn Media>>,
+    pub(crate) demo: Option<gateway::DemoConfig>,
+}
+
+pub(crate) struct House {
+    pub(crate) address: String,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) telemetry: Arc<dyn Telemetry>,
+    pub(crate) intake: SharedIntake,
+    pub(crate) clock: ManualClock,
+    pub(crate) tasks: Tasks,
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    pub(crate) async fn new() -> Self {
+        Self::with(Plan::default()).await
+    }
+
+    pub(crate) async fn with(plan: Plan) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(&SqliteOptions::in_folder(folder.path())).await.unwrap());
+        let file = folder.path().join("telemetry.db");
+        let telemetry: Arc<dyn Telemetry> =
+            Arc::new(SqliteTelemetry::open(&file, Duration::from_secs(5)).await.unwrap());
+        let (clock, tasks) = (ManualClock::at(NOW), Tasks::default());
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let bus = plan.bus.unwrap_or_else(|| Arc::new(LocalBus::new(4_096)));
+        let options = dispatch::WriterOptions::default();
+        let writer = dispatch::start(SiteId::new("test"), store.clone(), bus.clone(), shared.clone(), options, &tasks);
+        let intake: SharedIntake = Arc::new(writer);
+        seed(intake.as_ref(), store.as_ref()).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let gateway = Gateway {
+            config: plan.config.unwrap_or_default(),
+            store: store.clone(),
+            bus,
+            telemetry: telemetry.clone(),
+            intake: intake.clone(),
+            media: plan.media,
+            clock: shared,
+            tasks: tasks.clone(),
+            extra_routes: axum::Router::new(),
+            ready: Arc::new(NothingElse),
+            metrics: Arc::new(|| "maojiawan_inputs_total 1\n".to_owned()),
+            demo: plan.demo,
+        };
+        let (stage, critical) = (runtime::tasks::Stage::Sockets, runtime::Criticality::Critical);
+        tasks.spawn("gateway", stage, critical, async move { gateway::serve(listener, gateway).await.unwrap() });
+        let house = Self { address, store, telemetry, intake, clock, tasks, _folder: folder };
+        while house.get("/readyz", None).await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+        house
+    }
+
+    pub(crate) async fn get(&self, path: &str, session: Option<&str>) -> Answer {
+        self.call(Ask { session, ..Ask::new("GET", path) }).await
+    }
+
+    /// A command under a fresh key.
+    pub(crate) async fn post(&self, path: &str, session: &str, body: &str) -> Answer {
+        let key = hex::encode(rand::random::<[u8; 8]>());
+        self.call(Ask {
+            session: Some(session),
+            key: Some(&key),
+            body: body.to_owned().into(),
+            ..Ask::new("POST", path)
+        })
+        .await
+    }
+
+    pub(crate) async fn call(&self, ask: Ask<'_>) -> Answer {
+        let stream = TcpStream::connect(&self.address).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let mut request = Request::builder().method(ask.method).uri(ask.path).header(header::HOST, &self.address);
+        if let Some(session) = ask.session {
+            request = request.header(header::COOKIE, format!("other=1; mjw_session={session}"));
+        }
+        if let Some(key) = ask.key {
+            request = request.header("idempotency-key", key);
+        }
+        if let Some(kind) = ask.content_type {
+            request = request.header(header::CONTENT_TYPE, kind);
+        }
+        for (name, value) in &ask.headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(ask.body)).unwrap();
+        let exchange = async move {
+            let response = sender.send_request(request).await.unwrap();
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+        };
+        tokio::pin!(exchange, connection);
+        tokio::select! {
+            answer = &mut exchange => answer,
+            _ = &mut connection => exchange.await,
+        }
+    }
+
+    /// Logs in; the session's token.
+    pub(crate) async fn log_in(&self, account: &str) -> String {
+        let answer = self.try_log_in(account, PASSWORD).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        token(&answer)
+    }
+
+    pub(crate) async fn try_log_in(&self, account: &str, password: &str) -> Answer {
+        let body = serde_json::json!({ "account": account, "password": password }).to_string();
+        self.call(Ask { body: body.into(), ..Ask::new("POST", "/api/v1/session") }).await
+    }
+
+    /// Gives a command as the centre itself.
+    pub(crate) async fn system(&self, command: Command) -> u64 {
+        give(self.intake.as_ref(), command).await
+    }
+
+    /// A report of a fire in building `b1`; its number.
+    pub(crate) async fn report(&self, session: &str, text: &str) -> u64 {
+        let body = serde_json::json!({
+            "class": "fire", "place": { "building": "b1", "unit": 2, "floor": 6, "flat": 4 }, "channel": "call",
+            "reporter": { "name": "陈小花", "phone": "13800002107" }, "text": text,
+        });
+        let answer = self.post("/api/v1/incidents", session, &body.to_string()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        self.seen(answer.json()["position"]["seq"].as_u64().unwrap()).await;
+        answer.json()["refs"]["incident"].as_u64().unwrap()
+    }
+
+    /// Accepted, filed as red, and pushed to `unit`; the task's number.
+    pub(crate) async fn push(&self, session: &str, incident: u64, unit: &str) -> u64 {
+        let at = |step: &str| format!("/api/v1/incidents/{incident}/{step}");
+        assert_eq!(self.post(&at("accept"), session, "{}").await.status, 200);
+        assert_eq!(self.post(&at("file"), session, r#"{"level":"red"}"#).await.status, 200);
+        let targets = serde_json::json!({ "targets": [{ "unit": unit, "lead": true }], "text": "现场核实" });
+        let answer = self.post(&at("push"), session, &targets.to_string()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        self.seen(answer.json()["position"]["seq"].as_u64().unwrap()).await;
+        answer.json()["refs"]["tasks"][0].as_u64().unwrap()
+    }
+
+    /// Waits until the feed, and so every view, has the event.
+    pub(crate) async fn seen(&self, seq: u64) {
+        let session = self.log_in("wall").await;
+        let mut feed = Feed::open(self, &session, hello(0, 0, false)).await;
+        let mut at = feed.snapshot().await.seq;
+        while at < seq {
+            at = feed.frame().await.upto;
+        }
+    }
+}
+
+pub(crate) struct Ask<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) session: Option<&'a str>,
+    pub(crate) key: Option<&'a str>,
+    pub(crate) content_type: Option<&'a str>,
+    pub(crate) headers: Vec<(&'a str, &'a str)>,
+    pub(crate) body: Bytes,
+}
+
+impl<'a> Ask<'a> {
+    pub(crate) fn new(method: &'a str, path: &'a str) -> Self {
+        let content_type = (method == "POST").then_some("application/json");
+        Self { method, path, session: None, key: None, content_type, headers: Vec::new(), body: Bytes::new() }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: hyper::HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    }
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |v| v.to_str().unwrap())
+    }
+    pub(crate) fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or("").to_owned()
+    }
+}
+
+pub(crate) fn token(answer: &Answer) -> String {
+    let cookie = answer.header("set-cookie");
+    cookie.split(';').next().unwrap().strip_prefix("mjw_session=").unwrap().to_owned()
+}
+
+pub(crate) type Ws = WebSocketStream<TcpStream>;
+
+/// Opens a socket as a browser of our own page would; the status otherwise.
+pub(crate) async fn socket(
+    house: &House,
+    path: &str,
+    session: &str,
+    protocol: &str,
+    origin: Option<&str>,
+    receive_buffer: Option<u32>,
+) -> Result<Ws, u16> {
+    let raw = TcpSocket::new_v4().unwrap();
+    if let Some(bytes) = receive_buffer {
+        raw.set_recv_buffer_size(bytes).unwrap();
+    }
+    let stream = raw.connect(house.address.parse().unwrap()).await.unwrap();
+    let mut request = format!("ws://{}{path}", house.address).into_client_request().unwrap();
+    let headers = request.headers_mut();
+    if let Some(origin) = origin {
+        headers.insert("origin", origin.parse().unwrap());
+    }
+    headers.insert("cookie", format!("mjw_session={session}").parse().unwrap());
+    headers.insert("sec-websocket-protocol", protocol.parse().unwrap());
+    match tokio_tungstenite::client_async(request, stream).await {
+        Ok((ws, _)) => Ok(ws),
+        Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+pub(crate) fn hello(log_id: u64, cursor: u64, conflate: bool) -> feed::Hello {
+    feed::Hello { log_id, cursor, conflate }
+}
+
+/// A feed client that keeps every byte that it got.
+pub(crate) struct Feed {
+    ws: Ws,
+    pub(crate) raw: Vec<u8>,
+}
+
+impl Feed {
+    pub(crate) async fn open(house: &House, session: &str, hello: feed::Hello) -> Self {
+        Self::open_with(house, session, hello, None).await
+    }
+
+    pub(crate) async fn open_with(house: &House, session: &str, hello: feed::Hello, buffer: Option<u32>) -> Self {
+        let origin = format!("http://{}", house.address);
+        let ws = socket(house, "/api/v1/feed", session, "maojiawan.feed.v1", Some(&origin), buffer).await.unwrap();
+        let mut feed = Self { ws, raw: Vec::new() };
+        let message = feed::ClientMessage { kind: Some(feed::client_message::Kind::Hello(hello)) };
+        feed.ws.send(Message::Binary(message.encode_to_vec().into())).await.unwrap();
+        feed
+    }
+
+    pub(crate) async fn send(&mut self, message: feed::ClientMessage) {
+        self.ws.send(Message::Binary(message.encode_to_vec().into())).await.unwrap();
+    }
+
+    /// The next message but heartbeats; the close frame when it closes.
+    pub(crate) async fn next(&mut self) -> Result<Kind, Option<CloseFrame>> {
+        loop {
+            match self.ws.next().await {
+                Some(Ok(Message::Binary(bytes))) => {
+                    self.raw.extend_from_slice(&bytes);
+                    match feed::ServerMessage::decode(bytes).unwrap().kind.unwrap() {
+                        Kind::Heartbeat(_) => {}
+                        kind => return Ok(kind),
+                    }
+                }
+                Some(Ok(Message::Close(frame))) => return Err(frame),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Err(None),
+            }
+        }
+    }
+
+    pub(crate) async fn snapshot(&mut self) -> feed::Snapshot {
+        match self.next().await {
+            Ok(Kind::Snapshot(snapshot)) => snapshot,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn frame(&mut self) -> feed::Frame {
+        match self.next().await {
+            Ok(Kind::Frame(frame)) => frame,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Frames from `cursor` up to `seq`, which must join; their items.
+    pub(crate) async fn upto(&mut self, cursor: u64, seq: u64) -> Vec<feed::Item> {
+        let (mut at, mut items) = (cursor, Vec::new());
+        while at < seq {
+            let frame = self.frame().await;
+            assert_eq!(frame.after, at, "a frame begins where the client stands");
+            at = frame.upto;
+            items.extend(frame.items);
+        }
+        items
+    }
+}
+
+async fn give(intake: &dyn Intake, command: Command) -> u64 {
+    let input = Input::Command { actor: Actor::System, mode: Mode::Real, command };
+    intake.submit(Submission::keyless(input)).await.unwrap().position.seq
+}
+
+async fn seed(intake: &dyn Intake, store: &dyn Store) {
+    // The writer refuses while it loads.
+    let first =
+        || Input::Command { actor: Actor::System, mode: Mode::Real, command: Command::SetSite(Arc::new(site())) };
+    while intake.submit(Submission::keyless(first())).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    let hash = tokio::task::spawn_blocking(|| gateway::accounts::hash_password(PASSWORD).unwrap()).await.unwrap();
+    for (id, role, unit, grid) in PEOPLE {
+        give(intake, account(id, *role, *unit, *grid)).await;
+        let credential = Credential {
+            account: (*id).to_owned(),
+            password_hash: hash.clone(),
+            failed: 0,
+            locked_until_ms: 0,
+            totp: None,
+        };
+        store.put_credential(&credential).await.unwrap();
+    }
+}
+
+pub(crate) fn account(id: &str, role: Role, unit: Option<&str>, grid: Option<&str>) -> Command {
+    let account = Account {
+        id: id.into(),
+        role,
+        unit: unit.map(Into::into),
+        grid: grid.map(Into::into),
+        name: VaultId(0),
+        active: true,
+    };
+    Command::SetAccount { account, name: format!("李{id}") }
+}
+
+pub(crate) fn erase(incident: u64) -> Command {
+    Command::Erase(Subject::Incident(IncidentId(incident)))
+}
+
+fn name(zh: &str) -> Name {
+    Name { zh: zh.to_owned(), en: zh.to_owned() }
+}
+
+fn square(x: f64, y: f64, side: f64) -> Vec<Point> {
+    [(x, y), (x + side, y), (x + side, y + side), (x, y + side)].map(|(x, y)| Point { x, y }).to_vec()
+}
+
+fn building(n: u16, grid: &str, x: f64) -> Building {
+    Building {
+        id: format!("b{n}").into(),
+        number: n,
+        grid: grid.into(),
+        name: name(&format!("{n}栋")),
+        aliases: vec![format!("老{n}号")],
+        outline: square(x, 10.0, 20.0),
+        center: Point { x: x + 10.0, y: 20.0 },
+        units: 2,
+        floors: 11,
+        flats_per_floor: 4,
+        households: 88,
+        people: 300,
+        care_needs: 9,
+        minors: 60,
+    }
+}
+
+fn unit(id: &str, kind: UnitKind, grid: Option<&str>) -> Unit {
+    Unit { id: id.into(), kind, name: name(id), initials: id.to_owned(), capacity: 4, grid: grid.map(Into::into) }
+}
+
+fn camera(n: u16, building: &str, x: f64) -> Camera {
+    Camera {
+        id: format!("c{n:03}").into(),
+        number: n,
+        grid: "g1".into(),
+        building: Some(building.into()),
+        name: name(&format!("{n}号")),
+        at: Point { x, y: 5.0 },
+        heading: 90.0,
+        indoor: false,
+    }
+}
+
+fn class(id: &str, level: Level) -> Class {
+    let m = Millis::minutes;
+    Class {
+        id: id.into(),
+        name: name(id),
+        level,
+        intake: true,
+        lead: "fire".into(),
+        assists: vec!["water".into()],
+        steps: vec![name("核实")],
+        limits: Limits {
+            collect: m(5),
+            analyse: m(5),
+            approve: m(5),
+            push: m(1),
+            acknowledge: m(3),
+            arrive: m(10),
+            handle: m(60),
+            verify: m(60),
+            decline: m(30),
+        },
+    }
+}
+
+fn site() -> Site {
+    let grid =
+        |id: &str, x| Grid { id: id.into(), community: "s1".into(), name: name(id), outline: square(x, 0.0, 100.0) };
+    Site {
+        id: SiteId::new("test"),
+        name: name("卯家湾"),
+        region: name("鲁甸"),
+        version: 1,
+        extent: Point { x: 200.0, y: 100.0 },
+        anchor: (27.0, 103.0),
+        communities: vec![Community {
+            id: "s1".into(),
+            name: name("第一社区"),
+            outline: square(0.0, 0.0, 200.0),
+            label: Point { x: 50.0, y: 50.0 },
+        }],
+        grids: vec![grid("g1", 0.0), grid("g2", 100.0)],
+        buildings: vec![building(1, "g1", 10.0), building(2, "g2", 120.0)],
+        paths: vec![Path { name: name("一号路"), line: vec![Point { x: 0.0, y: 5.0 }], width: 6.0 }],
+        landmarks: vec![Landmark {
+            id: "plaza".into(),
+            grid: "g1".into(),
+            kind: LandmarkKind::Square,
+            name: name("广场"),
+            aliases: Vec::new(),
+            outline: Vec::new(),
+            center: Point { x: 80.0, y: 80.0 },
+        }],
+        cameras: vec![camera(1, "b1", 10.0), camera(2, "b2", 120.0)],
+        sensors: vec![Sensor {
+            id: "smoke-b1".into(),
+            kind: SensorKind::Smoke,
+            name: name("烟感"),
+            place: Place {
+                grid: "g1".into(),
+                building: Some("b1".into()),
+                landmark: None,
+                unit: Some(2),
+                floor: Some(6),
+                flat: None,
+                point: Point { x: 20.0, y: 20.0 },
+                precision: Precision::Verified,
+            },
+        }],
+        units: vec![
+            unit("fire", UnitKind::Department, None),
+            unit("water", UnitKind::Department, None),
+            unit("team1", UnitKind::Grid, Some("g1")),
+        ],
+        classes: vec![class("fire", Level::Red), class("noise", Level::Normal)],
+        alarm_kinds: vec![AlarmKind {
+            id: "smoke".into(),
+            name: name("烟感"),
+            level: Level::Red,
+            class: "fire".into(),
+            opens_with: None,
+            family: "fire".to_owned(),
+            radius: 30.0,
+            window: Millis::minutes(5),
+        }],
+        tours: Vec::new(),
+    }
+}

@@ -1,0 +1,12 @@
+//! The gateway over real sockets, with a real ledger and the real writer.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod access;
+mod exhibits;
+mod feed;
+mod files;
+mod house;
+mod media;
+mod problems;
+mod sessions;
