@@ -59,8 +59,9 @@ pub(crate) async fn bounded(request: Request, limit: usize) -> Result<Bytes, Pro
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     // serde would also take the fields of an object from an array.
     let object = body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
-    if !object && serde_json::from_slice::<IgnoredAny>(body).is_ok() {
-        return Err(Problem::bad_field().field("body"));
+    if !object {
+        let json = serde_json::from_slice::<IgnoredAny>(body).is_ok();
+        return Err(if json { Problem::bad_field().field("body") } else { Problem::bad_json() });
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
