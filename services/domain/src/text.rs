@@ -103,6 +103,13 @@ fn mask_phone(value: &str) -> String {
     format!("{}****{}", head.iter().collect::<String>(), tail.iter().collect::<String>())
 }
 
+/// A telephone number as it is compared: digits only, without the country code; `None` for what is no number.
+pub fn national_number(phone: &str) -> Option<String> {
+    let digits: String = phone.chars().filter(char::is_ascii_digit).collect();
+    let national = digits.strip_prefix("86").filter(|rest| rest.len() == 11).unwrap_or(&digits);
+    (5..=20).contains(&national.len()).then(|| national.to_owned())
+}
+
 /// Longest free text taken, characters.
 pub const MAX_TEXT: usize = 2_000;
 
@@ -121,6 +128,12 @@ mod tests {
         assert_eq!(secret(SecretKind::Phone, "110").masked(), "****");
         assert_eq!(secret(SecretKind::Text, "楼道有烟").masked(), "");
         assert!(!format!("{:?}", secret(SecretKind::Text, "楼道有烟")).contains("烟"));
+    }
+
+    #[test]
+    fn numbers_compare_without_the_country_code() {
+        assert_eq!(national_number("+86 199-0000-2107"), national_number("19900002107"));
+        assert_eq!(national_number("110"), None);
     }
 
     #[test]

@@ -126,10 +126,8 @@ fn filled(text: Option<String>) -> Option<String> {
 
 /// A keyed hash of a telephone number: finds earlier reports without keeping the number. `None` for what is no number.
 pub(crate) fn person(desk: &Desk, phone: &str) -> Option<String> {
-    let digits: String = phone.chars().filter(char::is_ascii_digit).collect();
-    let national = digits.strip_prefix("86").filter(|rest| rest.len() == 11).unwrap_or(&digits);
-    let known = (5..=20).contains(&national.len());
-    known.then(|| hex::encode(desk.store.request_hash(format!("person/{national}").as_bytes())))
+    let national = domain::text::national_number(phone)?;
+    Some(hex::encode(desk.store.request_hash(format!("person/{national}").as_bytes())))
 }
 
 macro_rules! command {

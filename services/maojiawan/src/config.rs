@@ -1,0 +1,222 @@
+//! The one configuration file. Every key is documented here and in `deploy/maojiawan.toml`; unknown keys are refused.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use domain::account::Role;
+use runtime::config::{ConfigError, parse, refuse};
+use serde::Deserialize;
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) server: Server,
+    pub(crate) data: Data,
+    pub(crate) log: Log,
+    pub(crate) site: Site,
+    pub(crate) gateway: gateway::Config,
+    pub(crate) sensing: sensing::Config,
+    pub(crate) exchange: exchange::Config,
+    pub(crate) video: Video,
+    /// Accounts that exist from the start. The password file is read once, when the account has no password yet.
+    pub(crate) accounts: Vec<Account>,
+}
+
+/// `[server]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Server {
+    /// Address for browsers and departments.
+    pub(crate) listen: SocketAddr,
+    /// Seconds that each stage of the drain may take.
+    pub(crate) drain_s: u16,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)), drain_s: 5 }
+    }
+}
+
+/// `[data]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Data {
+    /// Folder of the ledger, telemetry, blobs and keys.
+    pub(crate) folder: PathBuf,
+    /// Days that an idempotency key is remembered.
+    pub(crate) key_days: u16,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { folder: "data".into(), key_days: 30 }
+    }
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// Filter as of `RUST_LOG`, e.g. `info,video=debug`.
+    pub(crate) filter: String,
+    /// One JSON object a line.
+    pub(crate) json: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info,retina=error".to_owned(), json: false }
+    }
+}
+
+/// `[site]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Site {
+    /// Seed of the built-in site: plan, names, cameras, sensors, units.
+    pub(crate) seed: u64,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self { seed: 1 }
+    }
+}
+
+/// `[video]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Video {
+    /// Bytes of all camera rings together, MiB.
+    pub(crate) ring_mib: usize,
+    /// Decode children for stills and diagnosis.
+    pub(crate) decode_children: usize,
+    /// Each camera's still is renewed once in this time, seconds.
+    pub(crate) still_s: u64,
+    /// Minutes from one video patrol to the next.
+    pub(crate) patrol_minutes: u64,
+    /// The cameras; without any no video is shown.
+    pub(crate) cameras: Vec<Camera>,
+}
+
+impl Default for Video {
+    fn default() -> Self {
+        Self { ring_mib: 512, decode_children: 2, still_s: 4, patrol_minutes: 30, cameras: Vec::new() }
+    }
+}
+
+/// `[[video.cameras]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Camera {
+    /// Id in the site.
+    pub(crate) id: String,
+    /// Small stream, `rtsp://host:port/path` without credentials.
+    pub(crate) sub: String,
+    /// Large stream.
+    #[serde(default)]
+    pub(crate) main: Option<String>,
+    /// User; empty = none.
+    #[serde(default)]
+    pub(crate) username: String,
+    /// File with the password, one line.
+    #[serde(default)]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Cameras behind one recorder share this name; default = host and port.
+    #[serde(default)]
+    pub(crate) server: Option<String>,
+}
+
+/// `[[accounts]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Account {
+    /// Name to log in with.
+    pub(crate) id: String,
+    /// `duty_officer`, `dispatcher`, `shift_chief`, `department_clerk`, `grid_manager` or `wall_display`.
+    pub(crate) role: String,
+    /// Owner's name as the roster shows it.
+    pub(crate) name: String,
+    /// Unit of a clerk, team of a grid manager.
+    #[serde(default)]
+    pub(crate) unit: Option<String>,
+    /// Grid of a grid manager.
+    #[serde(default)]
+    pub(crate) grid: Option<String>,
+    /// File with the first password, one line.
+    pub(crate) password_file: PathBuf,
+}
+
+/// Reads and checks the file; without one the defaults hold.
+pub(crate) fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
+    let Some(path) = path else { return Ok(Config::default()) };
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { file: file.clone(), source })?;
+    let config: Config = parse(&file, &text)?;
+    check(&file, &text, &config)?;
+    Ok(config)
+}
+
+fn check(file: &str, text: &str, config: &Config) -> Result<(), ConfigError> {
+    let bad = |table: &str, key: &str, message: &str| Err(refuse(file, text, table, key, message));
+    if config.server.drain_s == 0 {
+        return bad("server", "drain_s", "须大于 0 must be more than 0");
+    }
+    if config.data.key_days == 0 {
+        return bad("data", "key_days", "须大于 0 must be more than 0");
+    }
+    if !(16..=65_536).contains(&config.video.ring_mib) {
+        return bad("video", "ring_mib", "须在 16 到 65536 之间 must lie between 16 and 65536");
+    }
+    if !(1..=16).contains(&config.video.decode_children) {
+        return bad("video", "decode_children", "须在 1 到 16 之间 must lie between 1 and 16");
+    }
+    if config.video.still_s == 0 || config.video.patrol_minutes == 0 {
+        let key = if config.video.still_s == 0 { "still_s" } else { "patrol_minutes" };
+        return bad("video", key, "须大于 0 must be more than 0");
+    }
+    for camera in &config.video.cameras {
+        let urls = std::iter::once(&camera.sub).chain(&camera.main);
+        if urls.into_iter().any(|u| url::Url::parse(u).map_or(true, |u| u.scheme() != "rtsp")) {
+            return bad(
+                "video.cameras",
+                "sub",
+                &format!("{}: 须为 rtsp:// 地址 must be an rtsp:// address", camera.id),
+            );
+        }
+    }
+    for account in &config.accounts {
+        if Role::parse(&account.role).is_none() {
+            return bad("accounts", "role", &format!("{}: 没有这个角色 there is no such role", account.id));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_example_is_a_valid_configuration() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/maojiawan.toml");
+        let config = load(Some(&path)).unwrap();
+        assert_eq!(config.exchange.departments.len(), 8, "all eight departments are connected by data");
+        assert!(!config.accounts.is_empty());
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_file_line_and_key() {
+        let text = "[server]\ndrain_s = 5\n\n[video]\nring_mib = 1\n";
+        let config: Config = parse("c.toml", text).unwrap();
+        let error = check("c.toml", text, &config).unwrap_err().to_string();
+        assert!(error.starts_with("c.toml:5: video.ring_mib: "), "{error}");
+        let error =
+            parse::<Config>("c.toml", "[server]\nlisten = '127.0.0.1:8080'\nport = 1\n").unwrap_err().to_string();
+        assert!(error.starts_with("c.toml:3: port: unknown field"), "{error}");
+    }
+}

@@ -1,0 +1,99 @@
+//! `simulate`: the synthetic site as its own process. Tells its progress on standard output, one line each; stops when
+//! standard input ends or on a signal.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use runtime::{SystemClock, Tasks};
+use serde::{Deserialize, Serialize};
+use simulator::{
+    CameraFaults, NoCameras,
+    cameras::{Cameras, CamerasConfig, Credentials, specs},
+};
+use tokio::io::AsyncReadExt as _;
+use tokio_util::sync::CancellationToken;
+
+/// What the process prints when cameras and site are up.
+pub(crate) const READY: &str = "ready";
+/// Start of a line that counts films: `films 3/28`.
+pub(crate) const FILMS: &str = "films ";
+
+/// The file that `simulate --config` reads.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    simulator: simulator::Config,
+    cameras: Option<CameraFile>,
+}
+
+/// `[cameras]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CameraFile {
+    /// Port of every camera, each at its own loopback address.
+    pub(crate) port: u16,
+    /// Folder where films are kept.
+    pub(crate) cache: PathBuf,
+    /// User of every camera.
+    pub(crate) username: String,
+    /// Its password.
+    pub(crate) password: String,
+    /// Outdoor scenes by night.
+    #[serde(default)]
+    pub(crate) night: bool,
+}
+
+/// Runs until told to stop.
+pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
+    let file: File = runtime::config::load(path)?;
+    file.simulator.check()?;
+    runtime::telemetry::logs("warn", false);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(serve(file));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn serve(file: File) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    let tasks = Tasks::default();
+    let work = async {
+        let cameras: Arc<dyn CameraFaults> = match &file.cameras {
+            Some(cameras) => Arc::new(start(cameras, file.simulator.seed, &tasks).await?),
+            None => Arc::new(NoCameras),
+        };
+        println!("{READY}");
+        simulator::run_with(file.simulator.clone(), cameras, stop.clone()).await.context("simulator")
+    };
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        () = told(&stop) => Ok(()),
+    };
+    tasks.drain(Duration::from_secs(2)).await;
+    outcome
+}
+
+async fn start(file: &CameraFile, seed: u64, tasks: &Tasks) -> anyhow::Result<Cameras> {
+    let site = simulator::site::maojiawan(seed);
+    let credentials = Credentials { user: file.username.clone(), password: file.password.clone() };
+    let config = CamerasConfig::new(specs(&site, file.port, file.night, &credentials), file.cache.clone());
+    let progress = |p: simulator::cameras::Progress| println!("{FILMS}{}/{}", p.done, p.total);
+    Ok(Cameras::start(config, tasks, Arc::new(SystemClock), progress).await?)
+}
+
+/// Told by the end of standard input or a signal; then the site has a moment to say goodbye to the broker.
+async fn told(stop: &CancellationToken) {
+    let mut byte = [0_u8; 1];
+    let mut input = tokio::io::stdin();
+    let ended = async { while input.read(&mut byte).await.is_ok_and(|n| n > 0) {} };
+    tokio::select! {
+        () = ended => {}
+        () = crate::up::signalled() => {}
+    }
+    stop.cancel();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+}
