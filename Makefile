@@ -1,19 +1,28 @@
-# `make test` and, from the first runnable centre on, `make up` are all that a new user needs. See README.md.
+# `make up` and `make test` are all that a new user needs. See README.md.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-CARGO_TERM_COLOR ?= never
+CARGO_TERM_COLOR ?= auto
 export CARGO_TERM_COLOR
 
-.PHONY: help prepare test lint deny soak
+.PHONY: help prepare dashboard up test lint deny soak
 
 help:
+	@echo "make up     the centre with a living synthetic site on 127.0.0.1:8080   启动演示中心"
 	@echo "make test   every suite, with its time   全部测试"
 	@echo "make soak   property and fault suites with full counts   长测"
 	@echo "make deny   bans, licences and sources of dependencies   依赖检查"
 
 prepare:
 	@deploy/prepare.sh
+
+dashboard: prepare
+	@deploy/dashboard.sh
+
+up: prepare dashboard
+	@echo "building the centre 正在编译中心 (the first time takes minutes 首次需要数分钟)"
+	@cargo build -p maojiawan
+	@exec target/debug/maojiawan up --demo
 
 test: prepare
 	@tests/run.sh
@@ -23,7 +32,7 @@ lint: prepare
 	cargo clippy --workspace --all-targets -- -D warnings
 
 soak: prepare
-	PROPTEST_CASES=20000 cargo nextest run -p domain -p ledger -p video -p simulator --no-fail-fast
+	PROPTEST_CASES=20000 cargo nextest run -p domain -p wire -p ledger -p video -p simulator --no-fail-fast
 
 deny:
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny

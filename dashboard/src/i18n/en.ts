@@ -39,7 +39,7 @@ export const en: Messages = {
     state: { active: 'New', activeConfirmed: 'Confirmed', cleared: 'Cleared, new', clearedConfirmed: 'Cleared, confirmed', awaiting: 'Confirmed, to judge' },
     verdict: { genuine: 'Genuine', false: 'False', test: 'Test', maintenance: 'Maintenance' },
     shelved: 'Shelved to {time}', times: '{n} times', several: '{n} places', sources: '{n} sources', again: 'Sounded again', source: 'Source',
-    flood: 'Alarm flood: grouped by building and kind; reds never', value: 'value {n}',
+    floodShort: 'alarm flood', flood: 'Alarm flood: grouped by building and kind; reds never', value: 'value {n}',
   },
   incident: {
     title: 'Incidents', open: '{n} open', normal: '{n} normal', none: 'No open incident', rest: '{n} more, all in time', restOver: '{n} more, {over} overdue',

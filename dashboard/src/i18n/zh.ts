@@ -37,7 +37,7 @@ export const zh = {
     state: { active: '未确认', activeConfirmed: '已确认', cleared: '已恢复 未确认', clearedConfirmed: '已恢复 已确认', awaiting: '已确认 待判定' },
     verdict: { genuine: '属实', false: '误报', test: '测试', maintenance: '检修' },
     shelved: '屏蔽至 {time}', times: '{n} 次', several: '{n} 处', sources: '{n} 个来源', again: '再次提醒', source: '来源',
-    flood: '告警洪峰：按楼栋与类型归并，红色不归并', value: '测值 {n}',
+    floodShort: '告警洪峰', flood: '告警洪峰：按楼栋与类型归并，红色不归并', value: '测值 {n}',
   },
   incident: {
     title: '事件', open: '未办结 {n}', normal: '普通 {n}', none: '没有未办结事件', rest: '其余 {n} 件均在时限内', restOver: '其余 {n} 件，超时 {over}',

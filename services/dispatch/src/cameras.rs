@@ -52,6 +52,8 @@ pub async fn watch_cameras(
     stop: CancellationToken,
 ) {
     let mut reported: BTreeMap<CameraId, Reported> = BTreeMap::new();
+    // Hold times begin with the watch: what was down before we looked gets its time to come up.
+    let begun = Timestamp(clock.now_ms());
     let mut every = tokio::time::interval(watch.every);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut changes = media.changes().await;
@@ -67,7 +69,7 @@ pub async fn watch_cameras(
         };
         let now = Timestamp(clock.now_ms());
         for status in statuses {
-            let next = judge(&status, watch, now);
+            let next = judge(&status, watch, begun, now);
             let Some(next) = next.filter(|n| reported.get(&status.camera) != Some(n)) else { continue };
             if report(intake.as_ref(), &status, &next).await {
                 reported.insert(status.camera.clone(), next);
@@ -77,8 +79,8 @@ pub async fn watch_cameras(
 }
 
 /// What is to be reported of a camera now; `None` while it only connects.
-fn judge(status: &CameraStatus, watch: CameraWatch, now: Timestamp) -> Option<Reported> {
-    let lasted = |since: Timestamp, hold: Millis| now - since >= hold;
+fn judge(status: &CameraStatus, watch: CameraWatch, begun: Timestamp, now: Timestamp) -> Option<Reported> {
+    let lasted = |since: Timestamp, hold: Millis| now - since.max(begun) >= hold;
     let (fault, alarm) = match status.state {
         CameraState::Unknown | CameraState::Connecting => return None,
         CameraState::Online => match status.fault {
@@ -140,17 +142,28 @@ mod tests {
     #[test]
     fn a_short_loss_is_a_fact_but_no_alarm() {
         let watch = CameraWatch::default();
-        let short = judge(&status(CameraState::Stalled, None), watch, Timestamp(10_000)).unwrap();
+        let short = judge(&status(CameraState::Stalled, None), watch, Timestamp(0), Timestamp(10_000)).unwrap();
         assert_eq!((short.state, short.alarm), ("stalled", None));
-        let long = judge(&status(CameraState::Stalled, None), watch, Timestamp(31_000)).unwrap();
+        let long = judge(&status(CameraState::Stalled, None), watch, Timestamp(0), Timestamp(31_000)).unwrap();
         assert_eq!(long.alarm, Some("camera_offline"));
+    }
+
+    #[test]
+    fn hold_times_begin_with_the_watch() {
+        let watch = CameraWatch::default();
+        let down = status(CameraState::Unreachable, None);
+        let early = judge(&down, watch, Timestamp(90_000), Timestamp(100_000)).unwrap();
+        assert_eq!(early.alarm, None, "down for long, watched for ten seconds");
+        assert!(judge(&down, watch, Timestamp(90_000), Timestamp(120_000)).unwrap().alarm.is_some());
     }
 
     #[test]
     fn a_frozen_picture_is_an_alarm_and_connecting_is_nothing() {
         let watch = CameraWatch::default();
-        let frozen = judge(&status(CameraState::Online, Some(PictureFault::Frozen)), watch, Timestamp(2_000)).unwrap();
+        let frozen =
+            judge(&status(CameraState::Online, Some(PictureFault::Frozen)), watch, Timestamp(0), Timestamp(2_000))
+                .unwrap();
         assert_eq!((frozen.fault, frozen.alarm), (Some("frozen"), Some("camera_frozen")));
-        assert_eq!(judge(&status(CameraState::Connecting, None), watch, Timestamp(90_000)), None);
+        assert_eq!(judge(&status(CameraState::Connecting, None), watch, Timestamp(0), Timestamp(90_000)), None);
     }
 }

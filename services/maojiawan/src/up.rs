@@ -35,6 +35,10 @@ pub(crate) fn run(
     let mut config = config::load(path)?;
     config.server.listen = listen.unwrap_or(config.server.listen);
     config.data.folder = data.unwrap_or(config.data.folder);
+    if demo && path.is_none() {
+        // The person who tries it wants the progress, not every camera's first connection.
+        "warn,retina=error".clone_into(&mut config.log.filter);
+    }
     runtime::telemetry::logs(&config.log.filter, config.log.json);
     // A second installation keeps the first.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -67,8 +71,10 @@ async fn up(mut config: Config, demo: bool) -> anyhow::Result<()> {
     let options = WriterOptions::default();
     let writer = dispatch::start(site.id.clone(), stores.store.clone(), bus.clone(), clock.clone(), options, &tasks);
     let mut status = writer.status();
-    let loaded = tokio::time::timeout(Duration::from_secs(60), status.wait_for(|s| s.ok)).await;
-    if !matches!(loaded, Ok(Ok(_))) {
+    // What `wait_for` returns holds the watch's lock, so it must not outlive the line.
+    let wait = async { status.wait_for(|s| s.ok).await.is_ok() };
+    let loaded = tokio::time::timeout(Duration::from_secs(60), wait).await == Ok(true);
+    if !loaded {
         bail!("写入者未能就绪 the writer is not ready: {}", writer.status().borrow().reason);
     }
     let intake: SharedIntake = Arc::new(writer.clone());

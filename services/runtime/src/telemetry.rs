@@ -1,6 +1,8 @@
 //! Logs and metrics of the process. Metric names stand here so that none is spelt twice; units are in the names and no
 //! label ever carries a personal value.
 
+use std::io::IsTerminal as _;
+
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -47,7 +49,7 @@ pub mod names {
 /// Installs the log writer (stderr). `filter` as of `RUST_LOG`; `json` for machines.
 pub fn logs(filter: &str, json: bool) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     // A second installation (tests) keeps the first.
     let _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
 }

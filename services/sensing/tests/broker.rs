@@ -244,7 +244,6 @@ async fn messages_become_observations_and_what_cannot_be_read_is_recorded() {
     options.set_last_will(LastWill::new("mjw/v1/sensors/smoke-1/status", "offline", QoS::AtLeastOnce, true));
     let mut other = Device::new(options);
     other.publish("mjw/v1/sensors/smoke-1/status", "online").await;
-    drop(other);
     let links = |s: &[Observation]| -> Vec<bool> {
         let link = |o: &Observation| match o {
             Observation::SensorLink { sensor, online } if sensor.as_str() == "smoke-1" => Some(*online),
@@ -252,6 +251,9 @@ async fn messages_become_observations_and_what_cannot_be_read_is_recorded() {
         };
         s.iter().filter_map(link).collect()
     };
+    // States of one batch are one: the first must have been told before the second comes.
+    intake.until("online", |s| links(s).last() == Some(&true)).await;
+    drop(other);
     let seen = intake.until("offline", |s| links(s).last() == Some(&false)).await;
     assert_eq!(links(&seen).len(), 2);
     running.stop().await;
