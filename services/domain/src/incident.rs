@@ -642,7 +642,8 @@ impl Incident {
             && present().any(|t| t.state == TaskState::Done);
         self.stage = if all_done {
             self.times.done = self.times.done.or(Some(now));
-            Stage::AwaitingVerification
+            // An optional task that goes on does not undo the verification.
+            if self.times.verified.is_some() { Stage::Verified } else { Stage::AwaitingVerification }
         } else if present().any(|t| t.times.acknowledged.is_some()) {
             Stage::Handling
         } else {

@@ -367,6 +367,9 @@ pub struct AlarmKind {
     pub radius: f64,
     /// Time window of the correlation.
     pub window: Millis,
+    /// What people say when they mean it; empty for kinds that only devices and rules notice. A kind with words is also
+    /// that of a unit's report of its class.
+    pub words: Vec<String>,
 }
 
 /// A tour of cameras.
@@ -414,6 +417,16 @@ impl Site {
     /// The kind of alarm of this id.
     pub fn alarm_kind(&self, id: &AlarmKindId) -> Option<&AlarmKind> {
         self.alarm_kinds.iter().find(|k| &k.id == id)
+    }
+
+    /// The kind that a text speaks of: the first in the order of the data with one of its words in it.
+    pub fn kind_of_words(&self, text: &str) -> Option<&AlarmKind> {
+        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        self.alarm_kinds.iter().find(|k| k.words.iter().any(|w| !w.is_empty() && text.contains(w.as_str())))
+    }
+    /// The kind that a unit's report of a class is.
+    pub fn kind_of_report(&self, class: &ClassId) -> Option<&AlarmKind> {
+        self.alarm_kinds.iter().find(|k| &k.class == class && !k.words.is_empty())
     }
 
     /// The cameras nearest to a point: those of the same building first, then by distance.

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     account::{Account, Duty, Holder},
     alarm::Alarm,
-    event::{Body, Event, Key},
+    event::{Body, Event, Key, Mode},
     ids::*,
     incident::Incident,
     patrol::{CameraFacts, DepartmentLight, Message, Patrol},
@@ -174,9 +174,10 @@ impl State {
         self.incidents.values().rev().find(|i| i.task(task).is_some())
     }
 
-    /// Live tasks of a unit.
+    /// Live tasks of a unit; those of exercises and tests do not count.
     pub fn load(&self, unit: &UnitId) -> usize {
-        let tasks = self.incidents.values().filter(|i| i.open()).flat_map(|i| &i.tasks);
+        let real = self.incidents.values().filter(|i| i.open() && i.mode == Mode::Real);
+        let tasks = real.flat_map(|i| &i.tasks);
         tasks.filter(|t| &t.unit == unit && t.state.live()).count()
     }
 }

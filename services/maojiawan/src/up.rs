@@ -10,7 +10,11 @@ use link::{
     intake::{Intake, SharedIntake},
     media::{CameraState, Media},
 };
-use runtime::{Clock, Criticality, SystemClock, Tasks, tasks::Stage, telemetry::names};
+use runtime::{
+    Clock, Criticality, SystemClock, Tasks,
+    tasks::Stage,
+    telemetry::{MetricsPage, names},
+};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
@@ -40,10 +44,12 @@ pub(crate) fn run(
         "warn,retina=error".clone_into(&mut config.log.filter);
     }
     runtime::telemetry::logs(&config.log.filter, config.log.json);
+    // Before any role starts: a metric that is asked for earlier counts nowhere.
+    let metrics = runtime::telemetry::metrics().context("度量无法安装 metrics cannot be installed")?;
     // A second installation keeps the first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(up(config, demo));
+    let outcome = runtime.block_on(up(config, demo, metrics));
     runtime.shutdown_timeout(Duration::from_secs(2));
     outcome
 }
@@ -56,7 +62,7 @@ struct Stores {
     telemetry: Arc<dyn Telemetry>,
 }
 
-async fn up(mut config: Config, demo: bool) -> anyhow::Result<()> {
+async fn up(mut config: Config, demo: bool, metrics: MetricsPage) -> anyhow::Result<()> {
     let site = Arc::new(simulator::site::maojiawan(config.site.seed));
     let demo = demo.then(|| Demo::prepare(&mut config, site.clone())).transpose()?;
     let address = config.server.listen;
@@ -81,7 +87,7 @@ async fn up(mut config: Config, demo: bool) -> anyhow::Result<()> {
     let first = first_accounts(&config, demo.as_ref())?;
     start_site(&stores.store, intake.as_ref(), &site, first).await?;
 
-    let centre = Centre { config, site, stores, clock, tasks, bus, intake, writer };
+    let centre = Centre { config, site, stores, clock, tasks, bus, intake, writer, metrics };
     centre.serve(listener, demo).await
 }
 
@@ -95,6 +101,7 @@ struct Centre {
     bus: Arc<dyn Bus>,
     intake: SharedIntake,
     writer: dispatch::Writer,
+    metrics: MetricsPage,
 }
 
 impl Centre {
@@ -209,7 +216,7 @@ impl Centre {
             simulator: phase,
             clock: self.clock.clone(),
         };
-        let page = runtime::telemetry::metrics();
+        let page = self.metrics.clone();
         let gateway = gateway::Gateway {
             config: self.config.gateway.clone(),
             store: self.stores.store.clone(),
@@ -221,7 +228,7 @@ impl Centre {
             tasks: self.tasks.clone(),
             extra_routes: exchange.router(),
             ready: Arc::new(ready),
-            metrics: Arc::new(move || page.as_ref().map_or_else(String::new, |p| p.render())),
+            metrics: Arc::new(move || page.render()),
             demo: demo.as_ref().map(Demo::gateway),
         };
         self.tasks.spawn("gateway", Stage::Sockets, Criticality::Critical, async move {
@@ -264,6 +271,7 @@ impl Centre {
     fn spawn_upkeep(&self) {
         let (store, clock, stop) = (self.stores.store.clone(), self.clock.clone(), self.tasks.stop(Stage::Sources));
         let keep_ms = i64::from(self.config.data.key_days) * 86_400_000;
+        let page = self.metrics.clone();
         self.tasks.spawn("upkeep", Stage::Sources, Criticality::Ordinary, async move {
             let mut every = tokio::time::interval(Duration::from_secs(10));
             for turn in 0_u64.. {
@@ -271,6 +279,7 @@ impl Centre {
                     () = stop.cancelled() => return,
                     _ = every.tick() => {}
                 }
+                page.tidy();
                 if let Ok(waiting) = store.outbox_waiting().await {
                     metrics::gauge!(names::OUTBOX_WAITING).set(f64::from(u32::try_from(waiting).unwrap_or(u32::MAX)));
                 }

@@ -54,7 +54,24 @@ pub fn logs(filter: &str, json: bool) {
     let _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
 }
 
-/// Installs the Prometheus recorder; the handle renders `/metrics`. `None` when one is installed already.
-pub fn metrics() -> Option<PrometheusHandle> {
-    PrometheusBuilder::new().install_recorder().ok()
+/// The metrics of the process, as Prometheus reads them.
+#[derive(Clone)]
+pub struct MetricsPage(PrometheusHandle);
+
+impl MetricsPage {
+    /// The page.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Folds samples into their summaries, which otherwise only a reader of the page would do; to be called every few
+    /// seconds, so that memory stays bounded when nobody reads.
+    pub fn tidy(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+/// Installs the recorder. `None` when one is installed already.
+pub fn metrics() -> Option<MetricsPage> {
+    PrometheusBuilder::new().install_recorder().ok().map(MetricsPage)
 }

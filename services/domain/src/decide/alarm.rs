@@ -138,24 +138,33 @@ impl Draft<'_> {
         Ok(id)
     }
 
+    /// The alarm of the same condition: of the same family, from the same source or near in place and time. One that was
+    /// judged genuine goes on as long as its incident; one that was judged otherwise keeps only the sources it has, so that
+    /// a false alarm that still stands hides no true one beside it.
     fn same_condition(&self, place: &Place, evidence: &Evidence, kind: &AlarmKind) -> Option<AlarmId> {
-        let now = self.now();
-        let alarms = self.base.alarms.values().rev();
+        let handled = |id: IncidentId| self.incident(id).is_ok_and(|i| i.open());
         let same = |alarm: &&Alarm| {
             let family = self.kind(&alarm.kind).is_ok_and(|k| k.family == kind.family);
             let source = alarm.sources.iter().any(|s| s.evidence.source == evidence.source);
-            let recent = (now - alarm.last) <= kind.window;
+            let recent = alarm.active() || (self.now() - alarm.last) <= kind.window;
             let building = place.building.is_some() && place.building == alarm.place.building;
             let near = recent && (building || place.point.distance(alarm.place.point) <= kind.radius);
-            alarm.open() && alarm.mode == self.mode && family && (source || near)
+            let joins = match alarm.judged.as_ref().map(|j| j.verdict) {
+                None => source || near,
+                Some(Verdict::Genuine) => (alarm.open() || alarm.incident.is_some_and(handled)) && (source || near),
+                Some(_) => alarm.open() && source,
+            };
+            alarm.mode == self.mode && family && joins
         };
-        alarms.filter(|a| a.open()).find(same).map(|a| a.id)
+        self.base.alarms.values().rev().find(same).map(|a| a.id)
     }
 
     fn add_evidence(&mut self, id: AlarmId, evidence: Evidence, kind: &AlarmKind) -> Result<(), Refusal> {
         let alarm = self.alarm(id)?;
         let shown = self.kind(&alarm.kind)?;
-        let shown = if kind.level > shown.level { kind.id.clone() } else { shown.id.clone() };
+        // What a device measures tells more than what somebody says.
+        let telling = |k: &AlarmKind| (k.level, k.words.is_empty());
+        let shown = if telling(kind) > telling(shown) { kind.id.clone() } else { shown.id.clone() };
         let level = alarm.level.max(kind.level);
         self.emit(Body::AlarmEvidence { alarm: id, level, kind: shown, evidence });
         Ok(())

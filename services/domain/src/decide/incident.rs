@@ -5,7 +5,7 @@ use crate::{
     event::Body,
     ids::*,
     incident::{Incident, REOPEN_WITHIN, Reporter, ReporterKind, Stage},
-    input::{Actor, Command, ReporterInput},
+    input::{Actor, Command, Outgoing, ReporterInput},
     refusal::{Code, Refusal},
     site::{Level, Place},
     text::{SecretKind, Subject},
@@ -173,7 +173,13 @@ impl Draft<'_> {
         if incident.times.approved.is_none() {
             return Err(Code::NotApproved.into());
         }
+        // Optional tasks may still be under way; nobody is left with work on a closed incident.
+        let live: Vec<_> = incident.tasks.iter().filter(|t| t.state.live()).map(|t| (t.id, t.unit.clone())).collect();
         let text = self.optional_text(Subject::Incident(id), text, "text")?;
+        for (task, unit) in live {
+            self.emit(Body::TaskRecalled { incident: id, task, reason: None });
+            self.send(Outgoing::Recall { unit, incident: id, task });
+        }
         self.on(id, Body::Closed { incident: id, text })
     }
 

@@ -135,6 +135,14 @@ impl<'a> Draft<'a> {
         self.by = before;
     }
 
+    /// Lets something leave the centre, which only what is real does: an exercise or a test reaches people on our own
+    /// pages, striped, and no system or telephone of anybody else.
+    fn send(&mut self, outgoing: Outgoing) {
+        if self.mode == Mode::Real {
+            self.out.outgoing.push(outgoing);
+        }
+    }
+
     fn touch(&mut self, key: &Key) {
         match key {
             Key::Alarm(id) if !self.scratch.alarms.contains_key(id) => {

@@ -125,7 +125,9 @@ impl Draft<'_> {
         self.counters.message += 1;
         let mut code = None;
         if let Some(place) = place {
-            let (source, kind) = (Source::Message(id), AlarmKindId::new("message"));
+            let kind = self.site()?.kind_of_words(text);
+            let kind = kind.map_or_else(|| AlarmKindId::new("message"), |k| k.id.clone());
+            let source = Source::Message(id);
             let at = self.now();
             let alarm = self.evidence(place, Evidence { source, kind, at, value: None, text: Some(sealed) })?;
             message.alarm = Some(alarm);
@@ -164,7 +166,7 @@ impl Draft<'_> {
             sent: None,
         };
         self.emit_as(By::System, Body::MessageKept { message });
-        self.out.outgoing.push(Outgoing::Sms { message: id });
+        self.send(Outgoing::Sms { message: id });
         self.out.refs.code = code.or(self.out.refs.code.take());
         Ok(())
     }
@@ -183,8 +185,7 @@ impl Draft<'_> {
         self.class(class)?;
         self.check_place(place)?;
         // A department's report is a condition like any other until a person judges it.
-        let kind = site.alarm_kinds.iter().find(|k| &k.class == class && k.opens_with.is_none());
-        let kind = kind.map_or_else(|| AlarmKindId::new("department"), |k| k.id.clone());
+        let kind = site.kind_of_report(class).ok_or(Refusal::field(Code::NoRule, "class"))?.id.clone();
         let text = self.alarm_text(text)?;
         let source = Source::Unit { unit: unit.clone(), external: external.to_owned() };
         let at = self.now();

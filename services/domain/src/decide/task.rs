@@ -135,7 +135,7 @@ impl Draft<'_> {
         self.counters.task += 1;
         self.emit(Body::TaskPushed { incident, task, unit: unit.clone(), terms, text, replaces });
         self.out.refs.tasks.push(task);
-        self.out.outgoing.push(Outgoing::Push { unit: unit.clone(), incident, task });
+        self.send(Outgoing::Push { unit: unit.clone(), incident, task });
     }
 
     fn deliver(
@@ -199,12 +199,16 @@ impl Draft<'_> {
         }
         let reason = self.optional_text(Subject::Incident(incident), reason, "reason")?;
         self.step(id, Body::TaskRecalled { incident, task: id, reason })?;
-        self.out.outgoing.push(Outgoing::Recall { unit: task.unit.clone(), incident, task: id });
+        self.send(Outgoing::Recall { unit: task.unit.clone(), incident, task: id });
         Ok((incident, task))
     }
 
     fn reassign(&mut self, id: TaskId, unit: &UnitId, reason: Option<&str>) -> Result<(), Refusal> {
         let (incident, task) = self.task(id)?;
+        if !task.state.live() && task.state != TaskState::Declined {
+            return Err(Code::WrongTaskState.into());
+        }
+        self.may_push(incident)?;
         let busy = incident.tasks.iter().any(|t| !t.state.gone() && &t.unit == unit);
         if self.site()?.unit(unit).is_none() {
             return Err(Refusal::field(Code::NoUnit, "unit"));
@@ -218,8 +222,6 @@ impl Draft<'_> {
         let (incident, terms, text) = (incident.id, task.terms, task.text);
         if task.state.live() {
             self.recall(id, reason)?;
-        } else if task.state != TaskState::Declined {
-            return Err(Code::WrongTaskState.into());
         }
         self.push_one(incident, unit, terms, text, Some(id));
         self.out.refs.incident = Some(incident);
@@ -232,7 +234,7 @@ impl Draft<'_> {
         let reason = self.reason(incident, reason)?;
         let unit = self.task(id)?.1.unit.clone();
         self.step(id, Body::ReworkOrdered { incident, task: id, reason })?;
-        self.out.outgoing.push(Outgoing::Push { unit, incident, task: id });
+        self.send(Outgoing::Push { unit, incident, task: id });
         Ok(())
     }
 }

@@ -15,6 +15,8 @@ use crate::{
     time::Millis,
 };
 
+mod table;
+
 const START: i64 = 1_700_000_000_000;
 
 fn name(zh: &str) -> Name {
@@ -68,7 +70,12 @@ fn kind(id: &str, level: Level, class: &str, opens_with: Option<u8>, family: &st
         family: family.to_owned(),
         radius: 30.0,
         window: Millis::minutes(5),
+        words: Vec::new(),
     }
+}
+
+fn words(words: &[&str], kind: AlarmKind) -> AlarmKind {
+    AlarmKind { words: words.iter().map(|w| (*w).to_owned()).collect(), ..kind }
 }
 
 fn sensor(id: &str, kind: SensorKind) -> Sensor {
@@ -121,6 +128,8 @@ fn site() -> Site {
         alarm_kinds: vec![
             kind("smoke", Level::Yellow, "fire", Some(2), "fire"),
             kind("call_point", Level::Red, "fire", Some(2), "fire"),
+            words(&["有烟", "着火"], kind("report_fire", Level::Yellow, "fire", None, "fire")),
+            words(&["吵"], kind("report_noise", Level::Normal, "noise", None, "noise")),
             kind("message", Level::Normal, "noise", None, "message"),
         ],
         tours: Vec::new(),
@@ -179,6 +188,25 @@ impl World {
             at: Timestamp(self.now),
         };
         self.put(&Input::Observe { mode: Mode::Real, observation }).unwrap()
+    }
+
+    /// A resident writes about building 12.
+    fn message(&mut self, text: &str) -> Decision {
+        let from = "19900001234".to_owned();
+        let observation = Observation::MessageIn { from, person: None, text: text.to_owned(), place: Some(place()) };
+        self.put(&Input::Observe { mode: Mode::Real, observation }).unwrap()
+    }
+
+    /// A department reports something at building 12.
+    fn unit_report(&mut self, class: &str) -> Result<Decision, Refusal> {
+        let (unit, external) = ("police".into(), format!("GA-{}", self.now));
+        let observation = Observation::UnitReport { unit, external, class: class.into(), place: place(), text: None };
+        self.put(&Input::Observe { mode: Mode::Real, observation })
+    }
+
+    fn in_mode(&mut self, mode: Mode, command: Command) -> Result<Decision, Refusal> {
+        let actor = Actor::Account { id: "chief".into(), role: Role::ShiftChief, unit: None, grid: None };
+        self.put(&Input::Command { actor, mode, command })
     }
 
     fn report(&mut self, class: &str) -> IncidentId {
@@ -314,6 +342,116 @@ fn a_message_becomes_an_alarm_and_is_answered_with_its_code() {
     let code = decision.refs.code.unwrap();
     assert!(decision.secrets.iter().any(|s| s.value.contains(&code)), "the reply quotes the code");
     assert!(!format!("{:?}", decision.events).contains("19900001234"), "no number in any event");
+}
+
+#[test]
+fn what_is_said_joins_what_devices_noticed_and_never_counts_as_the_second_of_them() {
+    let mut w = World::new();
+    let alarm = w.edge("smoke", "smoke", true).refs.alarm.unwrap();
+    let said = w.message("12栋2单元楼道有 烟");
+    assert_eq!(said.refs.alarm, Some(alarm), "the same fire");
+    assert_eq!(said.refs.incident, None, "words are not the second sensor");
+    assert_eq!(w.unit_report("fire").unwrap().refs.alarm, Some(alarm));
+    let message = said.refs.message.unwrap();
+    assert_eq!(w.state.messages[&message].alarm, Some(alarm));
+    assert_eq!(said.refs.code.as_ref(), Some(&w.state.alarms[&alarm].code), "the reporter is told the alarm's code");
+    assert_eq!(w.state.alarms[&alarm].kind.as_str(), "smoke", "a device tells more than words");
+    assert_eq!(w.state.alarms[&alarm].sources.len(), 3);
+    assert_ne!(w.message("楼上太吵").refs.alarm, Some(alarm), "another matter is another alarm");
+    assert_eq!(w.edge("call", "call_point", true).refs.alarm, Some(alarm));
+    assert!(w.state.alarms[&alarm].incident.is_some(), "two sensors open the incident");
+}
+
+#[test]
+fn words_alone_are_an_alarm_of_their_kind_that_a_sensor_makes_more_telling() {
+    let mut w = World::new();
+    let alarm = w.message("着火了").refs.alarm.unwrap();
+    assert_eq!(w.state.alarms[&alarm].kind.as_str(), "report_fire");
+    assert_eq!(w.edge("smoke", "smoke", true).refs.alarm, Some(alarm));
+    assert_eq!(w.state.alarms[&alarm].kind.as_str(), "smoke");
+    let other = w.message("请问几点开门").refs.alarm.unwrap();
+    assert_eq!(w.state.alarms[&other].kind.as_str(), "message");
+    assert_eq!(w.unit_report("nowhere").unwrap_err().code, Code::NoClass);
+}
+
+#[test]
+fn evidence_goes_on_to_the_alarm_of_an_open_incident() {
+    let mut w = World::new();
+    w.edge("smoke", "smoke", true);
+    let opened = w.edge("call", "call_point", true);
+    let (alarm, incident) = (opened.refs.alarm.unwrap(), opened.refs.incident.unwrap());
+    for sensor in ["smoke", "call"] {
+        w.edge(sensor, if sensor == "call" { "call_point" } else { "smoke" }, false);
+    }
+    assert!(!w.state.alarms[&alarm].open());
+    assert_eq!(w.message("12栋着火").refs.alarm, Some(alarm), "told while the incident is handled");
+    w.now += Millis::hours(1).0;
+    assert_eq!(w.edge("smoke", "smoke", true).refs.alarm, Some(alarm), "the same detector again");
+    assert_eq!(w.state.incidents[&incident].alarms, [alarm]);
+    w.edge("smoke", "smoke", false);
+    w.now += Millis::hours(1).0;
+    assert_ne!(w.message("12栋着火").refs.alarm, Some(alarm), "much later it is news");
+}
+
+#[test]
+fn a_false_alarm_that_still_stands_hides_no_other() {
+    let mut w = World::new();
+    let alarm = w.edge("smoke", "smoke", true).refs.alarm.unwrap();
+    w.chief(Command::ConfirmAlarm(alarm)).unwrap();
+    w.chief(Command::JudgeAlarm { alarm, verdict: Verdict::False, class: None, text: None }).unwrap();
+    assert_eq!(w.edge("smoke", "smoke", true).refs.alarm, Some(alarm), "the stuck detector itself stays quiet");
+    let next = w.edge("call", "call_point", true).refs.alarm;
+    assert!(next.is_some() && next != Some(alarm), "somebody at the call point is heard");
+}
+
+#[test]
+fn an_exercise_leaves_the_centre_by_no_way_but_our_own_pages() {
+    let mut w = World::new();
+    let command = Command::Report {
+        class: "fire".into(),
+        level: None,
+        place: place(),
+        channel: Channel::Call,
+        reporter: None,
+        text: Some("演练：楼道有烟".to_owned()),
+    };
+    let ex = Mode::Exercise;
+    let id = w.in_mode(ex, command).unwrap().refs.incident.unwrap();
+    assert_eq!(w.in_mode(Mode::Real, Command::Accept(id)).unwrap_err().code, Code::ModeMismatch);
+    for command in [Command::Accept(id), Command::File { incident: id, class: None, level: None }] {
+        w.in_mode(ex, command).unwrap();
+    }
+    let pushed = w.in_mode(ex, push(id, vec![to("fire", true), to("police", false)])).unwrap();
+    let (task, second) = (pushed.refs.tasks[0], pushed.refs.tasks[1]);
+    let recalled = w.in_mode(ex, Command::Recall { task: second, reason: None }).unwrap();
+    let again = w.in_mode(ex, Command::Reassign { task, unit: "energy".into(), reason: None }).unwrap();
+    assert!([&pushed, &recalled, &again].iter().all(|d| d.outgoing.is_empty()), "no connector hears of it");
+    assert!(w.log.iter().filter(|e| e.body.key() == Key::Incident(id)).all(|e| e.mode == ex));
+    assert_eq!(w.state.load(&"energy".into()), 0, "and it is no load");
+}
+
+#[test]
+fn an_optional_task_neither_undoes_the_verification_nor_outlives_the_incident() {
+    let mut w = World::new();
+    let id = w.report("noise");
+    for command in [Command::Accept(id), Command::File { incident: id, class: None, level: None }, Command::Approve(id)]
+    {
+        w.chief(command).unwrap();
+    }
+    let tasks = w.chief(push(id, vec![to("police", true), to("energy", false)])).unwrap().refs.tasks;
+    for command in
+        [Command::Acknowledge(tasks[0]), Command::EnRoute(tasks[0]), Command::OnScene(tasks[0]), feedback(tasks[0])]
+    {
+        w.clerk("police", command).unwrap();
+    }
+    w.chief(Command::Verify { incident: id, text: None }).unwrap();
+    w.clerk("energy", Command::Acknowledge(tasks[1])).unwrap();
+    assert_eq!(w.stage(id), Stage::Verified);
+    let closed = w.chief(Command::Close { incident: id, text: None }).unwrap();
+    let recall = Outgoing::Recall { unit: "energy".into(), incident: id, task: tasks[1] };
+    assert_eq!(closed.outgoing, [recall]);
+    let incident = &w.state.incidents[&id];
+    assert_eq!((incident.stage, incident.task(tasks[1]).unwrap().state), (Stage::Closed, TaskState::Recalled));
 }
 
 #[test]

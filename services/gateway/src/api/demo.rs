@@ -21,6 +21,11 @@ use crate::{
     session::Caller,
 };
 
+/// The simulator's list of what can happen and does, and where a new one is asked for.
+const HAPPENINGS: &str = "/happenings";
+/// Deleting it ends happenings and faults alike.
+const FAULTS: &str = "/faults";
+
 /// What the demo offers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Demo {
@@ -43,12 +48,13 @@ pub(crate) async fn demo(State(desk): State<Desk>) -> Result<Json<Demo>, Problem
     Ok(Json(Demo { demo: true, accounts: config(&desk)?.accounts.clone() }))
 }
 
-async fn happenings_call(desk: &Desk, caller: &Caller, method: Method, body: Bytes) -> Result<Response, Problem> {
+/// Asks the simulator at its own `path`, as whoever works in the centre may.
+async fn ask(desk: &Desk, caller: &Caller, method: Method, path: &str, body: Bytes) -> Result<Response, Problem> {
     let config = config(desk)?;
     if caller.audience != Audience::Centre {
         return Err(Problem::forbidden());
     }
-    let answer = relay::call(&config.simulator_url, "/happenings", &config.token, method, body).await;
+    let answer = relay::call(&config.simulator_url, path, &config.token, method, body).await;
     let (status, body) = answer.map_err(|error| {
         tracing::warn!(error = %error, "the simulator does not answer");
         Problem::no_simulator()
@@ -72,7 +78,7 @@ async fn happenings_call(desk: &Desk, caller: &Caller, method: Method, body: Byt
     responses((status = 200, body = Object), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
 )]
 pub(crate) async fn happenings(State(desk): State<Desk>, caller: Caller) -> Result<Response, Problem> {
-    happenings_call(&desk, &caller, Method::GET, Bytes::new()).await
+    ask(&desk, &caller, Method::GET, HAPPENINGS, Bytes::new()).await
 }
 
 /// Lets something happen: the body goes to the simulator as it is.
@@ -86,14 +92,14 @@ pub(crate) async fn happen(
     given: Given<serde_json::Map<String, serde_json::Value>>,
 ) -> Result<Response, Problem> {
     let body = serde_json::to_vec(&given.value).map_err(|_| Problem::fault())?;
-    happenings_call(&desk, &caller, Method::POST, body.into()).await
+    ask(&desk, &caller, Method::POST, HAPPENINGS, body.into()).await
 }
 
-/// Ends all happenings.
+/// Ends all happenings and faults.
 #[utoipa::path(
     delete, path = "/api/v1/demo/happenings", tag = "demo",
-    responses((status = 200, body = Object), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 204), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
 )]
 pub(crate) async fn calm(State(desk): State<Desk>, caller: Caller) -> Result<Response, Problem> {
-    happenings_call(&desk, &caller, Method::DELETE, Bytes::new()).await
+    ask(&desk, &caller, Method::DELETE, FAULTS, Bytes::new()).await
 }

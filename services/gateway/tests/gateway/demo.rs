@@ -3,7 +3,7 @@
 use axum::{
     Json, Router,
     http::{HeaderMap, StatusCode},
-    routing::get,
+    routing::{delete, get},
 };
 use gateway::{DemoAccount, DemoConfig};
 use serde_json::{Value, json};
@@ -25,7 +25,12 @@ async fn simulator() -> String {
         assert!(known(headers));
         Json(json!({ "happenings": [], "active": [] }))
     };
-    let router = Router::new().route("/api/happenings", get(list).post(happen).delete(StatusCode::NO_CONTENT));
+    let calm = move |headers: HeaderMap| async move {
+        assert!(known(headers));
+        StatusCode::NO_CONTENT
+    };
+    // The same addresses as the simulator's: what happens, and the faults that a DELETE ends.
+    let router = Router::new().route("/api/happenings", get(list).post(happen)).route("/api/faults", delete(calm));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serve = async move { axum::serve(listener, router).await.unwrap() };

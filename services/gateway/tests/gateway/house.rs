@@ -522,6 +522,7 @@ fn site() -> Site {
             family: "fire".to_owned(),
             radius: 30.0,
             window: Millis::minutes(5),
+            words: Vec::new(),
         }],
         tours: Vec::new(),
     }

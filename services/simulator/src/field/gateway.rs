@@ -45,7 +45,8 @@ impl Gateway {
         let mut options = MqttOptions::new(format!("mjw-gateway-{:02}", self.number), &broker.host, broker.port);
         options.set_keep_alive(Duration::from_secs(10));
         let topic = payload::gateway_topic(self.number);
-        options.set_last_will(LastWill::new(topic, "offline", QoS::AtLeastOnce, true));
+        let will = payload::gateway_state(false, self.sensors.iter());
+        options.set_last_will(LastWill::new(topic, will, QoS::AtLeastOnce, true));
         if let (Some(user), Some(password)) = (&broker.user, &broker.password) {
             options.set_credentials(user, String::from_utf8_lossy(password.bytes()));
         }
@@ -147,7 +148,7 @@ async fn feed(
         let next = feed.due.peek().map_or_else(|| Instant::now() + feed.every, |r| r.0.0);
         tokio::select! {
             () = stop.cancelled() => break,
-            () = connected.notified() => feed.states("online"),
+            () = connected.notified() => feed.states(true),
             order = inbox.recv() => match order {
                 Some(order) => feed.obey(&order),
                 None => break,
@@ -155,7 +156,7 @@ async fn feed(
             () = tokio::time::sleep_until(next) => feed.read_due(),
         }
     }
-    feed.states("offline");
+    feed.states(false);
     // A full queue only costs the goodbye: the last will says the same.
     let _ = feed.client.try_disconnect();
 }
@@ -196,8 +197,10 @@ impl Feed {
     }
 
     /// Retained states of the gateway and its devices.
-    fn states(&self, state: &str) {
-        self.publish(payload::gateway_topic(self.number), true, state.to_owned());
+    fn states(&self, online: bool) {
+        let all = payload::gateway_state(online, self.devices.iter().map(|d| &d.sensor));
+        self.publish(payload::gateway_topic(self.number), true, all);
+        let state = if online { "online" } else { "offline" };
         for device in &self.devices {
             self.publish(payload::status_topic(&device.sensor), true, state.to_owned());
         }

@@ -64,6 +64,13 @@ pub fn gateway_topic(gateway: usize) -> String {
     format!("mjw/v1/gateways/{gateway}/status")
 }
 
+/// Body of a gateway's state and last will: it names the devices behind it, so that whoever reads the will knows all that
+/// is lost with the gateway.
+pub fn gateway_state<'a>(online: bool, sensors: impl Iterator<Item = &'a Sensor>) -> String {
+    let sensors: Vec<&str> = sensors.map(|s| s.id.as_str()).collect();
+    json!({"online": online, "sensors": sensors}).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -84,6 +91,9 @@ mod tests {
         let (_, body) = reading(smoke, 0.9, 0, 0);
         assert_eq!(body.to_string(), r#"{"battery":100,"linkquality":90,"smoke":true,"smoke_density_dbm":0.9}"#);
         assert_eq!(reading(smoke, 0.02, 0, 0).1["smoke"], json!(false));
+        let behind = [sensor("sos-g06"), sensor("smoke-b12-2-06")];
+        let state = gateway_state(false, behind.into_iter());
+        assert_eq!(state, r#"{"online":false,"sensors":["sos-g06","smoke-b12-2-06"]}"#);
     }
 
     #[test]

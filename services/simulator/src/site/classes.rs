@@ -374,7 +374,7 @@ const KINDS: &[KindRow] = &[
     ("electrical_fire", "电气火灾监测", "Electrical fire monitor", Level::Yellow, "power", None, "power", 30.0, 30),
     ("hydrant_pressure", "消防水压偏低", "Low hydrant pressure", Level::Yellow, "water_burst", None, "water", 60.0, 60),
     ("lift_trapped", "电梯困人", "People trapped in a lift", Level::Red, "lift_trapped", Some(1), "lift", 20.0, 30),
-    ("lift_fault", "电梯故障", "Lift fault", Level::Yellow, "lift_fault", None, "lift_fault", 20.0, 30),
+    ("lift_fault", "电梯故障", "Lift fault", Level::Yellow, "lift_fault", None, "lift", 20.0, 30),
     ("manhole", "井盖位移", "Manhole cover moved", Level::Yellow, "manhole", None, "manhole", 15.0, 60),
     ("water_level", "水位偏高", "High water level", Level::Yellow, "flooding", None, "flooding", 80.0, 60),
     ("sos", "一键求助", "Call for help", Level::Red, "sos", Some(1), "sos", 20.0, 10),
@@ -399,6 +399,59 @@ pub(super) fn alarm_kinds() -> Vec<AlarmKind> {
             family: family.to_owned(),
             radius,
             window: Millis::minutes(window),
+            words: Vec::new(),
         })
+        .chain(REPORTS.iter().filter_map(reported))
         .collect()
+}
+
+/// What people say of each class, the more telling words first: class, family, radius (m), window (min), words. A report
+/// of a family joins the condition that its sensors noticed; it is never the second sensor.
+type ReportRow = (&'static str, &'static str, f64, i64, &'static [&'static str]);
+
+const REPORTS: &[ReportRow] = &[
+    ("lift_trapped", "lift", 20.0, 30, &["困在电梯", "电梯困", "被困", "关在电梯", "关在里面"]),
+    ("gas_leak", "gas", 30.0, 10, &["燃气", "煤气", "天然气", "液化气"]),
+    (
+        "fire",
+        "fire",
+        40.0,
+        5,
+        &["着火", "起火", "失火", "火灾", "救火", "火苗", "明火", "冒烟", "有烟", "浓烟", "黑烟", "烟雾", "烧起来"],
+    ),
+    ("sos", "sos", 20.0, 10, &["救命", "求助", "晕倒", "昏倒"]),
+    ("lift_fault", "lift", 20.0, 30, &["电梯"]),
+    ("water_burst", "water", 60.0, 60, &["水管", "爆管", "漏水", "跑水", "停水", "水压"]),
+    ("flooding", "flooding", 80.0, 60, &["积水", "淹水", "内涝", "倒灌", "水位"]),
+    ("street_light", "street_light", 50.0, 60, &["路灯", "灯不亮"]),
+    ("power", "power", 30.0, 30, &["停电", "跳闸", "没电", "漏电", "线路", "电线"]),
+    ("manhole", "manhole", 15.0, 60, &["井盖"]),
+    ("fire_lane", "fire_lane", 25.0, 30, &["消防通道", "堵住通道", "违停"]),
+    ("ebike", "ebike", 25.0, 30, &["电动车", "电瓶车", "飞线"]),
+    ("dispute", "dispute", 30.0, 60, &["纠纷", "吵架", "打架", "闹矛盾"]),
+    ("noise", "noise", 30.0, 60, &["吵", "噪", "扰民", "音响", "广场舞"]),
+    ("garbage", "garbage", 50.0, 240, &["垃圾"]),
+    ("vending", "vending", 50.0, 60, &["摆摊", "占道", "摊贩"]),
+    ("school", "school", 80.0, 30, &["校门", "放学", "学校"]),
+    ("clutter", "clutter", 30.0, 240, &["杂物", "堆物", "堆放"]),
+    ("camera_fault", "camera", 1.0, 60, &["摄像头", "监控坏"]),
+    ("data_check", "data", 20.0, 1_440, &["数据核查"]),
+    ("enquiry", "enquiry", 50.0, 15, &["咨询", "请问", "怎么办理"]),
+];
+
+/// The kind of a row. What is only said is yellow at most until a person judges it.
+fn reported(row: &ReportRow) -> Option<AlarmKind> {
+    let (class, family, radius, window, words) = *row;
+    let class = CLASSES.iter().find(|c| c.id == class)?;
+    Some(AlarmKind {
+        id: AlarmKindId::new(format!("report_{}", class.id)),
+        name: name(&format!("{}上报", class.zh), &format!("{} reported", class.en)),
+        level: class.level.min(Level::Yellow),
+        class: class.id.into(),
+        opens_with: None,
+        family: family.to_owned(),
+        radius,
+        window: Millis::minutes(window),
+        words: words.iter().map(|w| (*w).to_owned()).collect(),
+    })
 }

@@ -38,7 +38,7 @@ messages! {
     Unit { id, kind, name, initials, capacity, grid }
     Limits { collect, analyse, approve, push, acknowledge, arrive, handle, verify, decline }
     Class { id, name, level, intake, lead, assists, steps, limits }
-    AlarmKind { id, name, level, class, opens_with, family, radius, window }
+    AlarmKind { id, name, level, class, opens_with, family, radius, window, words }
     Tour { id, name, cameras, dwell }
 }
 

@@ -53,6 +53,7 @@ impl Dice {
                 family: d.text(),
                 radius: d.float(),
                 window: d.span(),
+                words: d.later(Self::text),
             }),
             tours: self.list(|d| Tour { id: d.id(), name: d.name(), cameras: d.list(Self::id), dwell: d.span() }),
         }
