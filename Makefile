@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO_TERM_COLOR ?= auto
 export CARGO_TERM_COLOR
 
-.PHONY: help prepare dashboard up test lint deny soak
+.PHONY: help prepare prepare-tests dashboard up test lint deny soak
 
 help:
 	@echo "make up     the centre with a living synthetic site on 127.0.0.1:8080   启动演示中心"
@@ -16,6 +16,9 @@ help:
 prepare:
 	@deploy/prepare.sh
 
+prepare-tests:
+	@deploy/prepare.sh --tests
+
 dashboard: prepare
 	@deploy/dashboard.sh
 
@@ -24,14 +27,14 @@ up: prepare dashboard
 	@cargo build -p maojiawan
 	@exec target/debug/maojiawan up --demo
 
-test: prepare
+test: prepare-tests
 	@tests/run.sh
 
-lint: prepare
+lint: prepare-tests
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-soak: prepare
+soak: prepare-tests
 	PROPTEST_CASES=20000 cargo nextest run -p domain -p wire -p ledger -p video -p simulator --no-fail-fast
 
 deny:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what this machine lacks: Debian packages (with sudo when not root) and cargo-nextest. Services that a package
-# starts or enables are left stopped and disabled: the centre starts its own.
+# Installs what this machine lacks: Debian packages (with sudo when not root), and with `--tests` what only tests need.
+# Services that a package starts or enables are left stopped and disabled: the centre starts its own.
 set -euo pipefail
 
 packages=(
@@ -10,6 +10,39 @@ packages=(
   gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
   util-linux ffmpeg mosquitto
 )
+tests=no
+if [[ ${1:-} == --tests ]]; then
+  tests=yes
+  packages+=(systemd)
+fi
+
+fail() {
+  echo "$1" >&2
+  exit 1
+}
+command -v cargo >/dev/null || fail "缺少 Rust，请先安装 rustup（https://rustup.rs）: Rust is missing, install rustup first"
+major=$(node --version 2>/dev/null | sed -E 's/^v([0-9]+).*/\1/' || true)
+[[ ${major:-0} -ge 20 ]] && command -v npm >/dev/null ||
+  fail "需要 Node.js 20 及以上和 npm（现有: ${major:-无 none}）: Node.js 20 or newer with npm is needed"
+
+as_root() { if [[ $(id -u) -eq 0 ]]; then "$@"; else sudo "$@"; fi; }
+
+# Units that start by themselves, whether systemd runs here or not.
+enabled() {
+  command -v systemctl >/dev/null || return 0
+  systemctl --root=/ list-unit-files --state=enabled --no-legend 2>/dev/null |
+    awk '$1 ~ /\.(service|socket|timer|path)$/ {print $1}' | sort
+}
+
+still() { # unit
+  echo "left stopped and disabled 已停用: $1"
+  as_root systemctl --root=/ disable --quiet "$1" || true
+  if [[ -d /run/systemd/system ]]; then
+    as_root systemctl stop "$1" || true
+  elif [[ -x /etc/init.d/${1%.service} ]]; then
+    as_root "/etc/init.d/${1%.service}" stop >/dev/null || true
+  fi
+}
 
 missing=()
 for package in "${packages[@]}"; do
@@ -17,15 +50,17 @@ for package in "${packages[@]}"; do
 done
 
 if ((${#missing[@]})); then
-  echo "installing: ${missing[*]}"
-  as_root=()
-  if [[ $(id -u) -ne 0 ]]; then as_root=(sudo); fi
-  export DEBIAN_FRONTEND=noninteractive
-  "${as_root[@]}" apt-get update -qq
-  "${as_root[@]}" apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}"
+  echo "installing 正在安装: ${missing[*]}"
+  before=$(enabled)
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
+    -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "${missing[@]}"
+  while read -r unit; do
+    [[ -z $unit ]] || still "$unit"
+  done < <(comm -13 <(echo "$before") <(enabled))
 fi
 
-if ! command -v cargo-nextest >/dev/null; then
-  echo "installing: cargo-nextest"
+if [[ $tests == yes ]] && ! command -v cargo-nextest >/dev/null; then
+  echo "installing 正在安装: cargo-nextest"
   cargo install --locked cargo-nextest
 fi

@@ -21,6 +21,7 @@ suite() { # name, command …
 suite format cargo fmt --all -- --check
 suite build cargo nextest run --workspace --no-run
 suite rust cargo nextest run --workspace --no-fail-fast
+suite docs env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 suite lint cargo clippy --workspace --all-targets -- -D warnings
 
 echo

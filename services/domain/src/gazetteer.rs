@@ -1,6 +1,6 @@
 //! Place words in what people write: `12栋2单元6层`, `三社区广场`, local names, `12栋604`.
 
-use crate::site::{Building, Landmark, Place, Point, Precision, Site};
+use crate::site::{Building, Landmark, Place, Point, Site};
 
 /// The place that `text` names, as exactly as it does; `None` if it names none or more than one building.
 pub fn locate(site: &Site, text: &str) -> Option<Place> {
@@ -100,14 +100,11 @@ fn inside(building: &Building, rest: &str) -> Place {
     let floor = floor.or(room.map(|r| r.0)).filter(|f| i16::from(*f) <= i16::from(building.floors) && *f >= 1);
     let flat = room.map(|r| r.1).filter(|f| floor.is_some() && (1..=building.flats_per_floor).contains(f));
     Place {
-        grid: building.grid.clone(),
         building: Some(building.id.clone()),
-        landmark: None,
         unit,
         floor,
         flat,
-        point: building.center,
-        precision: Precision::Estimated,
+        ..Place::about(building.grid.clone(), building.center)
     }
 }
 
@@ -139,16 +136,7 @@ fn find_landmark<'s>(site: &'s Site, text: &str) -> Option<&'s Landmark> {
 }
 
 fn at_landmark(landmark: &Landmark) -> Place {
-    Place {
-        grid: landmark.grid.clone(),
-        building: None,
-        landmark: Some(landmark.id.clone()),
-        unit: None,
-        floor: None,
-        flat: None,
-        point: landmark.center,
-        precision: Precision::Estimated,
-    }
+    Place { landmark: Some(landmark.id.clone()), ..Place::about(landmark.grid.clone(), landmark.center) }
 }
 
 fn find_community(site: &Site, text: &str) -> Option<Place> {
@@ -161,16 +149,7 @@ fn find_community(site: &Site, text: &str) -> Option<Place> {
         grids.iter().find(|g| text.contains(g.name.zh.as_str()) || text.contains(g.name.zh.trim_start_matches('第')));
     let grid = named.or(grids.first())?;
     let point = if named.is_some() { middle(&grid.outline).unwrap_or(community.label) } else { community.label };
-    Some(Place {
-        grid: grid.id.clone(),
-        building: None,
-        landmark: None,
-        unit: None,
-        floor: None,
-        flat: None,
-        point,
-        precision: Precision::Estimated,
-    })
+    Some(Place::about(grid.id.clone(), point))
 }
 
 fn middle(outline: &[Point]) -> Option<Point> {

@@ -265,6 +265,22 @@ pub struct Place {
     pub precision: Precision,
 }
 
+impl Place {
+    /// A point of a grid, as far as somebody said or guessed.
+    pub fn about(grid: GridId, point: Point) -> Self {
+        Self {
+            grid,
+            building: None,
+            landmark: None,
+            unit: None,
+            floor: None,
+            flat: None,
+            point,
+            precision: Precision::Estimated,
+        }
+    }
+}
+
 /// What a unit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UnitKind {

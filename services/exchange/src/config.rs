@@ -154,7 +154,19 @@ mod defaults {
 
 impl Config {
     /// Checks what types cannot.
-    pub(crate) fn check(&self, rules: &[DataRule]) -> Result<(), ExchangeError> {
+    ///
+    /// # Errors
+    /// The dotted key of the first value that is wrong.
+    pub fn check(&self) -> Result<(), ExchangeError> {
+        self.check_with(&self.rules()?)
+    }
+
+    /// The data rules in force.
+    pub(crate) fn rules(&self) -> Result<Vec<DataRule>, ExchangeError> {
+        if self.data_rules.is_empty() { Ok(crate::rules::shipped()?) } else { Ok(self.data_rules.clone()) }
+    }
+
+    pub(crate) fn check_with(&self, rules: &[DataRule]) -> Result<(), ExchangeError> {
         let bad = |key: String, message| Err(ExchangeError::Config { key, message });
         for (i, c) in self.departments.iter().enumerate() {
             let key = |name: &str| format!("exchange.departments.{}.{name}", c.unit);

@@ -122,8 +122,8 @@ impl Exchange {
     /// Checks the configuration and makes the exchange; nothing runs yet.
     pub fn new(parts: Parts) -> Result<Self, ExchangeError> {
         let Parts { config, site, intake, outbox, decode, content, person, clock } = parts;
-        let rules = if config.data_rules.is_empty() { rules::shipped()? } else { config.data_rules.clone() };
-        config.check(&rules)?;
+        let rules = config.rules()?;
+        config.check_with(&rules)?;
         let now = clock.now_ms();
         let connectors: BTreeMap<_, _> = config.departments.iter().map(|c| (c.unit.clone(), c.clone())).collect();
         let pulses = connectors.keys().map(|unit| (unit.clone(), light::Pulse::new(now))).collect();
@@ -179,18 +179,43 @@ impl Exchange {
         self.shared.nudge.notify_one();
     }
 
-    /// The light of each department as it is now, with the time of the last sign of life, ms.
-    pub fn lights(&self) -> Vec<(UnitId, Light, Option<i64>)> {
+    /// How each department is connected and when it last showed life; names no addresses and no secrets.
+    pub fn facts(&self) -> Vec<Facts> {
         let now = self.shared.clock.now_ms();
         let pulses = guard(&self.shared.pulses);
-        pulses
-            .iter()
-            .filter_map(|(unit, pulse)| {
-                let connector = self.shared.connectors.get(unit)?;
-                Some((UnitId::new(unit), pulse.light(connector, now), pulse.heard_ms()))
+        let facts = self.shared.connectors.iter().filter_map(|(unit, connector)| {
+            let pulse = pulses.get(unit)?;
+            Some(Facts {
+                unit: UnitId::new(unit),
+                push: connector.push.is_some(),
+                pull_every_s: connector.pull.as_ref().map(|p| p.every_s),
+                records: connector.records.keys().cloned().collect(),
+                light: pulse.light(connector, now),
+                heard_ms: pulse.heard_ms(),
+                failures: pulse.failures(),
             })
-            .collect()
+        });
+        facts.collect()
     }
+}
+
+/// How a department is connected, and how that goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Unit.
+    pub unit: UnitId,
+    /// Tasks are pushed to its system.
+    pub push: bool,
+    /// Records are fetched this often, seconds; none = it sends them.
+    pub pull_every_s: Option<u32>,
+    /// Kinds of records that are kept.
+    pub records: Vec<String>,
+    /// Its light now.
+    pub light: Light,
+    /// Last call from it or answer of it, ms since 1970.
+    pub heard_ms: Option<i64>,
+    /// Calls to it that failed since then.
+    pub failures: u32,
 }
 
 impl Shared {

@@ -42,6 +42,9 @@ impl Pulse {
     pub(crate) fn heard_ms(&self) -> Option<i64> {
         self.heard
     }
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
     /// The light at `now`.
     pub(crate) fn light(&self, connector: &Connector, now: i64) -> Light {
         let [fresh, late] = [connector.fresh_for_s, connector.late_for_s].map(|s| i64::from(s) * 1_000);

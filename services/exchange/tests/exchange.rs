@@ -215,7 +215,11 @@ async fn a_dead_department_delays_no_other_and_is_given_up_visibly() {
         )
         .count();
     assert_eq!(notes, 20);
-    assert!(centre.exchange.lights().contains(&("fire".into(), Light::Red, None)), "{:?}", centre.exchange.lights());
+    let facts = centre.exchange.facts();
+    let fire = facts.iter().find(|f| f.unit.as_str() == "fire").unwrap();
+    assert_eq!((fire.light, fire.heard_ms, fire.push), (Light::Red, None, true));
+    assert!(fire.failures >= 3, "{fire:?}");
+    assert!(!format!("{facts:?}").contains("secret"));
     running.stop().await;
 }
 

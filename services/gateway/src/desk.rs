@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Config, DemoConfig, Readiness, feed::Hub, mirror::Mirror, photos::Photos, problem::Problem, session::Sessions,
+    Config, Connectors, DemoConfig, Readiness, feed::Hub, mirror::Mirror, photos::Photos, problem::Problem,
+    session::Sessions,
 };
 
 /// Renders `/metrics`.
@@ -27,6 +28,7 @@ pub(crate) struct Inner {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) photos: Photos,
     pub(crate) ready: Arc<dyn Readiness>,
+    pub(crate) connectors: Arc<dyn Connectors>,
     pub(crate) metrics: MetricsPage,
     pub(crate) demo: Option<DemoConfig>,
     pub(crate) feed_places: Arc<Semaphore>,

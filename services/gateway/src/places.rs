@@ -111,31 +111,18 @@ fn given(text: &Option<String>) -> Option<&str> {
     text.as_deref().map(str::trim).filter(|t| !t.is_empty())
 }
 
-fn empty(grid: domain::ids::GridId, point: Point) -> Place {
-    Place {
-        grid,
-        building: None,
-        landmark: None,
-        unit: None,
-        floor: None,
-        flat: None,
-        point,
-        precision: Precision::Estimated,
-    }
-}
-
 fn at_building(building: &Building) -> Place {
-    Place { building: Some(building.id.clone()), ..empty(building.grid.clone(), building.center) }
+    Place { building: Some(building.id.clone()), ..Place::about(building.grid.clone(), building.center) }
 }
 
 fn at_landmark(landmark: &Landmark) -> Place {
-    Place { landmark: Some(landmark.id.clone()), ..empty(landmark.grid.clone(), landmark.center) }
+    Place { landmark: Some(landmark.id.clone()), ..Place::about(landmark.grid.clone(), landmark.center) }
 }
 
 fn at_grid(grid: &domain::site::Grid) -> Option<Place> {
     let n = u32::try_from(grid.outline.len()).ok().filter(|n| *n > 0)?;
     let (x, y) = grid.outline.iter().fold((0.0, 0.0), |(x, y), p| (x + p.x, y + p.y));
-    Some(empty(grid.id.clone(), Point { x: x / f64::from(n), y: y / f64::from(n) }))
+    Some(Place::about(grid.id.clone(), Point { x: x / f64::from(n), y: y / f64::from(n) }))
 }
 
 /// The grid around a point, or the one whose middle is nearest.
@@ -148,7 +135,7 @@ fn at_point(site: &Site, point: Point) -> Option<Place> {
         let middles = site.grids.iter().filter_map(|g| at_grid(g).map(|p| (p.point.distance(point), g)));
         middles.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, g)| g)
     };
-    around.or_else(near).map(|g| empty(g.id.clone(), point))
+    around.or_else(near).map(|g| Place::about(g.id.clone(), point))
 }
 
 fn contains(outline: &[Point], p: Point) -> bool {

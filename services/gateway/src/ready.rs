@@ -1,4 +1,4 @@
-//! What the process depends on, as `/readyz` shows it.
+//! What the process depends on, as `/readyz` shows it, and how departments are connected.
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -48,6 +48,35 @@ pub struct NothingElse;
 #[async_trait]
 impl Readiness for NothingElse {
     async fn dependencies(&self) -> Vec<Dependency> {
+        Vec::new()
+    }
+}
+
+/// How a department is connected, and how that goes; no addresses, no secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connector {
+    /// Unit.
+    pub unit: domain::ids::UnitId,
+    /// Tasks are pushed to its system.
+    pub push: bool,
+    /// Records are fetched this often, seconds; none = it sends them.
+    pub pull_every_s: Option<u32>,
+    /// Kinds of records that are kept.
+    pub records: Vec<String>,
+    /// Last call from it or answer of it, ms since 1970.
+    pub heard_ms: Option<i64>,
+    /// Calls to it that failed since then.
+    pub failures: u32,
+}
+
+/// Tells how departments are connected.
+pub trait Connectors: Send + Sync {
+    /// As it is now; one for each department that is connected.
+    fn connectors(&self) -> Vec<Connector>;
+}
+
+impl Connectors for NothingElse {
+    fn connectors(&self) -> Vec<Connector> {
         Vec::new()
     }
 }

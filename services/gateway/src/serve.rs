@@ -29,7 +29,7 @@ use tower_http::{
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    Config, DemoConfig, GatewayError, MetricsPage, Readiness,
+    Config, Connectors, DemoConfig, GatewayError, MetricsPage, Readiness,
     api::{self, health},
     config::HEADER_PATIENCE,
     desk::{Desk, Inner},
@@ -66,6 +66,8 @@ pub struct Gateway {
     pub extra_routes: Router,
     /// Further dependencies of `/readyz`.
     pub ready: Arc<dyn Readiness>,
+    /// How departments are connected.
+    pub connectors: Arc<dyn Connectors>,
     /// Renders `/metrics`.
     pub metrics: MetricsPage,
     /// The demo; none = no demo.
@@ -77,8 +79,8 @@ pub struct Gateway {
 /// # Errors
 /// Passwords cannot be hashed, or the listener failed for good.
 pub async fn serve(listener: TcpListener, gateway: Gateway) -> Result<(), GatewayError> {
-    let Gateway { config, store, bus, telemetry, intake, media, clock, tasks, extra_routes, ready, metrics, demo } =
-        gateway;
+    let Gateway { config, store, bus, telemetry, intake, media, clock, tasks, extra_routes, ready, .. } = gateway;
+    let (connectors, metrics, demo) = (gateway.connectors, gateway.metrics, gateway.demo);
     let stop = tasks.stop(Stage::Sockets);
     let mirror = Arc::new(Mirror::new(store.clone()));
     let sessions = sessions(&config, &store, &clock, &mirror).await?;
@@ -101,6 +103,7 @@ pub async fn serve(listener: TcpListener, gateway: Gateway) -> Result<(), Gatewa
         sessions,
         photos: Photos::new(),
         ready,
+        connectors,
         metrics,
         demo,
         sockets: TaskTracker::new(),

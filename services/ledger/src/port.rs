@@ -111,6 +111,9 @@ pub trait Outbox: Send + Sync {
     /// Deliveries that wait.
     async fn outbox_waiting(&self) -> Result<u64>;
 
+    /// How many wait for each receiver; receivers without any are left out.
+    async fn outbox_by_target(&self) -> Result<Vec<(String, u64)>>;
+
     /// When the next one is due, ms.
     async fn outbox_next_due(&self) -> Result<Option<i64>>;
 }

@@ -6,7 +6,9 @@ use std::{
 };
 
 use domain::account::Role;
-use runtime::config::{ConfigError, parse, refuse};
+use exchange::ExchangeError;
+use runtime::config::{ConfigError, parse, refuse, refuse_after};
+use sensing::rules;
 use serde::Deserialize;
 
 /// The whole file.
@@ -163,6 +165,9 @@ pub(crate) fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
 
 fn check(file: &str, text: &str, config: &Config) -> Result<(), ConfigError> {
     let bad = |table: &str, key: &str, message: &str| Err(refuse(file, text, table, key, message));
+    let among = |table: &str, id: &str, key: &str, message: &str| {
+        Err(refuse_after(file, text, &format!("\"{id}\""), &format!("{table}.{id}"), key, message))
+    };
     if config.server.drain_s == 0 {
         return bad("server", "drain_s", "须大于 0 must be more than 0");
     }
@@ -182,19 +187,33 @@ fn check(file: &str, text: &str, config: &Config) -> Result<(), ConfigError> {
     for camera in &config.video.cameras {
         let urls = std::iter::once(&camera.sub).chain(&camera.main);
         if urls.into_iter().any(|u| url::Url::parse(u).map_or(true, |u| u.scheme() != "rtsp")) {
-            return bad(
-                "video.cameras",
-                "sub",
-                &format!("{}: 须为 rtsp:// 地址 must be an rtsp:// address", camera.id),
-            );
+            let message = "须为 rtsp:// 地址 must be an rtsp:// address";
+            return among("video.cameras", &camera.id, "sub", message);
         }
     }
     for account in &config.accounts {
         if Role::parse(&account.role).is_none() {
-            return bad("accounts", "role", &format!("{}: 没有这个角色 there is no such role", account.id));
+            return among("accounts", &account.id, "role", "没有这个角色 there is no such role");
         }
     }
-    Ok(())
+    if let Err(error) = rules::check(&config.sensing.rules) {
+        return among("sensing.rules", &error.rule, "id", error.message);
+    }
+    match config.exchange.check() {
+        Err(ExchangeError::Config { key, message }) => {
+            // `exchange.departments.<unit>.<key>…`, `exchange.<key>`
+            let parts: Vec<&str> = key.split('.').collect();
+            match parts.as_slice() {
+                [_, table @ ("departments" | "data_rules"), id, rest @ ..] => {
+                    among(&format!("exchange.{table}"), id, rest.first().unwrap_or(&"id"), message)
+                }
+                [table @ .., key] => bad(&table.join("."), key, message),
+                [] => bad("exchange", "", message),
+            }
+        }
+        Err(other) => bad("exchange", "ca_file", &other.to_string()),
+        Ok(()) => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -218,5 +237,9 @@ mod tests {
         let error =
             parse::<Config>("c.toml", "[server]\nlisten = '127.0.0.1:8080'\nport = 1\n").unwrap_err().to_string();
         assert!(error.starts_with("c.toml:3: port: unknown field"), "{error}");
+        let text = "[[exchange.departments]]\nunit = \"fire\"\nsecret = \"0123456789abcdef\"\n\n\
+                    [[exchange.departments]]\nunit = \"energy\"\nsecret = \"short\"\n";
+        let error = check("c.toml", text, &parse("c.toml", text).unwrap()).unwrap_err().to_string();
+        assert!(error.starts_with("c.toml:7: exchange.departments.energy.secret: "), "{error}");
     }
 }

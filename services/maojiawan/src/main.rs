@@ -14,10 +14,30 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+/// Help in both languages, its headings too.
+const TEMPLATE: &str = "{about}\n\n用法 Usage: {usage}\n\n{all-args}";
+const OPTIONS: &str = "选项 Options";
+
 /// 智慧卯家湾综治中心 the command centre of the Maojiawan resettlement community
 #[derive(Parser)]
-#[command(name = "maojiawan", version, arg_required_else_help = true)]
+#[command(
+    name = "maojiawan",
+    version,
+    arg_required_else_help = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    disable_help_subcommand = true,
+    subcommand_help_heading = "命令 Commands",
+    subcommand_value_name = "命令 COMMAND",
+    help_template = TEMPLATE
+)]
 struct Args {
+    /// 显示帮助 prints help
+    #[arg(short, long, global = true, action = clap::ArgAction::Help, help_heading = OPTIONS)]
+    help: Option<bool>,
+    /// 显示版本 prints the version
+    #[arg(short = 'V', long, action = clap::ArgAction::Version, help_heading = OPTIONS)]
+    version: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }
@@ -25,6 +45,7 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// 启动整个中心 runs the whole centre in one process
+    #[command(help_template = TEMPLATE, next_help_heading = OPTIONS)]
     Up {
         /// 配置文件 configuration file
         #[arg(long)]
@@ -40,23 +61,27 @@ enum Command {
         data: Option<PathBuf>,
     },
     /// 检查配置文件 checks a configuration file and says what is wrong, with line and key
+    #[command(help_template = TEMPLATE, next_help_heading = OPTIONS)]
     CheckConfig {
         /// 配置文件 configuration file
         config: PathBuf,
     },
     /// 升级数据格式 brings the stored data to this version and prints where the log stands
+    #[command(help_template = TEMPLATE, next_help_heading = OPTIONS)]
     Migrate {
         /// 配置文件 configuration file
         #[arg(long)]
         config: Option<PathBuf>,
     },
     /// 运行模拟现场：摄像头、传感器、部门、短信 runs the synthetic site as its own process
+    #[command(help_template = TEMPLATE, next_help_heading = OPTIONS)]
     Simulate {
         /// 配置文件 configuration file
         #[arg(long)]
         config: PathBuf,
     },
     /// 解码子进程，由中心启动 a decode child, started by the centre
+    #[command(help_template = TEMPLATE, next_help_heading = OPTIONS)]
     Decode,
 }
 

@@ -1,4 +1,4 @@
-//! What the process depends on, for `/readyz`.
+//! What the process depends on, for `/readyz`, and how departments are connected.
 
 use std::sync::Arc;
 
@@ -60,6 +60,23 @@ impl Parts {
             (BrokerState::Connected, None) => (Status::Up, None),
         };
         Dependency { name: "broker".to_owned(), state, since_ms: status.since_ms, fatal: false, detail }
+    }
+}
+
+/// How the exchange is connected.
+pub(crate) struct Departments(pub(crate) exchange::Exchange);
+
+impl gateway::Connectors for Departments {
+    fn connectors(&self) -> Vec<gateway::Connector> {
+        let connector = |f: exchange::Facts| gateway::Connector {
+            unit: f.unit,
+            push: f.push,
+            pull_every_s: f.pull_every_s,
+            records: f.records,
+            heard_ms: f.heard_ms,
+            failures: f.failures,
+        };
+        self.0.facts().into_iter().map(connector).collect()
     }
 }
 

@@ -97,3 +97,25 @@ async fn told(stop: &CancellationToken) {
     stop.cancel();
     tokio::time::sleep(Duration::from_secs(3)).await;
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_shipped_example_is_right_and_fits_the_centre() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
+        let file: File = runtime::config::load(&root.join("simulator.toml")).unwrap();
+        file.simulator.check().unwrap();
+        assert!(file.cameras.is_some() && file.simulator.broker.is_some());
+        // The centre's example meets it: the same departments under the same secrets, its addresses at the same port.
+        let centre = std::fs::read_to_string(root.join("maojiawan.toml")).unwrap();
+        for (unit, secret) in &file.simulator.departments {
+            let secret = String::from_utf8_lossy(secret.bytes()).into_owned();
+            assert!(centre.contains(&format!("unit = \"{unit}\"\nsecret = \"{secret}\"")), "{unit}");
+        }
+        assert!(centre.contains(&format!("http://{}/", file.simulator.listen)));
+        assert!(file.simulator.centre.ends_with(":8080") && centre.contains("listen = \"127.0.0.1:8080\""));
+    }
+}

@@ -63,12 +63,17 @@ struct Stores {
 }
 
 async fn up(mut config: Config, demo: bool, metrics: MetricsPage) -> anyhow::Result<()> {
-    let site = Arc::new(simulator::site::maojiawan(config.site.seed));
-    let demo = demo.then(|| Demo::prepare(&mut config, site.clone())).transpose()?;
     let address = config.server.listen;
+    if demo && !address.ip().is_loopback() {
+        bail!("演示只能监听本机回环地址 the demo listens at a loopback address only: {address}");
+    }
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("{address}: 地址无法监听，可能已被占用 cannot listen, perhaps it is in use"))?;
+    // Port 0 takes a free one.
+    config.server.listen = listener.local_addr()?;
+    let site = Arc::new(simulator::site::maojiawan(config.site.seed));
+    let demo = demo.then(|| Demo::prepare(&mut config, site.clone())).transpose()?;
     say("打开台账 opening the ledger");
     let stores = open(&config.data.folder).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -228,6 +233,7 @@ impl Centre {
             tasks: self.tasks.clone(),
             extra_routes: exchange.router(),
             ready: Arc::new(ready),
+            connectors: Arc::new(ready::Departments(exchange.clone())),
             metrics: Arc::new(move || page.render()),
             demo: demo.as_ref().map(Demo::gateway),
         };

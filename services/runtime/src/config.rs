@@ -47,8 +47,21 @@ pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, ConfigErr
 
 /// An error at the first line that sets `key` (its last dotted part) inside `[table]`, for checks after parsing.
 pub fn refuse(file: &str, text: &str, table: &str, key: &str, message: impl Into<String>) -> ConfigError {
-    let header = format!("[{table}]");
-    let start = text.find(&header).unwrap_or(0);
+    refuse_after(file, text, &format!("[{table}]"), table, key, message)
+}
+
+/// The same after the first `mark` of the text: the id of one among many tables of the same name.
+pub fn refuse_after(
+    file: &str,
+    text: &str,
+    mark: &str,
+    table: &str,
+    key: &str,
+    message: impl Into<String>,
+) -> ConfigError {
+    // The line of the mark counts too.
+    let start =
+        text.find(mark).and_then(|at| text.get(..at)).map_or(0, |before| before.rfind('\n').map_or(0, |n| n + 1));
     let at = text
         .get(start..)
         .and_then(|rest| {
@@ -107,5 +120,10 @@ mod tests {
         let text = "[a]\nx = 1\n[b]\nx = 2\n";
         let error = refuse("a.toml", text, "b", "x", "too large").to_string();
         assert_eq!(error, "a.toml:4: b.x: too large");
+        let text = "[[c]]\nid = \"one\"\nx = 1\n[[c]]\nid = \"two\"\nx = 2\n";
+        let error = refuse_after("a.toml", text, "\"two\"", "c.two", "x", "too large").to_string();
+        assert_eq!(error, "a.toml:6: c.two.x: too large");
+        let error = refuse_after("a.toml", text, "\"two\"", "c.two", "id", "twice").to_string();
+        assert_eq!(error, "a.toml:5: c.two.id: twice");
     }
 }

@@ -80,14 +80,9 @@ impl Draft<'_> {
         match alarm {
             Some(kind) => {
                 let place = Place {
-                    grid: found.grid.clone(),
                     building: found.building.clone(),
-                    landmark: None,
-                    unit: None,
-                    floor: None,
-                    flat: None,
-                    point: found.at,
                     precision: Precision::Verified,
+                    ..Place::about(found.grid.clone(), found.at)
                 };
                 let evidence = Evidence { source, kind: kind.clone(), at: *since, value: None, text: None };
                 self.evidence(&place, evidence)?;

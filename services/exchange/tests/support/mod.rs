@@ -148,6 +148,11 @@ impl Outbox for Memory {
     async fn outbox_waiting(&self) -> ledger::Result<u64> {
         Ok(self.rows.lock().unwrap().len() as u64)
     }
+    async fn outbox_by_target(&self) -> ledger::Result<Vec<(String, u64)>> {
+        let mut counts = BTreeMap::new();
+        self.rows.lock().unwrap().iter().for_each(|r| *counts.entry(r.row.target.clone()).or_default() += 1);
+        Ok(counts.into_iter().collect())
+    }
     async fn outbox_next_due(&self) -> ledger::Result<Option<i64>> {
         Ok(self.rows.lock().unwrap().iter().map(|r| r.row.due_ms).min())
     }

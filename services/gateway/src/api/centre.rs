@@ -1,5 +1,7 @@
 //! Departments, messages, patrols, the roster and the figures of the wall.
 
+use std::collections::BTreeMap;
+
 use axum::{Json, extract::State};
 use domain::{
     access::{Audience, Sight, sees},
@@ -57,9 +59,35 @@ pub(crate) struct Department {
     since: Option<i64>,
     /// Live tasks.
     live: usize,
+    /// Deliveries to its system that wait.
+    waiting: u64,
+    /// How its system is connected; null = it is not, and its people use our pages.
+    connector: Option<Connector>,
 }
 
-/// Departments with their lights; for the centre.
+/// How a department's system is connected.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Connector {
+    /// Tasks are pushed to it.
+    push: bool,
+    /// Records are fetched this often, seconds; null = it sends them.
+    pull_every_s: Option<u32>,
+    /// Kinds of records that are kept.
+    records: Vec<String>,
+    /// Last call from it or answer of it, ms since 1970.
+    heard: Option<i64>,
+    /// Calls to it that failed since then.
+    failures: u32,
+}
+
+impl From<&crate::Connector> for Connector {
+    fn from(c: &crate::Connector) -> Self {
+        let (push, pull_every_s, records) = (c.push, c.pull_every_s, c.records.clone());
+        Self { push, pull_every_s, records, heard: c.heard_ms, failures: c.failures }
+    }
+}
+
+/// Departments with their lights and how they are connected; for the centre.
 #[utoipa::path(
     get, path = "/api/v1/departments", tag = "centre",
     responses((status = 200, body = [Department]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
@@ -67,6 +95,8 @@ pub(crate) struct Department {
 pub(crate) async fn departments(State(desk): State<Desk>, caller: Caller) -> Result<Json<Vec<Department>>, Problem> {
     may(&desk, &caller, &Key::Light("".into()))?;
     let site = desk.site()?;
+    let waiting: BTreeMap<_, _> = desk.store.outbox_by_target().await?.into_iter().collect();
+    let connectors = desk.connectors.connectors();
     let seen = desk.mirror.read();
     let departments = site.units.iter().filter(|u| u.kind == UnitKind::Department);
     let shown = departments.map(|u| {
@@ -78,6 +108,8 @@ pub(crate) async fn departments(State(desk): State<Desk>, caller: Caller) -> Res
             last: light.and_then(|l| l.last).map(|t| t.0),
             since: light.map(|l| l.since.0),
             live: seen.state.load(&u.id),
+            waiting: waiting.get(u.id.as_str()).copied().unwrap_or(0),
+            connector: connectors.iter().find(|c| c.unit == u.id).map(Into::into),
         }
     });
     Ok(Json(shown.collect()))

@@ -122,6 +122,15 @@ async fn each_reads_what_is_theirs() {
         assert_eq!(house.get(&path, Some(&fire)).await.status, 403, "{path}");
         assert_eq!(house.get(&path, Some(&dispatcher)).await.status, 200, "{path}");
     }
+    // The push to the fire brigade waits for its system, which the other department does not have.
+    let departments = house.get("/api/v1/departments", Some(&dispatcher)).await.json();
+    let of = |id: &str| departments.as_array().unwrap().iter().find(|d| d["id"] == id).unwrap().clone();
+    assert_eq!((&of("fire")["waiting"], &of("fire")["live"]), (&1.into(), &1.into()));
+    let connector = serde_json::json!({
+        "push": true, "pull_every_s": 60, "records": ["hydrants"], "heard": crate::house::NOW - 5_000, "failures": 2,
+    });
+    assert_eq!(of("fire")["connector"], connector);
+    assert_eq!((&of("water")["waiting"], &of("water")["connector"]), (&0.into(), &serde_json::Value::Null));
     // The wall reads facts: no word of what was said, and nobody's name or number.
     for path in ["incidents".to_owned(), format!("incidents/{own}"), format!("incidents/{own}/timeline")] {
         let text = house.get(&format!("/api/v1/{path}"), Some(&wall)).await.text();

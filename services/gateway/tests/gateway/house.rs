@@ -45,6 +45,22 @@ pub(crate) const PEOPLE: &[(&str, Role, Option<&str>, Option<&str>)] = &[
     ("wall", Role::WallDisplay, None, None),
 ];
 
+/// Of the departments only `fire` has a system of its own.
+struct Connected;
+
+impl gateway::Connectors for Connected {
+    fn connectors(&self) -> Vec<gateway::Connector> {
+        vec![gateway::Connector {
+            unit: "fire".into(),
+            push: true,
+            pull_every_s: Some(60),
+            records: vec!["hydrants".to_owned()],
+            heard_ms: Some(NOW - 5_000),
+            failures: 2,
+        }]
+    }
+}
+
 /// What differs between houses.
 #[derive(Default)]
 pub(crate) struct Plan {
@@ -96,6 +112,7 @@ impl House {
             tasks: tasks.clone(),
             extra_routes: axum::Router::new(),
             ready: Arc::new(NothingElse),
+            connectors: Arc::new(Connected),
             metrics: Arc::new(|| "maojiawan_inputs_total 1\n".to_owned()),
             demo: plan.demo,
         };

@@ -19,6 +19,8 @@ pub async fn the_outbox_delivers_at_least_once(backend: &dyn Backend) {
     let outbox = vec![row("late", 300), row("fire", 100), row("police", 200)];
     let head = store.append(&Batch { outbox: outbox.clone(), ..Batch::new(head) }).await.unwrap();
     assert_eq!((store.outbox_waiting().await.unwrap(), store.outbox_next_due().await.unwrap()), (3, Some(100)));
+    let each = [("fire".to_owned(), 1), ("late".to_owned(), 1), ("police".to_owned(), 1)];
+    assert_eq!(store.outbox_by_target().await.unwrap(), each);
     assert!(store.outbox_due(99, 10).await.unwrap().is_empty());
     let due = store.outbox_due(200, 10).await.unwrap();
     assert_eq!(due.iter().map(|d| d.row.clone()).collect::<Vec<_>>(), [outbox[1].clone(), outbox[2].clone()]);

@@ -32,6 +32,14 @@ impl Outbox for SqliteStore {
         get_u64(&row, 0)
     }
 
+    async fn outbox_by_target(&self) -> Result<Vec<(String, u64)>> {
+        // Receivers are units, cameras and the message gateway, so the page is never full in practice.
+        let mut sql =
+            QueryBuilder::<Sqlite>::new("SELECT target, count(*) FROM outbox GROUP BY target ORDER BY target LIMIT ");
+        sql.push_bind(page(limits::PAGE, limits::PAGE));
+        self.collect(sql, |row| Ok((get(row, 0)?, get_u64(row, 1)?)), limits::PAGE).await
+    }
+
     async fn outbox_next_due(&self) -> Result<Option<i64>> {
         let row = sqlx::query("SELECT min(due_ms) FROM outbox").fetch_one(&self.db.reader).await.map_err(db_error)?;
         get(&row, 0)

@@ -243,6 +243,39 @@ fn references_hold() {
 }
 
 #[test]
+fn every_class_can_be_reported_and_what_people_say_is_understood() {
+    let site = maojiawan(1);
+    for class in &site.classes {
+        let kind = site.kind_of_report(&class.id).unwrap_or_else(|| panic!("{}", class.id));
+        assert!(kind.opens_with.is_none() && kind.level < Level::Red, "{}: words alone open nothing", kind.id);
+    }
+    // A report of what sensors notice is of their family, so that both become one alarm.
+    for (class, sensor) in [("fire", "smoke"), ("gas_leak", "gas"), ("lift_trapped", "lift_trapped"), ("sos", "sos")] {
+        let family = |id: &AlarmKind| id.family.clone();
+        let report = site.kind_of_report(&class.into()).map(family);
+        assert_eq!(report, site.alarm_kind(&sensor.into()).map(family), "{class}");
+    }
+    let said = [
+        ("12栋2单元6楼冒烟了，楼道有烟，快来救火", "fire"),
+        ("闻到煤气味", "gas_leak"),
+        ("有人被困电梯里", "lift_trapped"),
+        ("12栋电梯坏了", "lift_fault"),
+        ("30栋2单元水管爆了，水往楼下流，快来人", "water_burst"),
+        ("12栋停水了吗", "water_burst"),
+        ("楼上半夜还在放音响，吵得睡不着", "noise"),
+        ("楼下两口子吵架打起来了", "dispute"),
+        ("学校门口路 灯不亮", "street_light"),
+        ("垃圾没人收", "garbage"),
+    ];
+    for (text, class) in said {
+        assert_eq!(site.kind_of_words(text).map(|k| k.class.as_str()), Some(class), "{text}");
+    }
+    for text in ["楼道有人抽烟", "你好", ""] {
+        assert!(site.kind_of_words(text).is_none(), "{text}");
+    }
+}
+
+#[test]
 fn tours_cover_every_camera() {
     let site = maojiawan(1);
     let all: BTreeSet<_> = site.cameras.iter().map(|c| &c.id).collect();

@@ -1,0 +1,147 @@
+//! A small centre without a demo: starts, answers, and stops in order.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::PROGRAM;
+
+const PASSWORD: &str = "铜钟 9 号楼";
+
+struct Centre {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    address: String,
+}
+
+impl Drop for Centre {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `text` after a heading such as `ready: http://`.
+fn after<'t>(line: &'t str, mark: &str) -> Option<&'t str> {
+    Some(line.split_once(mark)?.1.trim())
+}
+
+impl Centre {
+    /// Starts it with its data in `folder` and waits until it says that it is ready.
+    fn start(folder: &Path) -> Self {
+        let password = folder.join("password");
+        std::fs::write(&password, PASSWORD).unwrap();
+        let config = folder.join("centre.toml");
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n[data]\nfolder = \"{0}/data\"\n[log]\nfilter = \"warn\"\n\
+             [sensing]\nport = 0\n[[accounts]]\nid = \"chief\"\nrole = \"shift_chief\"\nname = \"值班长\"\n\
+             password_file = \"{0}/password\"\n",
+            folder.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut child = Command::new(PROGRAM)
+            .args(["up", "--config"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert!(output.read_line(&mut line).unwrap() > 0, "it ended before it was ready");
+            if let Some(address) = after(&line, "ready: http://") {
+                break address.trim_end_matches('/').to_owned();
+            }
+        };
+        Self { child, output, address }
+    }
+
+    /// One request; status and body.
+    fn ask(&self, head: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{head}\r\nhost: {}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}",
+            self.address
+        )
+        .unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    }
+
+    /// The named dependency of `/readyz`.
+    fn dependency(&self, name: &str) -> Value {
+        let (_, body) = self.ask("GET /readyz HTTP/1.1", "");
+        let ready: Value = serde_json::from_str(&body).unwrap();
+        ready["dependencies"].as_array().unwrap().iter().find(|d| d["name"] == name).unwrap().clone()
+    }
+
+    /// Sends a signal; the exit code, what it still printed, and its log.
+    fn end(mut self, signal: &str) -> (Option<i32>, String, String) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let (mut said, mut log) = (String::new(), String::new());
+        self.output.read_to_string(&mut said).unwrap();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap().code(), said, log)
+    }
+}
+
+/// Processes that hold `folder` on their command line.
+fn running(folder: &Path) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let lines = processes.filter_map(|p| std::fs::read(p.path().join("cmdline")).ok());
+    let lines = lines.map(|l| String::from_utf8_lossy(&l).replace('\0', " "));
+    lines.filter(|l| l.contains(folder.to_str().unwrap())).collect()
+}
+
+#[test]
+fn it_stops_in_order_on_either_signal_and_starts_again_on_its_data() {
+    let folder = tempfile::tempdir().unwrap();
+    for signal in ["-TERM", "-INT"] {
+        let centre = Centre::start(folder.path());
+        assert_eq!(centre.ask("GET /healthz HTTP/1.1", "").0, 200);
+        let log_in = format!(r#"{{"account":"chief","password":"{PASSWORD}"}}"#);
+        let head = "POST /api/v1/session HTTP/1.1\r\ncontent-type: application/json";
+        assert_eq!(centre.ask(head, &log_in).0, 200, "the account is there from the start");
+        let (code, said, log) = centre.end(signal);
+        assert_eq!((code, log.as_str()), (Some(0), ""), "{said}");
+        let (stopping, stopped) = (said.find("stopping in order").unwrap(), said.find("stopped").unwrap());
+        assert!(stopping < stopped, "{said}");
+        assert_eq!(running(folder.path()), Vec::<String>::new(), "its broker ended with it");
+    }
+}
+
+#[test]
+fn each_dependency_is_named_with_its_state_and_since_when() {
+    let folder = tempfile::tempdir().unwrap();
+    let centre = Centre::start(folder.path());
+    for name in ["store", "feed", "writer", "broker"] {
+        let dependency = centre.dependency(name);
+        assert!(dependency["since"].as_i64().unwrap() > 1_700_000_000_000, "{dependency}");
+        assert!(["up", "unknown", "down"].contains(&dependency["state"].as_str().unwrap()), "{dependency}");
+    }
+    while centre.dependency("broker")["state"] != "up" || centre.dependency("feed")["state"] != "up" {
+        std::thread::yield_now();
+    }
+    let (status, page) = centre.ask("GET /metrics HTTP/1.1", "");
+    assert_eq!(status, 200);
+    for name in
+        ["maojiawan_events_total", "maojiawan_commit_seconds", "maojiawan_inputs_total", "maojiawan_outbox_waiting"]
+    {
+        assert!(page.contains(&format!("\n{name}")), "{name} in\n{page}");
+    }
+    assert_eq!(centre.end("-TERM").0, Some(0));
+}
