@@ -14,7 +14,8 @@ const buf = join(root, `node_modules/@bufbuild/buf-linux-${process.arch === 'arm
 export function generate(into) {
   const template = JSON.stringify({
     version: 'v2',
-    inputs: [{ directory: '../proto' }],
+    // What is stored is no business of the screens.
+    inputs: [{ directory: '../proto', paths: ['../proto/feed.proto', '../proto/media.proto'] }],
     plugins: [{ local: bin('protoc-gen-es'), out: into, opt: ['target=ts', 'import_extension=none'] }],
   })
   execFileSync(buf, ['generate', '--template', template], { cwd: root, stdio: 'pipe' })

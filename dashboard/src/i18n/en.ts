@@ -7,6 +7,7 @@ export const en: Messages = {
     clockOff: 'This clock is {n} s off', north: 'N', metres: '{n} m', theme: 'Theme', language: '中文', logout: 'Log out', people: '{n} people',
   },
   level: { 0: 'Normal', 1: 'Yellow', 2: 'Red' },
+  levelName: { normal: 'normal', yellow: 'yellow', red: 'red' },
   levelShort: { 0: 'Normal', 1: 'Yellow', 2: 'Red', unknown: 'Unknown', clear: 'Clear' },
   role: {
     duty_officer: 'Duty officer', dispatcher: 'Dispatcher', shift_chief: 'Shift chief', department_clerk: 'Department clerk', grid_manager: 'Grid manager',
@@ -19,7 +20,7 @@ export const en: Messages = {
     open: 'Open', over: 'Overdue', done: 'Done today', cameras: 'Cameras online', waiting: 'Waiting, longest', link: 'Link', none: 'none', unknown: 'Unknown',
   },
   link: { open: 'Normal', connecting: 'Connecting', down: 'Down' },
-  plan: { title: 'Area', legendClear: 'Clear {n}' },
+  plan: { title: 'Area', legendClear: 'Clear {n}', legendPending: 'Unjudged {n}' },
   focus: {
     calm: 'No red or yellow incident', calmLast: 'Last red incident closed {time}', calmNone: 'No closed red incident on record', elapsed: 'elapsed',
     case: 'Incident {id}', filedAt: 'filed {time}', raisedAt: 'alarm {time}', alarm: 'Alarm, not judged',
@@ -27,7 +28,7 @@ export const en: Messages = {
     today: 'Reported today', closed: 'Closed', handling: 'In progress', waiting: 'Waiting', cases: '{n}', noTasks: 'Not pushed yet', moreTasks: '{n} more tasks',
   },
   patrol: {
-    data: 'Data', video: 'Video', message: 'Messages', departments: '{n} / {total} up to date', checked: '{n} / {total}', running: 'running',
+    data: 'Data', video: 'Video', message: 'Messages', departments: '{n} / {total} depts', cameras: '{n} / {total}', late: 'Missing: {units}', allIn: 'All in', awaiting: 'Waiting for data', round: 'Round {n}', today: '{n} today', latest: 'last {time}', checked: '{n} / {total}', running: 'running',
     findings: '{n} found', started: 'began {time}', finished: 'ended {time}', none: 'No record yet', planned: 'planned {time}',
     what: {
       frozen: 'Frozen picture', black: 'Black picture', offline: 'Offline', stale: 'Stale data', rule_hit: 'Rule hit', message: 'Message', unreadable: 'Unreadable',
@@ -39,7 +40,8 @@ export const en: Messages = {
     state: { active: 'New', activeConfirmed: 'Confirmed', cleared: 'Cleared, new', clearedConfirmed: 'Cleared, confirmed', awaiting: 'Confirmed, to judge' },
     verdict: { genuine: 'Genuine', false: 'False', test: 'Test', maintenance: 'Maintenance' },
     shelved: 'Shelved to {time}', times: '{n} times', several: '{n} places', sources: '{n} sources', again: 'Sounded again', source: 'Source',
-    floodShort: 'alarm flood', flood: 'Alarm flood: grouped by building and kind; reds never', value: 'value {n}',
+    floodShort: 'alarm flood', flood: 'Alarm flood: grouped by building and kind; reds never', value: 'value {n}', on: 'lasting', off: 'cleared', group: 'Same group', related: 'Cases at this place', noRelated: 'No open case here', by: 'confirmed by {name} {time}',
+    hint: { confirm: 'Look first, then Space confirms; then judge it genuine, false, test or maintenance', judge: 'Confirmed: J judges it; a genuine one becomes a case', shelved: 'Shelved: it comes back by itself', done: 'Judged: leaves the list when its sources clear' },
   },
   incident: {
     title: 'Incidents', open: '{n} open', normal: '{n} normal', none: 'No open incident', rest: '{n} more, all in time', restOver: '{n} more, {over} overdue',
@@ -84,12 +86,13 @@ export const en: Messages = {
     delay: 'Delay', seconds: '{n} s', state: 'State', since: 'since {time}', health: 'Picture health', normal: 'Normal', offline: 'Offline', fallback: 'Main stream cannot be played; this is the sub stream',
   },
   event: {
-    reported: 'Reported', accepted: 'Accepted', rejected: 'Rejected', merged: 'Merged into {other}', absorbed: 'Absorbed {other}', filed: 'Filed', approved: 'Approved',
+    reported: 'Reported', accepted: 'Accepted', rejected: 'Rejected', by_rule: 'Opened by rule', photos: '{n} photos', receipt: { http: 'at its system', client: 'on its phone' },
+    merged: 'Merged into {other}', absorbed: 'Absorbed {other}', filed: 'Filed', approved: 'Approved',
     approval_refused: 'Approval refused', task_pushed: 'Pushed to {unit}', task_delivered: 'Delivered to {unit}', task_acknowledged: '{unit} took it', task_en_route: '{unit} left',
     task_on_scene: '{unit} on scene', task_feedback: '{unit} fed back', task_declined: '{unit} declined', task_recalled: 'Recalled from {unit}', rework_ordered: '{unit} to do it again',
-    verified: 'Verified', closed: 'Closed', reopened: 'Reopened', noted: 'Note', place_corrected: 'Place corrected', exhibit_added: 'Evidence kept', alarm_raised: 'Alarm',
-    alarm_evidence: 'Alarm evidence', alarm_source_cleared: 'Source cleared', alarm_confirmed: 'Alarm confirmed', alarm_sounded: 'Sounded again', alarm_judged: 'Alarm judged',
-    alarm_shelved: 'Alarm shelved', alarm_unshelved: 'Shelving ended', alarm_exhibit: 'Picture of alarm kept', other: '{kind}',
+    verified: 'Verified', closed: 'Closed', reopened: 'Reopened', noted: 'Note', place_corrected: 'Place corrected', exhibit_added: 'Evidence kept', alarm_raised: '{kind} alarm',
+    kept: { clip: 'Clip kept', still: 'Still kept', photo: 'Photo kept' }, alarm_evidence: '{kind} as well', alarm_source_cleared: 'Source cleared', alarm_confirmed: 'Alarm confirmed', alarm_sounded: 'Sounded again', alarm_judged: 'Alarm judged',
+    alarm_shelved: 'Alarm shelved', alarm_unshelved: 'Shelving ended', alarm_exhibit: 'Clip kept', other: '{kind}',
   },
   console: {
     erased: 'Erased',
@@ -101,13 +104,14 @@ export const en: Messages = {
     hint: 'Type a command; ? lists all keys', unknownWord: 'Not known: {word}', saved: 'Draft kept', noMessages: 'No messages', noPatrols: 'No patrols', reply: 'Reply', inbound: 'In',
     outbound: 'Out', failedSend: 'Not sent', sound: 'Sound', soundOn: 'on', soundOff: 'muted to {time}', soundBlocked: 'blocked by the browser; press any key', undo: 'Undo',
     undoIn: '{what}, goes in {n} s', undoRed: '{what}, sent', reasons: 'Push {n}', tasksLeft: '{n} mandatory tasks are open', alarmsOf: 'Alarms', ruling: 'Declined three times: the chief must rule',
+    since: 'since {time}', endedSearch: 'Number, case code, class or place', noEnded: 'No ended case', mayReopen: 'reopens', reopenHint: 'Reopens within 15 days of closing', moreEnded: 'Older',
     extra: 'Messages', departments: 'Department data', unreadable: '{n} inputs could not be read', plays: 'Clip', closeClip: 'Close clip', more: '{n} more',
   },
   act: {
     confirm: 'Confirm', judge: 'Judge', shelve: 'Shelve', unshelve: 'Unshelve', mute: 'Mute', accept: 'Accept', reject: 'Reject', merge: 'Merge', file: 'File', approve: 'Approve',
     refuse: 'Refuse', push: 'Push', verify: 'Verify', close: 'Close', reopen: 'Reopen', note: 'Note', place: 'Correct place', recall: 'Recall', reassign: 'Reassign', rework: 'Rework',
     still: 'Still', clip: 'Clip', intake: 'Intake', help: 'All keys', command: 'Command', up: 'Up', down: 'Down', send: 'Send', cancel: 'Cancel', zoom: 'Zoom',
-    cameraIntake: 'Report from picture', camera: 'Pick camera', submit: 'Submit', enlarge: 'Enlarge', alarmUp: 'Alarm up', alarmDown: 'Alarm down', search: 'Find', messages: 'Messages, patrols',
+    cameraIntake: 'Report from picture', camera: 'Pick camera', submit: 'Submit', enlarge: 'Enlarge', alarmUp: 'Alarm up', alarmDown: 'Alarm down', search: 'Find', messages: 'Messages, patrols', ended: 'Ended cases',
     task: 'Pick task', undo: 'Undo',
   },
   key: { space: 'Space', enter: 'Enter', back: 'Bksp', esc: 'Esc', to: 'to' },

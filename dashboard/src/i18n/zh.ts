@@ -5,6 +5,7 @@ export const zh = {
     clockOff: '本机时钟偏差 {n} 秒', north: '北', metres: '{n} 米', theme: '深浅色', language: 'English', logout: '退出', people: '{n} 人',
   },
   level: { 0: '普通', 1: '黄色', 2: '红色' },
+  levelName: { normal: '普通', yellow: '黄色', red: '红色' },
   levelShort: { 0: '普通', 1: '黄', 2: '红', unknown: '未知', clear: '无未结' },
   role: {
     duty_officer: '值班员', dispatcher: '调度员', shift_chief: '值班长', department_clerk: '部门经办人', grid_manager: '网格管理员',
@@ -17,7 +18,7 @@ export const zh = {
     open: '未办结', over: '超时', done: '今日已办', cameras: '在线摄像头', waiting: '待签收与最长等待', link: '链路', none: '无等待', unknown: '未知',
   },
   link: { open: '正常', connecting: '连接中', down: '断开' },
-  plan: { title: '辖区态势', legendClear: '无未结 {n}' },
+  plan: { title: '辖区态势', legendClear: '无未结 {n}', legendPending: '待判 {n}' },
   focus: {
     calm: '当前无红色、黄色事件', calmLast: '上一起红色事件 {time} 已结案', calmNone: '没有已结案的红色事件记录', elapsed: '已历时',
     case: '事件 {id}', filedAt: '{time} 建单', raisedAt: '{time} 告警', alarm: '告警 待判定',
@@ -25,7 +26,7 @@ export const zh = {
     today: '今日上报', closed: '已办结', handling: '处置中', waiting: '待签收', cases: '{n} 件', noTasks: '尚未推送', moreTasks: '其余 {n} 项任务',
   },
   patrol: {
-    data: '数据巡逻', video: '视频巡逻', message: '信息巡逻', departments: '{n} / {total} 部门到数', checked: '{n} / {total}', running: '进行中',
+    data: '数据巡逻', video: '视频巡逻', message: '信息巡逻', departments: '{n} / {total} 部门', cameras: '{n} / {total} 路', late: '未到数：{units}', allIn: '全部到数', awaiting: '等待到数', round: '第 {n} 轮', today: '今日 {n} 条', latest: '最近 {time}', checked: '{n} / {total}', running: '进行中',
     findings: '发现 {n}', started: '{time} 开始', finished: '{time} 完成', none: '尚无记录', planned: '计划 {time}',
     what: {
       frozen: '画面停滞', black: '画面黑屏', offline: '离线', stale: '数据过期', rule_hit: '规则命中', message: '短信', unreadable: '无法读取',
@@ -37,7 +38,8 @@ export const zh = {
     state: { active: '未确认', activeConfirmed: '已确认', cleared: '已恢复 未确认', clearedConfirmed: '已恢复 已确认', awaiting: '已确认 待判定' },
     verdict: { genuine: '属实', false: '误报', test: '测试', maintenance: '检修' },
     shelved: '屏蔽至 {time}', times: '{n} 次', several: '{n} 处', sources: '{n} 个来源', again: '再次提醒', source: '来源',
-    floodShort: '告警洪峰', flood: '告警洪峰：按楼栋与类型归并，红色不归并', value: '测值 {n}',
+    floodShort: '告警洪峰', flood: '告警洪峰：按楼栋与类型归并，红色不归并', value: '测值 {n}', on: '持续', off: '已恢复', group: '同组告警', related: '同地点事件', noRelated: '此地没有未办结事件', by: '{name} {time} 确认',
+    hint: { confirm: '先看画面，再按空格确认；确认后判定属实、误报、测试或检修', judge: '已确认，按 J 判定；属实即建为事件', shelved: '屏蔽中，到时自动恢复提醒', done: '已判定，来源恢复后移出列表' },
   },
   incident: {
     title: '事件', open: '未办结 {n}', normal: '普通 {n}', none: '没有未办结事件', rest: '其余 {n} 件均在时限内', restOver: '其余 {n} 件，超时 {over}',
@@ -82,12 +84,13 @@ export const zh = {
     delay: '延迟', seconds: '{n} 秒', state: '状态', since: '自 {time}', health: '画面健康', normal: '正常', offline: '离线', fallback: '主码流不能播放，现为子码流',
   },
   event: {
-    reported: '上报', accepted: '受理', rejected: '不予受理', merged: '并入 {other}', absorbed: '并入本事件 {other}', filed: '核实建单', approved: '审批通过',
-    approval_refused: '审批退回', task_pushed: '推送{unit}', task_delivered: '{unit}已送达', task_acknowledged: '{unit}签收', task_en_route: '{unit}出发',
-    task_on_scene: '{unit}到场', task_feedback: '{unit}反馈', task_declined: '{unit}退回', task_recalled: '撤回{unit}', rework_ordered: '{unit}退回重办',
-    verified: '核查通过', closed: '结案', reopened: '重新办理', noted: '记录', place_corrected: '改址', exhibit_added: '留存证据', alarm_raised: '告警',
-    alarm_evidence: '告警来源', alarm_source_cleared: '来源恢复', alarm_confirmed: '确认告警', alarm_sounded: '再次提醒', alarm_judged: '判定告警',
-    alarm_shelved: '屏蔽告警', alarm_unshelved: '解除屏蔽', alarm_exhibit: '留存告警画面', other: '{kind}',
+    reported: '上报', accepted: '受理', rejected: '不予受理', by_rule: '规则成立，自动建单', photos: '照片 {n} 张', receipt: { http: '部门系统收到', client: '手机收到' },
+    merged: '并入 {other}', absorbed: '并入本事件 {other}', filed: '核实建单', approved: '审批通过',
+    approval_refused: '审批退回', task_pushed: '推送 {unit}', task_delivered: '{unit} 送达', task_acknowledged: '{unit} 签收', task_en_route: '{unit} 出发',
+    task_on_scene: '{unit} 到场', task_feedback: '{unit} 反馈', task_declined: '{unit} 退回', task_recalled: '撤回 {unit}', rework_ordered: '{unit} 退回重办',
+    verified: '核查通过', closed: '结案', reopened: '重新办理', noted: '记录', place_corrected: '改址', exhibit_added: '留存证据', alarm_raised: '{kind} 告警',
+    kept: { clip: '留存录像', still: '留存截图', photo: '留存照片' }, alarm_evidence: '{kind} 同时告警', alarm_source_cleared: '来源恢复', alarm_confirmed: '确认告警', alarm_sounded: '再次提醒', alarm_judged: '判定告警',
+    alarm_shelved: '屏蔽告警', alarm_unshelved: '解除屏蔽', alarm_exhibit: '留存录像', other: '{kind}',
   },
   console: {
     erased: '已删除',
@@ -99,13 +102,14 @@ export const zh = {
     hint: '输入命令，? 看全部按键', unknownWord: '不认识：{word}', saved: '草稿已存', noMessages: '没有短信', noPatrols: '没有巡逻记录', reply: '回复', inbound: '来信',
     outbound: '去信', failedSend: '未送出', sound: '声音', soundOn: '开', soundOff: '静音至 {time}', soundBlocked: '浏览器未放行，按任意键开启', undo: '撤销',
     undoIn: '{what}，{n} 秒后发出', undoRed: '{what}，已发出', reasons: '派遣 {n} 件', tasksLeft: '还有 {n} 项必办任务未完成', alarmsOf: '关联告警', ruling: '退回满三次，请值班长裁定',
+    since: '{time} 起', endedSearch: '编号、一事一码、类别或地点', noEnded: '没有已办结的事件', mayReopen: '可重办', reopenHint: '结案 15 天内可重新办理', moreEnded: '更早的',
     extra: '短信', departments: '部门数据', unreadable: '无法读取的数据 {n} 条', plays: '录像', closeClip: '关闭录像', more: '其余 {n} 项',
   },
   act: {
     confirm: '确认', judge: '判定', shelve: '屏蔽', unshelve: '解除屏蔽', mute: '静音', accept: '受理', reject: '不予受理', merge: '并单', file: '核实建单', approve: '审批通过',
     refuse: '审批退回', push: '派遣', verify: '核查通过', close: '结案', reopen: '重新办理', note: '记一笔', place: '改址', recall: '撤回', reassign: '改派', rework: '退回重办',
     still: '截图', clip: '录像片段', intake: '接报登记', help: '全部按键', command: '命令', up: '上一件', down: '下一件', send: '发出', cancel: '取消', zoom: '缩放',
-    cameraIntake: '由画面建单', camera: '选画面', submit: '提交', enlarge: '放大', alarmUp: '上一条告警', alarmDown: '下一条告警', search: '查找', messages: '短信与巡逻',
+    cameraIntake: '由画面建单', camera: '选画面', submit: '提交', enlarge: '放大', alarmUp: '上一条告警', alarmDown: '下一条告警', search: '查找', messages: '短信与巡逻', ended: '已办结',
     task: '选任务', undo: '撤销',
   },
   key: { space: '空格', enter: '回车', back: '退格', esc: '退出', to: '至' },

@@ -1,4 +1,5 @@
 // The gateway's REST interface. Commands carry an idempotency key; errors are RFC 9457 problems with a Chinese title.
+import { incidentOf } from './rest-incident'
 import type { SiteDocument } from './site'
 
 export class Problem extends Error {
@@ -41,6 +42,7 @@ export interface Duplicate { incident: number; class: string; stage: string; pla
 export interface TimelineEntry {
   seq: number; at: number; kind: string; by?: { kind: string; id: string; name_zh?: string | null } | null
   text?: string | null; erased?: boolean; detail?: string | null; unit?: string | null; task?: number | null; camera?: string | null; other?: number | null
+  level?: string | null; blobs?: string[]; place?: { label_zh: string; label_en: string } | null
 }
 export interface DeviceRow {
   id: string; kind: string; name: { zh: string; en: string }; place: string; online: boolean | null
@@ -111,6 +113,11 @@ export const api = {
   places: (q: string) => call<PlaceHit[]>('GET', `/places${query({ q })}`),
   duplicates: (of: Record<string, string | number | undefined>) => call<Duplicate[]>('GET', `/duplicates${query(of)}`),
   reporter: (phone: string) => call<{ earlier: number }>('POST', '/reporters/lookup', { phone }),
+  /** Ended cases, newest number first. */
+  ended: async (q: string, before?: number) => {
+    const page = await call<{ items: unknown[]; next: number | null }>('GET', `/incidents${query({ state: 'ended', q, before, limit: 60 })}`)
+    return { items: page.items.map(incidentOf), next: page.next }
+  },
   timeline: (incident: number) => call<TimelineEntry[]>('GET', `/incidents/${incident}/timeline`),
   devices: () => call<DeviceRow[]>('GET', '/devices'),
   deviceHistory: (id: string) => call<{ at: number; value: number }[]>('GET', `/devices/${encodeURIComponent(id)}/history`),
