@@ -28,9 +28,14 @@ export interface Ask {
   send: (values: Record<string, string>) => Promise<unknown>
 }
 
-export const fromEvent = (e: FeedEvent): TimelineEntry => ({
+/** What the timeline shows of an event, by the feed or by the interface. */
+export type Entry = Pick<TimelineEntry, 'seq' | 'at' | 'kind' | 'detail' | 'unit' | 'task' | 'camera' | 'other' | 'text' | 'erased' | 'by' | 'level' | 'blobs'> & {
+  place?: { label_zh: string; label_en: string } | null
+}
+const LEVELS = ['normal', 'yellow', 'red'] as const
+export const fromEvent = (e: FeedEvent): Entry => ({
   seq: e.seq, at: e.at, kind: e.kind, detail: e.detail, unit: e.unit, task: e.task, camera: e.camera, other: e.other,
-  level: ['normal', 'yellow', 'red'][e.level] ?? null, blobs: e.blobs, place: e.place ? { label_zh: e.place.labelZh, label_en: e.place.labelEn } : null,
+  level: LEVELS[e.level as 0 | 1 | 2] ?? 'normal', blobs: e.blobs, place: e.place ? { label_zh: e.place.labelZh, label_en: e.place.labelEn } : null,
   text: e.text?.value ?? null, erased: e.text?.erased ?? false, ...(e.by ? { by: { kind: e.by.kind, id: e.by.id, name_zh: e.by.nameZh } } : {}),
 })
 
@@ -124,7 +129,7 @@ function createConsole() {
   }
 
   // ---- timeline
-  const fetched = shallowRef<TimelineEntry[]>([])
+  const fetched = shallowRef<Entry[]>([])
   watch(
     incidentId,
     async (id) => {
@@ -135,7 +140,7 @@ function createConsole() {
     },
     { immediate: true },
   )
-  const timeline = computed<TimelineEntry[]>(() => {
+  const timeline = computed<Entry[]>(() => {
     const i = incident.value
     if (i === undefined) return []
     const known = new Set(fetched.value.map((e) => e.seq))

@@ -1,5 +1,5 @@
 // Lines of a case's timeline: one line for what happened in one moment, with unit, place, camera and words.
-import type { TimelineEntry } from '../lib/api'
+import type { Entry } from './state'
 
 export interface Line {
   key: number
@@ -19,7 +19,7 @@ export interface Names {
   camera(id: string): string
   class(id: string): string
   alarm(kind: string): string
-  place(entry: TimelineEntry): string
+  place(entry: Entry): string
 }
 
 /** Steps that a rule takes at once when it opens a case. */
@@ -32,12 +32,12 @@ const RESULTS = ['done', 'need_support', 'nothing_found']
 const MOMENT = 1000
 
 /** Newest first, as `entries` are. */
-export function lines(entries: TimelineEntry[], names: Names): Line[] {
+export function lines(entries: Entry[], names: Names): Line[] {
   return groups(entries).map((g) => line(g, names))
 }
 
-function groups(entries: TimelineEntry[]): TimelineEntry[][] {
-  const out: TimelineEntry[][] = []
+function groups(entries: Entry[]): Entry[][] {
+  const out: Entry[][] = []
   for (const e of entries) {
     const last = out.at(-1)
     const first = last?.[0]
@@ -47,13 +47,13 @@ function groups(entries: TimelineEntry[]): TimelineEntry[][] {
   return out
 }
 
-function belongs(a: TimelineEntry, b: TimelineEntry): boolean {
-  const rule = (e: TimelineEntry): boolean => e.by?.kind === 'rule' && BY_RULE.includes(e.kind)
+function belongs(a: Entry, b: Entry): boolean {
+  const rule = (e: Entry): boolean => e.by?.kind === 'rule' && BY_RULE.includes(e.kind)
   if (rule(a) && rule(b)) return a.at === b.at
   return a.kind === b.kind && TOGETHER.includes(a.kind) && !a.text && !b.text && Math.abs(a.at - b.at) < MOMENT && (a.detail === b.detail || a.kind === 'task_pushed')
 }
 
-function line(group: TimelineEntry[], n: Names): Line {
+function line(group: Entry[], n: Names): Line {
   const e = group[0]!
   const words = e.text ?? ''
   const base = { key: e.seq, at: e.at, words, erased: e.erased === true, by: by(e, n) }
@@ -61,25 +61,27 @@ function line(group: TimelineEntry[], n: Names): Line {
   return { ...base, text: [text(group, n), detail(group, n)].filter(Boolean).join(' ') }
 }
 
-function by(e: TimelineEntry, n: Names): string {
+function by(e: Entry, n: Names): string {
   const photos = e.kind === 'task_feedback' ? (e.blobs?.length ?? 0) : 0
   if (photos > 0) return n.t('event.photos', { n: photos })
   if (e.kind.startsWith('task_') && !['task_pushed', 'task_recalled'].includes(e.kind)) return ''
   return e.by && ['account', 'unit', 'grid'].includes(e.by.kind) ? e.by.name_zh || e.by.id : ''
 }
 
-function text(group: TimelineEntry[], n: Names): string {
+function text(group: Entry[], n: Names): string {
   const e = group[0]!
   if (['alarm_exhibit', 'exhibit_added'].includes(e.kind) && n.has('event.kept.' + e.detail)) return n.t('event.kept.' + e.detail)
   const key = 'event.' + e.kind
   if (!n.has(key)) return n.t('event.other', { kind: e.kind })
   // Oldest of the moment first: the lead was pushed before the assists.
   const units = n.join([...group].reverse().map((x) => (x.unit ? n.unit(x.unit) : '')).filter((x, i, all) => x !== '' && all.indexOf(x) === i))
-  const kind = e.kind.startsWith('alarm_') && e.detail ? n.alarm(e.detail) : ''
+  // A rule carries the name of the kind that it watches.
+  const what = e.detail || (e.by?.kind === 'rule' ? e.by.id : '')
+  const kind = e.kind.startsWith('alarm_') && what ? n.alarm(what) : ''
   return n.t(key, { unit: units, other: e.other ?? '', kind })
 }
 
-function detail(group: TimelineEntry[], n: Names): string {
+function detail(group: Entry[], n: Names): string {
   const e = group[0]!
   switch (e.kind) {
     case 'task_feedback':

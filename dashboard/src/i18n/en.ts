@@ -29,6 +29,8 @@ export const en: Messages = {
   },
   patrol: {
     data: 'Data', video: 'Video', message: 'Messages', departments: '{n} / {total} depts', cameras: '{n} / {total}', late: 'Missing: {units}', allIn: 'All in', awaiting: 'Waiting for data', round: 'Round {n}', today: '{n} today', latest: 'last {time}', checked: '{n} / {total}', running: 'running',
+    lastData: 'last data {time}', since: 'Since', runs: '{n} runs', plan: 'planned', done: 'done', lightNote: 'Green on time, yellow late, red silent; late data is found by the data patrol',
+    subject: { vacant_power: 'Power in vacant flats', 96885: 'Messages to 96885' },
     findings: '{n} found', started: 'began {time}', finished: 'ended {time}', none: 'No record yet', planned: 'planned {time}',
     what: {
       frozen: 'Frozen picture', black: 'Black picture', offline: 'Offline', stale: 'Stale data', rule_hit: 'Rule hit', message: 'Message', unreadable: 'Unreadable',
@@ -91,7 +93,7 @@ export const en: Messages = {
     approval_refused: 'Approval refused', task_pushed: 'Pushed to {unit}', task_delivered: 'Delivered to {unit}', task_acknowledged: '{unit} took it', task_en_route: '{unit} left',
     task_on_scene: '{unit} on scene', task_feedback: '{unit} fed back', task_declined: '{unit} declined', task_recalled: 'Recalled from {unit}', rework_ordered: '{unit} to do it again',
     verified: 'Verified', closed: 'Closed', reopened: 'Reopened', noted: 'Note', place_corrected: 'Place corrected', exhibit_added: 'Evidence kept', alarm_raised: '{kind} alarm',
-    kept: { clip: 'Clip kept', still: 'Still kept', photo: 'Photo kept' }, alarm_evidence: '{kind} as well', alarm_source_cleared: 'Source cleared', alarm_confirmed: 'Alarm confirmed', alarm_sounded: 'Sounded again', alarm_judged: 'Alarm judged',
+    kept: { clip: 'Clip kept', still: 'Still kept', photo: 'Photo kept' }, alarm_evidence: '{kind} as well', alarm_source_cleared: '{kind} cleared', alarm_confirmed: 'Alarm confirmed', alarm_sounded: 'Sounded again', alarm_judged: 'Alarm judged',
     alarm_shelved: 'Alarm shelved', alarm_unshelved: 'Shelving ended', alarm_exhibit: 'Clip kept', other: '{kind}',
   },
   console: {
@@ -99,7 +101,8 @@ export const en: Messages = {
     queue: 'Queue', cases: '{n}', facts: 'Facts', address: 'Place', source: 'Source', reporter: 'Reporter', inside: 'Inside', said: 'Words', code: 'Case code', plan: 'Plan',
     planStep: 'Step {n}', planCount: '{n} steps', evidence: 'Evidence', noEvidence: 'No still or clip yet', tasks: 'Tasks', taskCount: '{lead} lead, {assist} assist', noTasks: 'Not pushed yet',
     timeline: 'Timeline', location: 'Location', around: 'Around {place}', nearby: 'Nearby cameras', due: 'Due next', noDue: 'No clock is running', verified: 'verified', estimated: 'not verified',
-    nothing: 'No incident is selected', first: 'First owner {name}', pushedFirst: 'Pushed first, approval to follow', approvedAfter: 'Approved after', earlier: '{n} more from this number', anonymous: 'Anonymous',
+    quiet: 'Nothing to do', quietHint: 'New alarms and cases appear on the left', today: 'Today', allPatrols: 'All records',
+    first: 'First owner {name}', pushedFirst: 'Pushed first, approval to follow', approvedAfter: 'Approved after', earlier: '{n} more from this number', anonymous: 'Anonymous',
     confidential: 'Confidential', named: 'Named', merged: 'Merged into {id}', absorbed: 'Absorbed {id}', reopened: 'Reopened {n} times', bounces: 'Declined {n} times', linkMs: '{n} ms',
     hint: 'Type a command; ? lists all keys', unknownWord: 'Not known: {word}', saved: 'Draft kept', noMessages: 'No messages', noPatrols: 'No patrols', reply: 'Reply', inbound: 'In',
     outbound: 'Out', failedSend: 'Not sent', sound: 'Sound', soundOn: 'on', soundOff: 'muted to {time}', soundBlocked: 'blocked by the browser; press any key', undo: 'Undo',
@@ -140,11 +143,12 @@ export const en: Messages = {
     photoCount: '{n}, compressed {size} MB', take: 'Take photo', explain: 'Words', next: 'next', noTasks: 'No tasks', noneOngoing: 'Nothing ongoing', done: 'Done', case: 'Incident {id}',
     enter: 'Place', inside: 'Inside', others: 'Others', pushedAt: '{time} pushed by the centre', sent: 'Uploaded', toSend: 'To upload', tooMany: '9 at most', back: 'Back', noPatrol: 'No patrol to do',
     gridIncidents: 'Incidents of the grid', unit: 'Unit', account: 'Account', quick1: 'Dealt with', quick2: 'People evacuated', quick3: 'Cordoned off', needText: 'Say what is needed', alone: 'Only this unit',
-    photoFailed: 'The photo cannot be read, take it again',
+    left: '{what} left', over: '{what} over', photoFailed: 'The photo cannot be read, take it again',
   },
   devices: {
     title: 'Latest values', sensor: 'Device', place: 'Place', value: 'Value', at: 'Time', state: 'State', online: 'Online', offline: 'Offline', unknown: 'Unknown', search: 'Find device', none: 'No device', history: 'Recent values',
-    noHistory: 'No recent values', count: '{n}, {off} offline',
+    noHistory: 'No recent values', count: '{n}, {on} in alarm, {off} offline', all: 'All', filter: 'By kind', kindName: 'Kind', points: '{n} values',
+    is: { idle: 'Normal', pressed: 'Pressed', running: 'Normal', fault: 'Fault', trapped: 'Trapped', free: 'Free', blocked: 'Blocked' },
     kind: {
       smoke: 'Smoke', call_point: 'Call point', gas: 'Gas', electrical_fire: 'Electrical fire', hydrant_pressure: 'Hydrant', lift: 'Lift', manhole: 'Manhole', water_level: 'Water level', sos: 'SOS',
       fire_lane: 'Fire lane', ebike_charging: 'E-bike charging',

@@ -27,6 +27,8 @@ export const zh = {
   },
   patrol: {
     data: '数据巡逻', video: '视频巡逻', message: '信息巡逻', departments: '{n} / {total} 部门', cameras: '{n} / {total} 路', late: '未到数：{units}', allIn: '全部到数', awaiting: '等待到数', round: '第 {n} 轮', today: '今日 {n} 条', latest: '最近 {time}', checked: '{n} / {total}', running: '进行中',
+    lastData: '最后到数 {time}', since: '自', runs: '{n} 次', plan: '已计划', done: '完成', lightNote: '绿灯按时，黄灯迟到，红灯中断；数据迟到由数据巡逻自动发现',
+    subject: { vacant_power: '空置房用电 住建比对能源', 96885: '短信平台 96885' },
     findings: '发现 {n}', started: '{time} 开始', finished: '{time} 完成', none: '尚无记录', planned: '计划 {time}',
     what: {
       frozen: '画面停滞', black: '画面黑屏', offline: '离线', stale: '数据过期', rule_hit: '规则命中', message: '短信', unreadable: '无法读取',
@@ -88,8 +90,8 @@ export const zh = {
     merged: '并入 {other}', absorbed: '并入本事件 {other}', filed: '核实建单', approved: '审批通过',
     approval_refused: '审批退回', task_pushed: '推送 {unit}', task_delivered: '{unit} 送达', task_acknowledged: '{unit} 签收', task_en_route: '{unit} 出发',
     task_on_scene: '{unit} 到场', task_feedback: '{unit} 反馈', task_declined: '{unit} 退回', task_recalled: '撤回 {unit}', rework_ordered: '{unit} 退回重办',
-    verified: '核查通过', closed: '结案', reopened: '重新办理', noted: '记录', place_corrected: '改址', exhibit_added: '留存证据', alarm_raised: '{kind} 告警',
-    kept: { clip: '留存录像', still: '留存截图', photo: '留存照片' }, alarm_evidence: '{kind} 同时告警', alarm_source_cleared: '来源恢复', alarm_confirmed: '确认告警', alarm_sounded: '再次提醒', alarm_judged: '判定告警',
+    verified: '核查通过', closed: '结案', reopened: '重新办理', noted: '记录', place_corrected: '改址', exhibit_added: '留存证据', alarm_raised: '{kind}告警',
+    kept: { clip: '留存录像', still: '留存截图', photo: '留存照片' }, alarm_evidence: '{kind}也告警', alarm_source_cleared: '{kind} 恢复', alarm_confirmed: '确认告警', alarm_sounded: '再次提醒', alarm_judged: '判定告警',
     alarm_shelved: '屏蔽告警', alarm_unshelved: '解除屏蔽', alarm_exhibit: '留存录像', other: '{kind}',
   },
   console: {
@@ -97,7 +99,8 @@ export const zh = {
     queue: '队列', cases: '{n} 件', facts: '事实', address: '地址', source: '来源', reporter: '报告人', inside: '楼内', said: '内容', code: '一事一码', plan: '预案',
     planStep: '第 {n} 项', planCount: '共 {n} 项', evidence: '证据', noEvidence: '尚无截图与录像', tasks: '任务', taskCount: '{lead} 主办 {assist} 协办', noTasks: '尚未派遣',
     timeline: '时间线', location: '位置', around: '{place}周边', nearby: '附近摄像头', due: '即将到期', noDue: '没有在走的时限', verified: '已核实', estimated: '未核实',
-    nothing: '队列中没有选中的事件', first: '首接 {name}', pushedFirst: '已先行推送，审批后补', approvedAfter: '审批后补', earlier: '同号另有 {n} 次', anonymous: '匿名',
+    quiet: '当前没有待办', quietHint: '新告警和新事件会自动出现在左侧', today: '今日', allPatrols: '全部记录',
+    first: '首接 {name}', pushedFirst: '已先行推送，审批后补', approvedAfter: '审批后补', earlier: '同号另有 {n} 次', anonymous: '匿名',
     confidential: '保密', named: '实名', merged: '已并入 {id}', absorbed: '并入 {id}', reopened: '重新办理 {n} 次', bounces: '退回 {n} 次', linkMs: '{n} 毫秒',
     hint: '输入命令，? 看全部按键', unknownWord: '不认识：{word}', saved: '草稿已存', noMessages: '没有短信', noPatrols: '没有巡逻记录', reply: '回复', inbound: '来信',
     outbound: '去信', failedSend: '未送出', sound: '声音', soundOn: '开', soundOff: '静音至 {time}', soundBlocked: '浏览器未放行，按任意键开启', undo: '撤销',
@@ -138,11 +141,12 @@ export const zh = {
     photoCount: '{n} 张 已压缩 {size} MB', take: '拍照', explain: '说明', next: '下一步', noTasks: '没有任务', noneOngoing: '没有进行中的任务', done: '已办', case: '事件 {id}',
     enter: '地点', inside: '楼内', others: '同场', pushedAt: '{time} 指挥中心推送', sent: '已上传', toSend: '待上传', tooMany: '最多 9 张', back: '返回', noPatrol: '没有待办巡查',
     gridIncidents: '本网格事件', unit: '单位', account: '账号', quick1: '现场已处置', quick2: '人员已疏散', quick3: '已设警戒', needText: '请写明情况', alone: '只有本单位',
-    photoFailed: '照片读不出，请重拍',
+    left: '{what}剩', over: '{what}超时', photoFailed: '照片读不出，请重拍',
   },
   devices: {
     title: '设备最新值', sensor: '设备', place: '位置', value: '最新值', at: '时间', state: '状态', online: '在线', offline: '离线', unknown: '未知', search: '查找设备', none: '没有设备', history: '近期数值',
-    noHistory: '没有近期数值', count: '{n} 台，离线 {off}',
+    noHistory: '没有近期数值', count: '{n} 台　告警 {on}　离线 {off}', all: '全部', filter: '按类别', kindName: '类别', points: '{n} 次',
+    is: { idle: '正常', pressed: '已按下', running: '正常', fault: '故障', trapped: '困人', free: '畅通', blocked: '占用' },
     kind: {
       smoke: '烟感', call_point: '手动报警', gas: '可燃气体', electrical_fire: '电气火灾', hydrant_pressure: '消防水压', lift: '电梯', manhole: '井盖', water_level: '水位', sos: '一键求助',
       fire_lane: '消防通道', ebike_charging: '电动车充电',
