@@ -1,7 +1,7 @@
 // Regenerates src/generated from ../proto with buf and protoc-gen-es, both from npm, and REST types from openapi.json.
 // `--check` writes to a temporary folder and compares instead.
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,12 +14,19 @@ const buf = join(root, `node_modules/@bufbuild/buf-linux-${process.arch === 'arm
 export function generate(into) {
   const template = JSON.stringify({
     version: 'v2',
-    inputs: [{ directory: '../proto' }],
+    // What is stored is no business of the screens.
+    inputs: [{ directory: '../proto', paths: ['../proto/feed.proto', '../proto/media.proto'] }],
     plugins: [{ local: bin('protoc-gen-es'), out: into, opt: ['target=ts', 'import_extension=none'] }],
   })
   execFileSync(buf, ['generate', '--template', template], { cwd: root, stdio: 'pipe' })
   if (existsSync(join(root, 'openapi.json'))) {
-    execFileSync(bin('openapi-typescript'), ['openapi.json', '-o', join(into, 'api.ts')], { cwd: root, stdio: 'pipe' })
+    // Names of operations repeat between groups of the document; paths say the same and do not.
+    const document = JSON.parse(readFileSync(join(root, 'openapi.json'), 'utf8'))
+    for (const path of Object.values(document.paths)) for (const operation of Object.values(path)) delete operation.operationId
+    const plain = join(mkdtempSync(join(tmpdir(), 'openapi-')), 'openapi.json')
+    writeFileSync(plain, JSON.stringify(document))
+    execFileSync(bin('openapi-typescript'), [plain, '-o', join(into, 'api.ts')], { cwd: root, stdio: 'pipe' })
+    rmSync(dirname(plain), { recursive: true })
   }
 }
 

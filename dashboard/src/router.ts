@@ -11,6 +11,7 @@ export const router = createRouter({
     { path: '/console', component: () => import('./console/ConsolePage.vue'), meta: { screen: 'console' } },
     { path: '/m', component: () => import('./mobile/MobilePage.vue'), meta: { screen: 'mobile' } },
     { path: '/devices', component: () => import('./devices/DevicesPage.vue'), meta: { screen: 'console' } },
+    { path: '/patrols', component: () => import('./patrols/PatrolsPage.vue'), meta: { screen: 'console' } },
     { path: '/:rest(.*)*', redirect: '/console' },
   ],
 })
@@ -25,7 +26,7 @@ router.beforeEach(async (to) => {
   const home = homeOf(session.role)
   const centre = home === '/console' || session.role === 'wall_display'
   if ((to.path === '/console' || to.path === '/m') && home !== to.path) return home
-  if ((to.path === '/wall' || to.path === '/devices') && !centre) return home
+  if ((to.path === '/wall' || to.path === '/devices' || to.path === '/patrols') && !centre) return home
   return true
 })
 

@@ -15,7 +15,8 @@ export interface Action extends KeyAction {
 
 export function actionsOf(c: Console, focusCommand: () => void, openIntake: (camera?: string) => void): Action[] {
   const { t } = c
-  const i = () => c.incident.value
+  /** Keys work on the case only while it is the one shown. */
+  const i = () => (c.subject.value?.kind === 'case' ? c.subject.value.incident : undefined)
   const at = (...stages: string[]) => () => i() !== undefined && stages.includes(i()!.stage)
   const open = () => i()?.open === true
   const reason: Field = { name: 'reason', label: t('dialog.reason'), kind: 'text' }
@@ -60,7 +61,7 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
         try {
           const answer = await c.give(`/alarms/${a.id}/judge`, body)
           c.say(`${c.figures.names.alarm(a.kind)} ${t('alarm.verdict.' + v['verdict'])}`)
-          if (answer.refs.incident) c.incidentId.value = answer.refs.incident
+          if (answer.refs.incident) c.openCase(answer.refs.incident)
         } catch (e) { c.fail(e) }
       })
     } },
@@ -95,7 +96,7 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
     { group: 'case', key: 'arrowup', cap: '↑', name: 'up', run: () => c.step(-1) },
     { group: 'case', key: 'arrowdown', cap: '↓', name: 'down', run: () => c.step(1) },
 
-    { group: 'task', key: 't', cap: 'T', name: 'task', when: () => (i()?.tasks.length ?? 0) > 0, run: c.stepTask },
+    { group: 'task', key: 't', cap: 'T', name: 'task', when: () => (i()?.tasks.length ?? 0) > 0, run: () => c.stepTask() },
     { group: 'task', key: 'b', cap: 'B', name: 'recall', when: liveTask, run: () => askTask('recall', 'recall', [{ ...reason, optional: true }]) },
     { group: 'task', key: 'd', cap: 'D', name: 'reassign', when: liveTask, run: () => askTask('reassign', 'reassign', [
       { name: 'unit', label: t('dialog.unit'), kind: 'select', options: c.unitsFor(i()!).filter((u) => u.id !== c.task.value?.unit).map((u) => ({ value: u.id, label: nameOf(u, c.locale.value) })) },
@@ -106,6 +107,7 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
     { group: 'screen', key: '/', cap: '/', name: 'command', run: focusCommand },
     { group: 'screen', key: 'a', cap: 'A', name: 'intake', run: () => openIntake() },
     { group: 'screen', key: 'i', cap: 'I', name: 'cameraIntake', when: () => !!c.camera.value, run: () => openIntake(c.camera.value) },
+    { group: 'screen', key: 'u', cap: 'U', name: 'ended', run: () => (c.panel.value = c.panel.value === 'ended' ? '' : 'ended') },
     { group: 'screen', key: 'f', cap: 'F', name: 'messages', run: () => (c.panel.value = c.panel.value === 'extra' ? '' : 'extra') },
     { group: 'screen', key: '?', cap: '?', name: 'help', run: () => (c.panel.value = c.panel.value === 'help' ? '' : 'help') },
     { group: 'screen', key: 'backspace', cap: t('key.back'), name: 'undo', when: () => c.undo.current.value !== null, run: () => void c.undo.undo() },
@@ -121,7 +123,7 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
 export async function obey(c: Console, command: import('../lib/command').Command): Promise<void> {
   const i = c.centre.incident.get(String(command.incident))
   if (i === undefined) return
-  c.incidentId.value = i.id
+  c.openCase(i.id)
   if (command.verb === 'go') return
   if (command.verb === 'push') {
     const led = i.tasks.some((x) => x.lead && !['declined', 'recalled'].includes(x.state))

@@ -12,7 +12,7 @@ import { useAlarmRows } from '../lib/alarm-rows'
 export const STAGES = ['reported', 'accepted', 'filed', 'pending_approval', 'approved', 'dispatched', 'handling', 'awaiting_verification', 'verified'] as const
 
 export interface Target { unit: string; lead: boolean; mandatory: boolean }
-export type Panel = '' | 'intake' | 'push' | 'help' | 'demo' | 'extra'
+export type Panel = '' | 'intake' | 'push' | 'help' | 'demo' | 'extra' | 'ended'
 export interface Field {
   name: string
   label: string
@@ -28,8 +28,14 @@ export interface Ask {
   send: (values: Record<string, string>) => Promise<unknown>
 }
 
-export const fromEvent = (e: FeedEvent): TimelineEntry => ({
+/** What the timeline shows of an event, by the feed or by the interface. */
+export type Entry = Pick<TimelineEntry, 'seq' | 'at' | 'kind' | 'detail' | 'unit' | 'task' | 'camera' | 'other' | 'text' | 'erased' | 'by' | 'level' | 'blobs'> & {
+  place?: { label_zh: string; label_en: string } | null
+}
+const LEVELS = ['normal', 'yellow', 'red'] as const
+export const fromEvent = (e: FeedEvent): Entry => ({
   seq: e.seq, at: e.at, kind: e.kind, detail: e.detail, unit: e.unit, task: e.task, camera: e.camera, other: e.other,
+  level: LEVELS[e.level as 0 | 1 | 2] ?? 'normal', blobs: e.blobs, place: e.place ? { label_zh: e.place.labelZh, label_en: e.place.labelEn } : null,
   text: e.text?.value ?? null, erased: e.text?.erased ?? false, ...(e.by ? { by: { kind: e.by.kind, id: e.by.id, name_zh: e.by.nameZh } } : {}),
 })
 
@@ -41,6 +47,10 @@ function createConsole() {
 
   const incidentId = ref<number | null>(null)
   const alarmKey = ref('')
+  /** Whether the middle shows the chosen alarm or the chosen case. */
+  const look = ref<'case' | 'alarm'>('case')
+  /** Ended cases that were looked up and are no longer in the feed. */
+  const archive = shallowRef(new Map<number, Incident>())
   const taskId = ref<number | null>(null)
   const camera = ref('')
   const panel = ref<Panel>('')
@@ -59,10 +69,32 @@ function createConsole() {
   })
   const order = computed(() => queue.value.flatMap((g) => g.incidents))
   const incident = computed<Incident | undefined>(() =>
-    incidentId.value === null ? undefined : centre.incident.get(String(incidentId.value)),
+    incidentId.value === null ? undefined : (centre.incident.get(String(incidentId.value)) ?? archive.value.get(incidentId.value)),
   )
   const alarmRow = computed(() => alarmRows.rows.value.find((r) => r.key === alarmKey.value) ?? alarmRows.rows.value[0])
   const alarm = computed<Alarm | undefined>(() => alarmRow.value?.alarm)
+  /** What is looked at: a case, or an alarm that is none yet. */
+  const subject = computed<{ kind: 'case'; incident: Incident } | { kind: 'alarm'; alarm: Alarm } | null>(() => {
+    const a = alarm.value
+    if (a !== undefined && !a.incident && (look.value === 'alarm' || incident.value === undefined)) return { kind: 'alarm', alarm: a }
+    return incident.value === undefined ? null : { kind: 'case', incident: incident.value }
+  })
+  function openCase(id: number): void {
+    incidentId.value = id
+    look.value = 'case'
+  }
+  function openEnded(i: Incident): void {
+    archive.value = new Map(archive.value).set(i.id, i)
+    openCase(i.id)
+  }
+  /** Chooses an alarm row; one that is a case already shows the case. */
+  function openAlarm(key: string): void {
+    const row = alarmRows.rows.value.find((r) => r.key === key || r.members.some((m) => `a/${m.id}` === key))
+    alarmKey.value = row?.key ?? key
+    const found = row?.alarm
+    if (found?.incident && centre.incident.has(String(found.incident))) openCase(found.incident)
+    else look.value = 'alarm'
+  }
   const task = computed<Task | undefined>(() => incident.value?.tasks.find((x) => x.id === taskId.value))
 
   // Nothing chosen yet, or the chosen one is gone: the top of the queue.
@@ -82,13 +114,13 @@ function createConsole() {
     const list = order.value
     const at = list.findIndex((i) => i.id === incidentId.value)
     const next = list[Math.min(list.length - 1, Math.max(0, at + by))]
-    if (next !== undefined) incidentId.value = next.id
+    if (next !== undefined) openCase(next.id)
   }
   function stepAlarm(by: number): void {
     const list = alarmRows.rows.value
     const at = list.findIndex((r) => r.key === alarmRow.value?.key)
     const next = list[Math.min(list.length - 1, Math.max(0, at + by))]
-    if (next !== undefined) alarmKey.value = next.key
+    if (next !== undefined) openAlarm(next.key)
   }
   function stepTask(): void {
     const list = incident.value?.tasks.filter((x) => !['recalled', 'declined'].includes(x.state)) ?? []
@@ -97,7 +129,7 @@ function createConsole() {
   }
 
   // ---- timeline
-  const fetched = shallowRef<TimelineEntry[]>([])
+  const fetched = shallowRef<Entry[]>([])
   watch(
     incidentId,
     async (id) => {
@@ -108,7 +140,7 @@ function createConsole() {
     },
     { immediate: true },
   )
-  const timeline = computed<TimelineEntry[]>(() => {
+  const timeline = computed<Entry[]>(() => {
     const i = incident.value
     if (i === undefined) return []
     const known = new Set(fetched.value.map((e) => e.seq))
@@ -190,7 +222,7 @@ function createConsole() {
   }
 
   return {
-    t, locale, figures, centre, alarmRows, incidentId, alarmKey, taskId, camera, panel, ask, said, busy, queue, order, incident, alarmRow, alarm, task, step, stepAlarm,
+    t, locale, figures, centre, alarmRows, incidentId, alarmKey, taskId, camera, panel, ask, said, busy, queue, order, incident, alarmRow, alarm, task, subject, look, openCase, openEnded, openAlarm, step, stepAlarm,
     stepTask, timeline, say, fail, give, run, undo, unitName, className, unitsFor, planned, push,
   }
 }

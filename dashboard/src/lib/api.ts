@@ -1,4 +1,6 @@
 // The gateway's REST interface. Commands carry an idempotency key; errors are RFC 9457 problems with a Chinese title.
+import type { components } from '../generated/api'
+import { incidentOf } from './rest-incident'
 import type { SiteDocument } from './site'
 
 export class Problem extends Error {
@@ -20,34 +22,19 @@ export class Problem extends Error {
   }
 }
 
-export interface Session {
-  account: string
-  name: string
-  role: 'duty_officer' | 'dispatcher' | 'shift_chief' | 'department_clerk' | 'grid_manager' | 'wall_display'
-  unit?: string | null
-  grid?: string | null
-  audience?: string
-}
-export interface Accepted {
-  position: { log_id: number; seq: number }
-  refs: { alarm?: number | null; incident?: number | null; tasks?: number[]; code?: string | null }
-  replayed: boolean
-}
-export interface PlaceInput {
-  grid?: string; building?: string; landmark?: string; unit?: number; floor?: number; flat?: number; verified?: boolean; point?: [number, number]; text?: string
-}
-export interface PlaceHit { place: PlaceInput; label: { zh: string; en: string }; cameras: string[] }
-export interface Duplicate { incident: number; class: string; stage: string; place: string; reported: number }
-export interface TimelineEntry {
-  seq: number; at: number; kind: string; by?: { kind: string; id: string; name_zh?: string | null } | null
-  text?: string | null; erased?: boolean; detail?: string | null; unit?: string | null; task?: number | null; camera?: string | null; other?: number | null
-}
-export interface DeviceRow {
-  id: string; kind: string; name: { zh: string; en: string }; place: string; online: boolean | null
-  value: number | null; unit: string; at: number | null
-}
+type Schemas = components['schemas']
+export type Role = 'duty_officer' | 'dispatcher' | 'shift_chief' | 'department_clerk' | 'grid_manager' | 'wall_display'
+export type Session = Pick<Schemas['Session'], 'account' | 'name' | 'unit' | 'grid'> & { role: Role }
+export type Accepted = Schemas['Accepted']
+export type PlaceInput = Schemas['PlaceInput']
+export type PlaceHit = Schemas['PlaceHit']
+export type Duplicate = Schemas['Duplicate']
+export type TimelineEntry = Schemas['TimelineEntry']
+export type DeviceRow = Schemas['Device']
+export type Department = Schemas['Department']
+export type PatrolRecord = Schemas['Patrol']
 /** What the demo offers: accounts to try. Without a demo the address does not exist. */
-export interface Demo { demo: boolean; accounts: { account: string; password: string; role: Session['role']; name_zh: string; name_en: string }[] }
+export type Demo = { demo: boolean; accounts: (Schemas['DemoAccount'] & { role: Role })[] }
 export interface HappeningKind { kind: string; zh: string; en: string; needs: 'building' | 'camera' | 'department' | 'nothing' }
 export interface Happening { id: number; kind: string; zh: string; en: string; place: string; since: number }
 export interface Happenings { kinds: HappeningKind[]; active: Happening[] }
@@ -98,8 +85,8 @@ export const newKey = (): string => crypto.randomUUID()
 export const command = (path: string, body: unknown = {}, key: string = newKey()): Promise<Accepted> =>
   call<Accepted>('POST', path, body, key)
 
-const query = (values: Record<string, string | number | undefined>): string => {
-  const given = Object.entries(values).filter((e): e is [string, string | number] => e[1] !== undefined && e[1] !== '')
+const query = (values: Record<string, string | number | null | undefined>): string => {
+  const given = Object.entries(values).filter((e): e is [string, string | number] => e[1] != null && e[1] !== '')
   return given.length === 0 ? '' : `?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}`
 }
 
@@ -109,9 +96,16 @@ export const api = {
   logout: () => call<void>('DELETE', '/session'),
   site: () => call<SiteDocument>('GET', '/site'),
   places: (q: string) => call<PlaceHit[]>('GET', `/places${query({ q })}`),
-  duplicates: (of: Record<string, string | number | undefined>) => call<Duplicate[]>('GET', `/duplicates${query(of)}`),
+  duplicates: (of: Record<string, string | number | null | undefined>) => call<Duplicate[]>('GET', `/duplicates${query(of)}`),
   reporter: (phone: string) => call<{ earlier: number }>('POST', '/reporters/lookup', { phone }),
+  /** Ended cases, newest number first. */
+  ended: async (q: string, before?: number) => {
+    const page = await call<{ items: unknown[]; next: number | null }>('GET', `/incidents${query({ state: 'ended', q, before, limit: 60 })}`)
+    return { items: page.items.map(incidentOf), next: page.next }
+  },
   timeline: (incident: number) => call<TimelineEntry[]>('GET', `/incidents/${incident}/timeline`),
+  departments: () => call<Department[]>('GET', '/departments'),
+  patrols: () => call<PatrolRecord[]>('GET', '/patrols'),
   devices: () => call<DeviceRow[]>('GET', '/devices'),
   deviceHistory: (id: string) => call<{ at: number; value: number }[]>('GET', `/devices/${encodeURIComponent(id)}/history`),
   demo: () => call<Demo>('GET', '/demo'),

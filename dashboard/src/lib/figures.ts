@@ -66,7 +66,7 @@ export const useFigures = () => {
     const buildings = site.value?.doc.buildings.length ?? 0
     const count = (level: number): number => lamps.value.filter((l) => l.level === level && !l.hollow).length
     const lit = lamps.value.filter((l) => l.building).length
-    return { red: count(RED), yellow: count(1), normal: count(NORMAL), clear: buildings - lit }
+    return { red: count(RED), yellow: count(1), normal: count(NORMAL), pending: lamps.value.filter((l) => l.hollow).length, clear: buildings - lit }
   })
   /** Live tasks in hand of each unit. */
   const load = computed(() => {

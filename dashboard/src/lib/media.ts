@@ -6,6 +6,9 @@ import { backoff, socketUrl } from './feed'
 export const MEDIA_PROTOCOL = 'maojiawan.media.v1'
 /** Fragments that the server may send ahead of us. */
 export const CREDIT = 48
+/** A tile on key frames only tries all pictures again after this long; each time that it fails doubles it. */
+const RECOVER_FIRST = 30_000
+const RECOVER_CAP = 300_000
 
 export interface TileHandler {
   init(message: ServerMessage): void
@@ -20,6 +23,8 @@ interface Tile {
   camera: string
   main: boolean
   keysOnly: boolean
+  recover: number
+  retry?: ReturnType<typeof setTimeout>
   handler: TileHandler
   owed: number
 }
@@ -43,13 +48,14 @@ export class MediaClient {
 
   open(camera: string, main: boolean, handler: TileHandler): number {
     const stream = this.next++
-    this.tiles.set(stream, { camera, main, keysOnly: false, handler, owed: 0 })
+    this.tiles.set(stream, { camera, main, keysOnly: false, recover: RECOVER_FIRST, handler, owed: 0 })
     this.subscribe(stream)
     this.ensure()
     return stream
   }
 
   close(stream: number): void {
+    clearTimeout(this.tiles.get(stream)?.retry)
     if (this.tiles.delete(stream)) this.send({ case: 'unsubscribe', value: { stream } })
     this.rest()
   }
@@ -60,6 +66,11 @@ export class MediaClient {
     if (tile === undefined || tile.keysOnly) return
     tile.keysOnly = true
     this.subscribe(stream)
+    tile.retry = setTimeout(() => {
+      tile.keysOnly = false
+      this.subscribe(stream)
+    }, tile.recover)
+    tile.recover = Math.min(RECOVER_CAP, tile.recover * 2)
   }
 
   /** Starts a tile again from the newest key frame. */

@@ -96,8 +96,12 @@ export class Player {
       return
     }
     const lag = end - this.video.currentTime
-    if (lag > LAG_SEEK) {
-      this.video.currentTime = end - LAG
+    const after = this.beyondGap()
+    if (after !== null) {
+      // Nothing to play where it stands: left-out pictures, or key frames only. Shown from the newest part on.
+      this.video.currentTime = after
+    } else if (lag > LAG_SEEK) {
+      this.video.currentTime = Math.max(end - LAG, this.lastStart())
       this.events.jumped()
     } else this.video.playbackRate = lag > LAG_FAST ? 1.1 : lag < LAG / 3 ? 0.93 : 1
     if (this.video.paused) void this.video.play().catch(() => undefined)
@@ -107,7 +111,8 @@ export class Player {
   destroy(): void {
     if (this.ended) return
     this.ended = true
-    this.queue = []
+    // What never reached the decoder gives its credit back all the same.
+    for (const _ of this.queue.splice(0)) this.events.appended()
     this.video.removeEventListener('error', this.fail)
     this.video.removeEventListener('playing', this.shown)
     giveVideo(this.video)
@@ -144,8 +149,7 @@ export class Player {
   /** Drops whole groups of pictures: from the front up to the newest key frame. */
   private shed(): void {
     const last = this.queue.findLastIndex((f) => f.key)
-    if (last > 0) this.queue.splice(0, last)
-    else if (last < 0) this.queue = []
+    for (const _ of this.queue.splice(0, last < 0 ? this.queue.length : last)) this.events.appended()
   }
 
   private trim(): void {
@@ -153,6 +157,22 @@ export class Player {
     if (buffer === undefined || buffer.updating || buffer.buffered.length === 0) return
     const seen = this.video.currentTime - KEEP
     if (seen - buffer.buffered.start(0) > KEEP) buffer.remove(0, seen)
+  }
+
+  /** Begin of the newest part that can be played. */
+  private lastStart(): number {
+    const ranges = this.buffer?.buffered
+    return ranges === undefined || ranges.length === 0 ? 0 : ranges.start(ranges.length - 1)
+  }
+
+  /** Where to go on when the position is at an end or in a hole with something newer behind it; null = it plays. */
+  private beyondGap(): number | null {
+    const ranges = this.buffer?.buffered
+    if (ranges === undefined || ranges.length === 0) return null
+    const at = this.video.currentTime
+    for (let i = 0; i < ranges.length; i++) if (at >= ranges.start(i) - 0.01 && at < ranges.end(i) - 0.12) return null
+    const start = ranges.start(ranges.length - 1)
+    return start > at + 0.01 ? start : null
   }
 
   private end(): number | null {

@@ -24,6 +24,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(crate) struct Filter {
     /// Open or ended; both without it.
+    #[param(inline)]
     state: Option<Which>,
     /// Only ids below this one: `next` of the page before.
     before: Option<u64>,

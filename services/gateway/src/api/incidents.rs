@@ -58,6 +58,7 @@ pub(crate) enum Which {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Filter {
     /// Open or ended; both without it.
+    #[param(inline)]
     state: Option<Which>,
     /// Stage.
     stage: Option<String>,
