@@ -142,8 +142,10 @@ impl Demo {
         });
         let mut cameras: Vec<video::config::CameraConfig> = cameras.collect::<anyhow::Result<_>>()?;
         for given in configured {
-            let place = cameras.iter_mut().find(|c| c.id == given.id);
-            *place.with_context(|| format!("{}: 站点没有这个摄像头 the site has no such camera", given.id))? = given;
+            let Some(place) = cameras.iter_mut().find(|c| c.id == given.id) else {
+                bail!("{}: 站点没有这个摄像头 the site has no such camera", given.id);
+            };
+            *place = given;
         }
         Ok(cameras)
     }
