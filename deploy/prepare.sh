@@ -13,14 +13,15 @@ packages=(
 tests=no
 if [[ ${1:-} == --tests ]]; then
   tests=yes
-  packages+=(systemd)
+  # A browser with Chinese letters, and a camera of another make.
+  packages+=(systemd chromium fonts-noto-cjk python3-gi gir1.2-gst-rtsp-server-1.0)
 fi
 
 fail() {
   echo "$1" >&2
   exit 1
 }
-command -v cargo >/dev/null || fail "缺少 Rust，请先安装 rustup（https://rustup.rs）: Rust is missing, install rustup first"
+command -v cargo >/dev/null || fail "缺少 Rust，请先安装 rustup: Rust is missing, install rustup first"
 major=$(node --version 2>/dev/null | sed -E 's/^v([0-9]+).*/\1/' || true)
 [[ ${major:-0} -ge 20 ]] && command -v npm >/dev/null ||
   fail "需要 Node.js 20 及以上和 npm（现有: ${major:-无 none}）: Node.js 20 or newer with npm is needed"

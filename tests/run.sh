@@ -18,11 +18,45 @@ suite() { # name, command …
   times+=($((SECONDS - from)))
 }
 
+# The simulated cameras' films are encoded once, into a cache that all tests share.
+films() {
+  local folder line=
+  folder=$(mktemp -d)
+  cat >"$folder/site.toml" <<EOF
+[simulator]
+listen = "127.0.0.1:0"
+centre = "http://127.0.0.1:9"
+token = "only-to-encode-the-films"
+sms_secret = "only-to-encode-the-films"
+departments = {}
+[cameras]
+port = 0
+cache = "$PWD/target/films"
+username = "admin"
+password = "only-to-encode-the-films"
+EOF
+  coproc site { exec target/debug/maojiawan simulate --config "$folder/site.toml"; }
+  local pid=$site_PID
+  while [[ $line != ready ]] && read -r line <&"${site[0]}"; do echo "$line"; done
+  # The end of its input tells it to stop.
+  exec {site[1]}>&-
+  wait "$pid"
+  rm -r "$folder"
+  [[ $line == ready ]]
+}
+
 suite format cargo fmt --all -- --check
 suite build cargo nextest run --workspace --no-run
 suite rust cargo nextest run --workspace --no-fail-fast
 suite docs env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 suite lint cargo clippy --workspace --all-targets -- -D warnings
+suite binary cargo build -p maojiawan
+suite packages deploy/dashboard.sh
+suite types npm --prefix dashboard run check
+suite dashboard npm --prefix dashboard test
+suite e2e-types dashboard/node_modules/.bin/vue-tsc --noEmit -p tests/e2e/tsconfig.json
+suite films films
+suite e2e tests/e2e/node_modules/.bin/vitest run --config tests/e2e/vitest.config.ts
 
 echo
 for i in "${!names[@]}"; do printf '%-10s %5d s\n' "${names[$i]}" "${times[$i]}"; done

@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) sensing: sensing::Config,
     pub(crate) exchange: exchange::Config,
     pub(crate) video: Video,
+    pub(crate) demo: Demo,
     /// Accounts that exist from the start. The password file is read once, when the account has no password yet.
     pub(crate) accounts: Vec<Account>,
 }
@@ -133,6 +134,26 @@ pub(crate) struct Camera {
     pub(crate) server: Option<String>,
 }
 
+/// `[demo]`: how lively the synthetic site of `up --demo` is. Without `--demo` it is not looked at.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Demo {
+    /// Factor of all delays of people and happenings; 1 is life-like, 0.1 ten times faster.
+    pub(crate) pace: f64,
+    /// Mean time between random happenings of ordinary life, minutes; 0 = none.
+    pub(crate) ordinary_minutes: f64,
+    /// Mean time between two pushes of records of one department, minutes; 0 = none.
+    pub(crate) records_minutes: f64,
+    /// Folder of the cameras' films, which several data folders may share; default = `films` in the data folder.
+    pub(crate) films: Option<PathBuf>,
+}
+
+impl Default for Demo {
+    fn default() -> Self {
+        Self { pace: 1.0, ordinary_minutes: 12.0, records_minutes: 5.0, films: None }
+    }
+}
+
 /// `[[accounts]]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -183,6 +204,17 @@ fn check(file: &str, text: &str, config: &Config) -> Result<(), ConfigError> {
     if config.video.still_s == 0 || config.video.patrol_minutes == 0 {
         let key = if config.video.still_s == 0 { "still_s" } else { "patrol_minutes" };
         return bad("video", key, "须大于 0 must be more than 0");
+    }
+    if !(0.001..=100.0).contains(&config.demo.pace) {
+        return bad("demo", "pace", "须在 0.001 到 100 之间 must lie between 0.001 and 100");
+    }
+    let interval = |v: f64| v == 0.0 || (0.05..=10_080.0).contains(&v);
+    for (key, value) in
+        [("ordinary_minutes", config.demo.ordinary_minutes), ("records_minutes", config.demo.records_minutes)]
+    {
+        if !interval(value) {
+            return bad("demo", key, "须为 0 或在 0.05 到 10080 之间 must be 0 or lie between 0.05 and 10080");
+        }
     }
     for camera in &config.video.cameras {
         let urls = std::iter::once(&camera.sub).chain(&camera.main);
@@ -241,5 +273,8 @@ mod tests {
                     [[exchange.departments]]\nunit = \"energy\"\nsecret = \"short\"\n";
         let error = check("c.toml", text, &parse("c.toml", text).unwrap()).unwrap_err().to_string();
         assert!(error.starts_with("c.toml:7: exchange.departments.energy.secret: "), "{error}");
+        let text = "[demo]\npace = 0.5\nrecords_minutes = -1\n";
+        let error = check("c.toml", text, &parse("c.toml", text).unwrap()).unwrap_err().to_string();
+        assert!(error.starts_with("c.toml:3: demo.records_minutes: "), "{error}");
     }
 }

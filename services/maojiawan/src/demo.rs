@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     accounts::First,
-    config::Config,
+    config::{self, Config},
     simulate::{CameraFile, FILMS, READY},
 };
 
@@ -57,6 +57,7 @@ pub(crate) struct Demo {
     centre: String,
     site: Arc<Site>,
     seed: u64,
+    lively: config::Demo,
 }
 
 impl Demo {
@@ -70,10 +71,11 @@ impl Demo {
             simulator_port: free_port()?,
             camera_port: free_port()?,
             folder: config.data.folder.clone(),
-            films: config.data.folder.join("films"),
+            films: config.demo.films.clone().unwrap_or_else(|| config.data.folder.join("films")),
             centre: format!("http://{listen}"),
             site,
             seed: config.site.seed,
+            lively: config.demo.clone(),
         };
         // `make up` builds it there.
         config.gateway.dashboard.get_or_insert_with(|| "dashboard/dist".into());
@@ -116,8 +118,11 @@ impl Demo {
         Sms { secret: exchange::config::Secret::new(self.secret.clone()), window_s: 300, send: Some(send) }
     }
 
-    /// The cameras as the media role pulls them.
-    pub(crate) fn cameras(&self) -> anyhow::Result<Vec<video::config::CameraConfig>> {
+    /// The cameras as the media role pulls them; one that the configuration names takes the place of the simulated one.
+    pub(crate) fn cameras(
+        &self,
+        configured: Vec<video::config::CameraConfig>,
+    ) -> anyhow::Result<Vec<video::config::CameraConfig>> {
         let url = |number, path: &str| {
             let text = format!("rtsp://{}/{path}", address_of(number, self.camera_port));
             url::Url::parse(&text).with_context(|| text.clone())
@@ -132,7 +137,14 @@ impl Demo {
                 server: address_of(camera.number, self.camera_port).to_string(),
             })
         });
-        cameras.collect()
+        let mut cameras: Vec<video::config::CameraConfig> = cameras.collect::<anyhow::Result<_>>()?;
+        for given in configured {
+            let Some(place) = cameras.iter_mut().find(|c| c.id == given.id) else {
+                bail!("{}: 站点没有这个摄像头 the site has no such camera", given.id);
+            };
+            *place = given;
+        }
+        Ok(cameras)
     }
 
     /// What the gateway tells the login page and relays to.
@@ -239,8 +251,9 @@ impl Demo {
         simulator.insert("token".to_owned(), self.token.clone().into());
         simulator.insert("sms_secret".to_owned(), self.secret.clone().into());
         simulator.insert("departments".to_owned(), departments.into());
-        simulator.insert("ordinary_minutes".to_owned(), 12.0.into());
-        simulator.insert("records_minutes".to_owned(), 5.0.into());
+        simulator.insert("pace".to_owned(), self.lively.pace.into());
+        simulator.insert("ordinary_minutes".to_owned(), self.lively.ordinary_minutes.into());
+        simulator.insert("records_minutes".to_owned(), self.lively.records_minutes.into());
         if let Some(port) = broker {
             let mut broker = toml::Table::new();
             broker.insert("host".to_owned(), "127.0.0.1".into());

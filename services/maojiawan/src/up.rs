@@ -112,9 +112,10 @@ struct Centre {
 impl Centre {
     async fn serve(self, listener: TcpListener, demo: Option<Demo>) -> anyhow::Result<()> {
         let exchange = self.exchange()?;
+        let configured = media::cameras(&self.config.video)?;
         let cameras = match &demo {
-            Some(demo) => demo.cameras()?,
-            None => media::cameras(&self.config.video)?,
+            Some(demo) => demo.cameras(configured)?,
+            None => configured,
         };
         let media: Option<Arc<dyn Media>> = if cameras.is_empty() {
             None

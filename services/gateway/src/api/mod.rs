@@ -33,6 +33,7 @@ use crate::desk::Desk;
                        lengths metres.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
+    components(schemas(incidents::Which)),
     modifiers(&Cookie),
     security(("session" = []))
 )]

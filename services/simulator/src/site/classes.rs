@@ -385,6 +385,7 @@ const KINDS: &[KindRow] = &[
     ("camera_offline", "摄像头离线", "Camera offline", Level::Normal, "camera_fault", None, "camera", 1.0, 10),
     ("data_rule", "数据比对", "Data rule", Level::Normal, "data_check", None, "data", 20.0, 1_440),
     ("message", "群众短信", "Message from a resident", Level::Normal, "enquiry", None, "message", 50.0, 15),
+    ("department", "部门上报", "Report of a department", Level::Normal, "enquiry", None, "department", 50.0, 30),
 ];
 
 pub(super) fn alarm_kinds() -> Vec<AlarmKind> {
