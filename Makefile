@@ -5,12 +5,13 @@ SHELL := /bin/bash
 CARGO_TERM_COLOR ?= auto
 export CARGO_TERM_COLOR
 
-.PHONY: help prepare prepare-tests dashboard up test lint deny soak
+.PHONY: help prepare dashboard up test lint deny soak bench
 
 help:
 	@echo "make up     the centre with a living synthetic site on 127.0.0.1:8080   启动演示中心"
 	@echo "make test   every suite, with its time   全部测试"
 	@echo "make soak   property and fault suites with full counts   长测"
+	@echo "make bench  speed, beside peers; writes benches/RESULTS.md   性能测试"
 	@echo "make deny   bans, licences and sources of dependencies   依赖检查"
 
 prepare:
@@ -36,6 +37,11 @@ lint: prepare-tests
 
 soak: prepare-tests
 	PROPTEST_CASES=20000 cargo nextest run -p domain -p wire -p ledger -p video -p simulator --no-fail-fast
+
+# The profile of `make up`, so that what is measured is what runs.
+bench: prepare
+	cargo build -p maojiawan -p benches
+	@target/debug/bench all
 
 deny:
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
