@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO_TERM_COLOR ?= auto
 export CARGO_TERM_COLOR
 
-.PHONY: help prepare dashboard up test lint deny soak bench
+.PHONY: help prepare prepare-tests dashboard up test lint deny soak bench
 
 help:
 	@echo "make up     the centre with a living synthetic site on 127.0.0.1:8080   启动演示中心"

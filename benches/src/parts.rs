@@ -99,8 +99,7 @@ pub(crate) async fn bare(count: u16, port: u16) -> anyhow::Result<()> {
 
 async fn bare_one(url: url::Url, online: Arc<AtomicUsize>, all: usize) -> anyhow::Result<()> {
     let credentials = retina::client::Credentials { username: USER.to_owned(), password: PASSWORD.to_owned() };
-    let options =
-        SessionOptions::default().creds(Some(credentials)).session_group(Arc::new(SessionGroup::default()));
+    let options = SessionOptions::default().creds(Some(credentials)).session_group(Arc::new(SessionGroup::default()));
     let mut session = retina::client::Session::describe(url, options).await?;
     let stream = session.streams().iter().position(|s| s.media() == "video").context("no video")?;
     session.setup(stream, SetupOptions::default()).await?;

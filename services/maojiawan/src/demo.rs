@@ -140,7 +140,7 @@ impl Demo {
         let mut cameras: Vec<video::config::CameraConfig> = cameras.collect::<anyhow::Result<_>>()?;
         for given in configured {
             let Some(place) = cameras.iter_mut().find(|c| c.id == given.id) else {
-                bail!("{}: 站点没有这个摄像头 the site has no such camera", given.id);
+                anyhow::bail!("{}: 站点没有这个摄像头 the site has no such camera", given.id);
             };
             *place = given;
         }

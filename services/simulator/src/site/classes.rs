@@ -446,7 +446,7 @@ fn reported(row: &ReportRow) -> Option<AlarmKind> {
     let class = CLASSES.iter().find(|c| c.id == class)?;
     Some(AlarmKind {
         id: AlarmKindId::new(format!("report_{}", class.id)),
-        name: name(&format!("{}上报", class.zh), &format!("{} reported", class.en)),
+        name: name(format!("{}上报", class.zh), format!("{} reported", class.en)),
         level: class.level.min(Level::Yellow),
         class: class.id.into(),
         opens_with: None,
