@@ -1,7 +1,7 @@
 // What may break without anything being lost: the centre itself, a camera, a decode child, the broker, the simulated
 // site. Processes are killed by pid.
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { Page } from 'playwright-core'
 import { Screens } from './house/browser'
 import { Centre, DEMO } from './house/centre'
@@ -23,6 +23,9 @@ beforeAll(async () => {
   page = await screens.open({ width: 1920, height: 1080, who: duty })
   await page.goto(`${centre.address}/console`)
   await page.locator('main.console').waitFor()
+})
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await screens.evidence(task.name)
 })
 afterAll(async () => {
   await screens?.close()
@@ -62,7 +65,7 @@ test('kill -9 under load: what was acknowledged is in the log once, and sockets 
     }
   }
   const tellers = [0, 1, 2, 3, 4, 5].map(teller)
-  await until('commands and edges are flowing', () => answered >= 120 && feed.events.filter((e) => e.kind === 'alarm_evidence').length >= 10, 60)
+  await until('commands and edges are flowing', () => answered >= 120 && feed.events.filter((e) => e.kind === 'alarm_evidence').length >= 10)
   await centre.kill()
   stopped = true
   await Promise.all(tellers)
@@ -116,7 +119,7 @@ test('a camera dies and comes back while its viewer stays: the same socket gets 
   await until('the viewer is told', () => viewer.states().some((s) => !['online', 'connecting'].includes(s)))
   const shown = viewer.fragments
   await duty.ask('DELETE', '/api/v1/demo/happenings')
-  await until('a new generation shows pictures', () => viewer.generation > before && viewer.fragments > shown + 5, 60)
+  await until('a new generation shows pictures', () => viewer.generation > before && viewer.fragments > shown + 5)
   expect(viewer.closed).toBe(false)
   viewer.close()
 })
@@ -144,7 +147,7 @@ test('the broker is killed: it comes back and sensors are heard', async () => {
   await until('another broker runs', () => centre.children('mosquitto').some((p) => p !== pid))
   await centre.allUp(60)
   await duty.happen('manhole', { building: 61 })
-  await until('its alarm', async () => (await duty.alarms()).find((a) => a.kind === 'manhole'), 60)
+  await until('its alarm', async () => (await duty.alarms()).find((a) => a.kind === 'manhole'))
 })
 
 test('the simulated site is killed: it is started again and all cameras are back', async () => {

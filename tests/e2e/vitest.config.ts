@@ -9,7 +9,7 @@ export default defineConfig({
     include: ['*.test.ts'],
     fileParallelism: false,
     pool: 'forks',
-    testTimeout: 120_000,
+    testTimeout: 300_000,
     // Time-outs are for machines that are slow, not for waiting: everything waits for a condition.
     hookTimeout: 600_000,
     bail: 1,

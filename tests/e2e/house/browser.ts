@@ -1,10 +1,10 @@
 // Chromium, and pages that fail their test when they are not quiet: a console error or warning, an exception, an answer
 // of 400 or above, or a request that leaves this machine.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromium, type BrowserContext, type Page } from 'playwright-core'
-import type { Centre } from './centre'
+import { ROOT, type Centre } from './centre'
 import type { Person } from './people'
 
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1']
@@ -25,7 +25,7 @@ export class Screens {
       await context.addCookies([{ name, value, url: this.centre.address, httpOnly: true, sameSite: 'Strict' }])
     }
     if (locale !== undefined) await context.addInitScript((l) => localStorage.setItem('locale', l), locale)
-    context.setDefaultTimeout(30_000)
+    context.setDefaultTimeout(60_000)
     const page = context.pages()[0] ?? (await context.newPage())
     this.listen(context)
     return page
@@ -40,6 +40,16 @@ export class Screens {
       const url = new URL(r.url())
       if (!['blob:', 'data:'].includes(url.protocol) && url.host !== `127.0.0.1:${this.centre.port}`) note(`left the site: ${r.url()}`)
     })
+  }
+
+  /** What a failed test leaves behind: a picture of every page, what the pages said, and the end of the log. */
+  async evidence(test: string): Promise<void> {
+    const folder = join(ROOT, 'target/e2e')
+    mkdirSync(folder, { recursive: true })
+    const name = test.replaceAll(/[^a-z0-9]+/gi, '-').slice(0, 40)
+    const pages = this.contexts.flatMap(({ context }) => context.pages())
+    for (const [n, page] of pages.entries()) await page.screenshot({ path: join(folder, `${name}-${n}.png`) }).catch(() => undefined)
+    console.error([...this.noises, ...this.centre.log.slice(-20)].join('\n'))
   }
 
   /** Noise that the coming test causes. */

@@ -13,7 +13,7 @@ from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 USER, PASSWORD = sys.argv[1], sys.argv[2]
 LAUNCH = (
-    "( videotestsrc is-live=true pattern=ball ! video/x-raw,width=640,height=360,framerate=15/1"
+    "( videotestsrc is-live=true pattern=smpte horizontal-speed=3 ! video/x-raw,width=640,height=360,framerate=15/1"
     " ! x264enc tune=zerolatency speed-preset=ultrafast bitrate=400 key-int-max=30"
     " ! video/x-h264,profile=baseline ! rtph264pay name=pay0 pt=96 config-interval=1 )"
 )

@@ -47,7 +47,7 @@ export class Person {
   async alarms(): Promise<AlarmView[]> {
     return (await this.get<{ items: AlarmView[] }>('/alarms?limit=200')).items
   }
-  async reaches(id: number, stage: string, seconds = 30): Promise<IncidentView> {
+  async reaches(id: number, stage: string, seconds = 60): Promise<IncidentView> {
     return until(`incident ${id} is ${stage}`, async () => {
       const found = await this.incident(id)
       if (found.stage !== stage) throw new Error(`it is ${found.stage}`)

@@ -9,6 +9,9 @@ import { until } from './wait'
 
 export { zh }
 
+/** Units without a system of their own. */
+const FIRMS = ['property', 'lift_firm']
+
 export class Desk {
   private readonly phones = new Map<string, Page>()
   private constructor(
@@ -96,15 +99,15 @@ export class Desk {
     await this.shows(id, 'approved')
   }
 
-  /** Pushes to the units of the plan, as proposed: P, Enter. */
+  /** Pushes to the units of the plan, as proposed: P, Enter. Departments' systems have it at once; firms see it on their phones. */
   async push(id: number): Promise<IncidentView> {
     await this.console.keyboard.press('p')
     await this.console.getByRole('dialog', { name: `${zh.act.push}` }).waitFor()
     await this.console.keyboard.press('Enter')
-    return until('every task is delivered', async () => {
+    return until('it is pushed, and every department has it', async () => {
       const found = await this.duty.incident(id)
-      return found.tasks.length > 0 && found.tasks.every((t) => t.state !== 'pushed') ? found : null
-    }, 40)
+      return found.tasks.length > 0 && found.tasks.every((t) => t.state !== 'pushed' || FIRMS.includes(t.unit)) ? found : null
+    })
   }
 
   /** A unit's whole way on its phone, with a photo. */
