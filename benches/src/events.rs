@@ -54,8 +54,7 @@ const fn utilities(kind: SensorKind) -> Option<(f64, f64)> {
 
 /// At least `least` readings: all sensors begin, all end, and again.
 fn steps(site: &Site, values: impl Fn(SensorKind) -> Option<(f64, f64)>, least: usize) -> Vec<Step> {
-    let sensors: Vec<_> =
-        site.sensors.iter().filter_map(|s| values(s.kind).map(|v| (s.id.to_string(), v))).collect();
+    let sensors: Vec<_> = site.sensors.iter().filter_map(|s| values(s.kind).map(|v| (s.id.to_string(), v))).collect();
     let pairs = least.div_ceil(2 * sensors.len().max(1));
     let turn = |raised: bool| {
         sensors.iter().map(move |(sensor, (high, low))| Step {
