@@ -84,10 +84,10 @@ struct Ends {
 }
 
 impl Ends {
-    async fn open(centre: &Centre, account: &str, screens: usize) -> anyhow::Result<Self> {
+    async fn open(centre: &Centre, screens: usize) -> anyhow::Result<Self> {
         centre.wait_for("broker").await?;
         let (port, password) = centre.broker()?;
-        let token = centre.log_in(account).await?;
+        let token = centre.log_in("chief").await?;
         let mut all = Vec::new();
         for _ in 0..screens {
             all.push(Screen::open(&centre.address, &token).await?);
@@ -133,9 +133,9 @@ pub(crate) async fn measure(program: &Path, rounds: usize) -> anyhow::Result<Vec
     for (id, screens) in [("E1", 1), ("E2", 50)] {
         let folder = Folder::new(id)?;
         let centre = Centre::plain(program, &folder.0, "").await?;
-        let (seen, ack) = latency(&centre, &site, screens, rounds, "chief").await?;
+        let (seen, ack) = latency(&centre, &site, screens, rounds).await?;
         acks.extend(ack);
-        figures.extend(latencies(id, &format!("{screens} screens"), &seen));
+        figures.extend(latencies(id, &format!("{screens} screen(s)"), &seen));
         centre.run.end().await?;
     }
     let all = |share: f64| median(&acks.iter().map(|a| percentile(a, share)).collect::<Vec<_>>());
@@ -144,13 +144,6 @@ pub(crate) async fn measure(program: &Path, rounds: usize) -> anyhow::Result<Vec
     figures.push(Figure::new("E3.p99", format!("{what}, p99"), all(0.99), "ms"));
     figures.extend(throughput(program, &site).await?);
     Ok(figures)
-}
-
-/// Latency while the whole demo runs beside it.
-pub(crate) async fn in_demo(centre: &Centre, rounds: usize) -> anyhow::Result<Vec<Figure>> {
-    let site = simulator::site::maojiawan(1);
-    let (seen, _) = latency(centre, &site, 1, rounds, "chief").await?;
-    Ok(latencies("E5", "1 screen, demo running with 237 cameras", &seen))
 }
 
 fn latencies(id: &str, conditions: &str, rounds: &[Vec<f64>]) -> Vec<Figure> {
@@ -165,14 +158,8 @@ fn latencies(id: &str, conditions: &str, rounds: &[Vec<f64>]) -> Vec<Figure> {
 
 type Rounds = Vec<Vec<f64>>;
 
-async fn latency(
-    centre: &Centre,
-    site: &Site,
-    screens: usize,
-    rounds: usize,
-    account: &str,
-) -> anyhow::Result<(Rounds, Rounds)> {
-    let mut ends = Ends::open(centre, account, screens).await?;
+async fn latency(centre: &Centre, site: &Site, screens: usize, rounds: usize) -> anyhow::Result<(Rounds, Rounds)> {
+    let mut ends = Ends::open(centre, screens).await?;
     let (mut seen, mut acks) = (Vec::new(), Vec::new());
     // The first round warms up.
     for round in 0..=rounds {
@@ -196,7 +183,7 @@ async fn latency(
 async fn throughput(program: &Path, site: &Site) -> anyhow::Result<Vec<Figure>> {
     let folder = Folder::new("E4")?;
     let centre = Centre::plain(program, &folder.0, RULES).await?;
-    let mut ends = Ends::open(&centre, "chief", 1).await?;
+    let mut ends = Ends::open(&centre, 1).await?;
     let (mut best, mut refused): (Option<Seen>, Option<f64>) = (None, None);
     let mut rate = 250.0;
     // Doubled until it fails, then halved between the two three times.

@@ -29,7 +29,9 @@ pub(crate) const ONLINE: &str = "online";
 pub(crate) async fn serve(port: u16, films: PathBuf) -> anyhow::Result<()> {
     let site = simulator::site::maojiawan(1);
     let credentials = Credentials { user: USER.to_owned(), password: PASSWORD.to_owned() };
-    let config = CamerasConfig::new(specs(&site, port, false, &credentials), films);
+    let mut config = CamerasConfig::new(specs(&site, port, false, &credentials), films);
+    // ffmpeg reads none of its inputs before it has opened the last one; it must not be cut for that.
+    config.max_backlog = 32 << 20;
     let tasks = Tasks::default();
     let tell = |p: simulator::cameras::Progress| println!("films {}/{}", p.done, p.total);
     let cameras = Cameras::start(config, &tasks, Arc::new(SystemClock), tell).await?;

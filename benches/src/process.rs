@@ -1,6 +1,7 @@
 //! Child processes: started, watched in `/proc`, ended by their id. Reading `/proc` blocks for microseconds.
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::TcpListener,
     path::PathBuf,
@@ -14,11 +15,11 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
-/// CPU time of a process, all threads that live, nanoseconds. 0 when it is gone.
-pub(crate) fn cpu_ns(pid: u32) -> u64 {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
-    let of = |path: PathBuf| fs::read_to_string(path).ok()?.split(' ').next()?.parse::<u64>().ok();
-    threads.flatten().filter_map(|t| of(t.path().join("schedstat"))).sum()
+/// CPU time of each living thread of a process, nanoseconds; nothing when it is gone.
+fn threads_ns(pid: u32) -> BTreeMap<String, u64> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return BTreeMap::new() };
+    let of = |path: PathBuf| fs::read_to_string(path.join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok();
+    threads.flatten().filter_map(|t| Some((t.path().display().to_string(), of(t.path())?))).collect()
 }
 
 /// Resident memory, MiB; what it shares with other processes counts in full.
@@ -103,17 +104,20 @@ pub(crate) struct Usage {
     pub(crate) mib: f64,
 }
 
-/// Watches groups of processes for `time`.
+/// Watches groups of processes for `time`. A thread that ends meanwhile is left out: threads that end were idle.
 pub(crate) async fn usage(groups: &[Vec<u32>], time: Duration) -> Vec<Usage> {
-    let cpu = || groups.iter().map(|g| g.iter().map(|p| cpu_ns(*p)).sum::<u64>()).collect::<Vec<_>>();
-    let (before, begun) = (cpu(), Instant::now());
+    let cpu = |group: &Vec<u32>| group.iter().flat_map(|p| threads_ns(*p)).collect::<BTreeMap<_, _>>();
+    let (before, begun) = (groups.iter().map(cpu).collect::<Vec<_>>(), Instant::now());
     tokio::time::sleep(time).await;
-    let (after, seconds) = (cpu(), begun.elapsed().as_secs_f64());
-    let one = |(i, group): (usize, &Vec<u32>)| Usage {
-        cores: after[i].saturating_sub(before[i]) as f64 / 1e9 / seconds,
-        mib: group.iter().map(|p| resident_mib(*p)).sum(),
+    let (after, seconds) = (groups.iter().map(cpu).collect::<Vec<_>>(), begun.elapsed().as_secs_f64());
+    let one = |((before, after), group): ((&BTreeMap<String, u64>, BTreeMap<String, u64>), &Vec<u32>)| {
+        let since = |(thread, ns): (&String, &u64)| ns.saturating_sub(before.get(thread).copied().unwrap_or(0));
+        Usage {
+            cores: after.iter().map(since).sum::<u64>() as f64 / 1e9 / seconds,
+            mib: group.iter().map(|p| resident_mib(*p)).sum(),
+        }
     };
-    groups.iter().enumerate().map(one).collect()
+    before.iter().zip(after).zip(groups).map(one).collect()
 }
 
 #[cfg(test)]
@@ -124,8 +128,9 @@ mod tests {
     fn the_own_process_is_seen() {
         let pid = std::process::id();
         assert!(resident_mib(pid) > 1.0 && command_line(pid).contains("bench"));
-        let (before, mut sum) = (cpu_ns(pid), 0_u64);
-        while cpu_ns(pid) == before {
+        let used = || threads_ns(pid).values().sum::<u64>();
+        let (before, mut sum) = (used(), 0_u64);
+        while used() == before {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
     }

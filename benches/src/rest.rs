@@ -7,7 +7,6 @@ use std::{
 
 use crate::{
     centre::{Centre, Folder},
-    events,
     process::{Usage, children, command_line, usage},
     results::Figure,
     stats::median,
@@ -16,7 +15,7 @@ use crate::{
 const SETTLE: Duration = Duration::from_secs(20);
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// First and later starts, rest, and the way of one reading while all of it runs.
+/// First and later starts, and rest.
 pub(crate) async fn measure(program: &Path, rounds: usize) -> anyhow::Result<Vec<Figure>> {
     let folder = Folder::new("demo")?;
     let (mut ready, mut whole) = (Vec::new(), Vec::new());
@@ -34,7 +33,6 @@ pub(crate) async fn measure(program: &Path, rounds: usize) -> anyhow::Result<Vec
         }
         if round == rounds {
             figures.extend(rest(&centre).await);
-            figures.extend(events::in_demo(&centre, 2).await?);
         }
         centre.run.end().await?;
     }

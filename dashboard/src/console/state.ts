@@ -79,10 +79,21 @@ function createConsole() {
     if (a !== undefined && !a.incident && (look.value === 'alarm' || incident.value === undefined)) return { kind: 'alarm', alarm: a }
     return incident.value === undefined ? null : { kind: 'case', incident: incident.value }
   })
+  /** A case that was just made opens when the feed tells of it; until then what is shown stays. */
+  const awaited = ref<number | null>(null)
   function openCase(id: number): void {
+    const known = centre.incident.has(String(id)) || archive.value.has(id)
+    awaited.value = known ? null : id
+    if (!known) return
     incidentId.value = id
     look.value = 'case'
   }
+  watch(
+    () => awaited.value !== null && centre.incident.has(String(awaited.value)),
+    (come) => {
+      if (come && awaited.value !== null) openCase(awaited.value)
+    },
+  )
   function openEnded(i: Incident): void {
     archive.value = new Map(archive.value).set(i.id, i)
     openCase(i.id)

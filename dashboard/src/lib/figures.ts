@@ -49,6 +49,12 @@ export const useFigures = () => {
   const lastRed = computed(
     () => real.value.filter((i) => i.level === RED && i.stage === 'closed').sort((a, b) => b.ended - a.ended)[0],
   )
+  /** Where a picture fault is, its camera says better than its grid. */
+  const cameraOf = (a: Alarm): string => {
+    const source = a.sources[0]
+    return source?.kind === 'camera' ? nameOf(site.value?.camera.get(source.id), locale.value) : ''
+  }
+  const alarmPlace = (a: Alarm): string => cameraOf(a) || placeLabel(a.place, locale.value)
   const names: LampNames = {
     place: (p) => placeLabel(p, locale.value),
     spot: (p: Place) => {
@@ -56,6 +62,7 @@ export const useFigures = () => {
       const at = s?.building.get(p.building) ?? s?.landmark.get(p.landmark)
       return at === undefined ? placeLabel(p, locale.value) : nameOf(at, locale.value)
     },
+    spotOf: (a: Alarm) => cameraOf(a) || (a.place ? names.spot(a.place) : ''),
     class: (id) => nameOf(site.value?.class.get(id), locale.value, id),
     alarm: (id) => nameOf(site.value?.alarmKind.get(id), locale.value, id),
     center: (b) => site.value?.building.get(b)?.center,
@@ -76,6 +83,6 @@ export const useFigures = () => {
         if (!['done', 'declined', 'recalled'].includes(t.state)) counts.set(t.unit, (counts.get(t.unit) ?? 0) + 1)
     return counts
   })
-  return { centre, open, openReal, alarms, over, doneToday, reportedToday, online, waiting, top, lastRed, lamps, legend, load, names }
+  return { centre, open, openReal, alarms, over, doneToday, reportedToday, online, waiting, top, lastRed, lamps, legend, load, names, alarmPlace }
 }
 export type Figures = ReturnType<typeof useFigures>

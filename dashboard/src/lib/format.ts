@@ -49,11 +49,11 @@ export function light(clock: Clock, now: number): Light {
   return used > clock.limit ? 'red' : used * 5 >= clock.limit * 4 ? 'yellow' : 'green'
 }
 
-/** What is left of a limit: 06:39, beyond 100 minutes coarse: 3 时; over: +03:12. */
+/** What is left of a limit: 06:39, from three hours on coarse: 3 时; over: +03:12. */
 export function remaining(clock: Clock, now: number, locale = 'zh'): { over: boolean; text: string } {
   const left = clock.since + clock.limit - now
   if (left < 0) return { over: true, text: `+${span(-left)}` }
-  return { over: false, text: left >= 100 * 60_000 ? age(left, locale) : span(left) }
+  return { over: false, text: left >= 3 * 3_600_000 ? age(left, locale) : span(left) }
 }
 
 /** Clocks that run, the most pressing first. */

@@ -397,17 +397,24 @@ async fn progress(mut phase: watch::Receiver<Phase>, media: Option<Arc<dyn Media
 fn greet(address: SocketAddr, demo: Option<&Demo>) {
     say(&format!("中心已就绪 ready: http://{address}/"));
     let Some(demo) = demo else { return };
-    println!(
+    put(&format!(
         "  大屏 wall    http://{address}/wall\n  调度 console http://{address}/console\n  手机 mobile  http://{address}/m"
-    );
-    println!("  演示账号 demo accounts:");
+    ));
+    put("  演示账号 demo accounts:");
     for account in demo.gateway().accounts {
-        println!("    {:<18} {:<12} {} {}", account.account, account.password, account.name_zh, account.name_en);
+        put(&format!("    {:<18} {:<12} {} {}", account.account, account.password, account.name_zh, account.name_en));
     }
 }
 
 fn say(line: &str) {
-    println!("[maojiawan] {line}");
+    put(&format!("[maojiawan] {line}"));
+}
+
+/// Tells whoever watches standard output. Nobody may: `println!` would then panic, and a centre whose terminal or pipe
+/// went away must still run and drain in order.
+fn put(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Ctrl-C or SIGTERM.
