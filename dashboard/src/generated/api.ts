@@ -601,7 +601,7 @@ export interface paths {
                 };
             };
         };
-        /** Ends all happenings. */
+        /** Ends all happenings and faults. */
         delete: {
             parameters: {
                 query?: never;
@@ -611,13 +611,11 @@ export interface paths {
             };
             requestBody?: never;
             responses: {
-                200: {
+                204: {
                     headers: {
                         [name: string]: unknown;
                     };
-                    content: {
-                        "application/json": Record<string, never>;
-                    };
+                    content?: never;
                 };
                 "4XX": {
                     headers: {
@@ -649,7 +647,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Departments with their lights; for the centre. */
+        /** Departments with their lights and how they are connected; for the centre. */
         get: {
             parameters: {
                 query?: never;
@@ -3540,6 +3538,28 @@ export interface components {
             /** @description Outline. */
             outline: number[][];
         };
+        /** @description How a department's system is connected. */
+        Connector: {
+            /**
+             * Format: int32
+             * @description Calls to it that failed since then.
+             */
+            failures: number;
+            /**
+             * Format: int64
+             * @description Last call from it or answer of it, ms since 1970.
+             */
+            heard?: number | null;
+            /**
+             * Format: int32
+             * @description Records are fetched this often, seconds; null = it sends them.
+             */
+            pull_every_s?: number | null;
+            /** @description Tasks are pushed to it. */
+            push: boolean;
+            /** @description Kinds of records that are kept. */
+            records: string[];
+        };
         /** @description What the demo offers. */
         Demo: {
             /** @description Accounts to try, with their passwords. */
@@ -3562,6 +3582,7 @@ export interface components {
         };
         /** @description A department with the freshness of its data. */
         Department: {
+            connector?: null | components["schemas"]["Connector"];
             /** @description Unit. */
             id: string;
             /**
@@ -3580,6 +3601,11 @@ export interface components {
              * @description Since when the light is so.
              */
             since?: number | null;
+            /**
+             * Format: int64
+             * @description Deliveries to its system that wait.
+             */
+            waiting: number;
         };
         /** @description A sensor as it is now. */
         Device: {
@@ -4646,6 +4672,11 @@ export interface components {
          * @enum {string}
          */
         Verdict: "genuine" | "false" | "test" | "maintenance";
+        /**
+         * @description Which of them.
+         * @enum {string}
+         */
+        Which: "open" | "ended";
         /** @description A remark. */
         Words: {
             /** @description What to say. */
