@@ -48,7 +48,7 @@ EOF
 suite format cargo fmt --all -- --check
 suite build cargo nextest run --workspace --no-run
 suite rust cargo nextest run --workspace --no-fail-fast
-suite docs env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+suite docs env RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items
 suite lint cargo clippy --workspace --all-targets -- -D warnings
 suite binary cargo build -p maojiawan
 suite packages deploy/dashboard.sh

@@ -121,7 +121,7 @@ pub fn sees_exhibit(audience: &Audience, incident: &Incident) -> bool {
     sees_incident(audience, incident) != Sight::Hidden
 }
 
-/// Whether `actor` may give `command`. Whether the moment is right is [`crate::decide`]'s business.
+/// Whether `actor` may give `command`. Whether the moment is right is [`decide`](fn@crate::decide)'s business.
 pub fn permit(state: &State, actor: &Actor, command: &Command) -> Result<(), Refusal> {
     let allowed = match actor {
         Actor::System => true,

@@ -1,6 +1,6 @@
 //! The pure core of the centre: what may happen to alarms, incidents, tasks and patrols of a site, and who may see it.
 //!
-//! [`decide`] turns an input into events or a refusal, [`State::apply`] takes an event. Both are total and synchronous:
+//! [`decide`](fn@decide) turns an input into events or a refusal, [`State::apply`] takes an event. Both are total and synchronous:
 //! no I/O, no clock, no chance, no serialisation. `now` and entropy are arguments.
 
 #![warn(missing_docs)]
