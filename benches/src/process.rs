@@ -106,11 +106,12 @@ pub(crate) struct Usage {
 
 /// Watches groups of processes for `time`. A thread that ends meanwhile is left out: threads that end were idle.
 pub(crate) async fn usage(groups: &[Vec<u32>], time: Duration) -> Vec<Usage> {
-    let cpu = |group: &Vec<u32>| group.iter().flat_map(|p| threads_ns(*p)).collect::<BTreeMap<_, _>>();
+    type Threads = BTreeMap<String, u64>;
+    let cpu = |group: &Vec<u32>| group.iter().flat_map(|p| threads_ns(*p)).collect::<Threads>();
     let (before, begun) = (groups.iter().map(cpu).collect::<Vec<_>>(), Instant::now());
     tokio::time::sleep(time).await;
     let (after, seconds) = (groups.iter().map(cpu).collect::<Vec<_>>(), begun.elapsed().as_secs_f64());
-    let one = |((before, after), group): ((&BTreeMap<String, u64>, BTreeMap<String, u64>), &Vec<u32>)| {
+    let one = |((before, after), group): ((&Threads, Threads), &Vec<u32>)| {
         let since = |(thread, ns): (&String, &u64)| ns.saturating_sub(before.get(thread).copied().unwrap_or(0));
         Usage {
             cores: after.iter().map(since).sum::<u64>() as f64 / 1e9 / seconds,
