@@ -49,7 +49,7 @@ describe('alarm flood', () => {
 
 const incident = (id: number, level: 0 | 1 | 2, building: string, reported = id): Incident =>
   ({ id, level, open: true, reported, class: 'fire', place: { building, landmark: '', point: { x: 1, y: 2 } } }) as Incident
-const names: LampNames = { place: () => '', spot: (p) => p.building, class: (c) => c, alarm: (k) => k, center: () => [5, 6] }
+const names: LampNames = { place: () => '', spot: (p) => p.building, spotOf: (a) => a.place?.building ?? '', class: (c) => c, alarm: (k) => k, center: () => [5, 6] }
 
 describe('lamps and the top case', () => {
   it('gives a building its worst lamp; a case outweighs an alarm of its level', () => {

@@ -64,7 +64,7 @@ test('a sensor: from an MQTT message to closed, by keys on the console and one b
 test('a department: from its signed call to closed', async () => {
   const answer = await departmentCalls(centre, 'police', { type: 'report', class: 'noise', place_text: '45栋1单元', text: '楼内噪声扰民，请协调', external_number: 'GA-2024-1' })
   expect(answer.alarm).toBeGreaterThan(0)
-  const id = await desk.judge('部门上报', '噪声纠纷')
+  const id = await desk.judge('噪声纠纷上报')
   await desk.file(id)
   await desk.approve(id)
   const pushed = await desk.push(id)
@@ -83,8 +83,8 @@ test('a resident: from an SMS, answered with its code, to closed', async () => {
   const messages = (): Promise<{ messages: { outgoing: boolean; from: string; to: string; text: string }[] }> => panel(centre, 'GET', '/sms/messages')
   const sent = await until('the message is in the network', async () => (await messages()).messages.find((m) => !m.outgoing && m.text.includes('水管爆了')))
   const reply = await until('the reply arrives', async () => (await messages()).messages.find((m) => m.outgoing && m.to === sent.from))
-  const alarm = await until('the alarm', async () => (await desk.duty.alarms()).find((a) => a.kind === 'message'))
-  const id = await desk.judge('群众短信', '水管爆裂')
+  const alarm = await until('the alarm', async () => (await desk.duty.alarms()).find((a) => a.sources.some((s) => s.kind === 'message')))
+  const id = await desk.judge('水管爆裂上报')
   const incident = await desk.duty.incident(id)
   expect(reply.text).toContain(incident.code)
 

@@ -42,7 +42,7 @@ export const en: Messages = {
     state: { active: 'New', activeConfirmed: 'Confirmed', cleared: 'Cleared, new', clearedConfirmed: 'Cleared, confirmed', awaiting: 'Confirmed, to judge' },
     verdict: { genuine: 'Genuine', false: 'False', test: 'Test', maintenance: 'Maintenance' },
     shelved: 'Shelved to {time}', times: '{n} times', several: '{n} places', sources: '{n} sources', again: 'Sounded again', source: 'Source',
-    floodShort: 'alarm flood', flood: 'Alarm flood: grouped by building and kind; reds never', value: 'value {n}', on: 'lasting', off: 'cleared', group: 'Same group', related: 'Cases at this place', noRelated: 'No open case here', by: 'confirmed by {name} {time}',
+    floodShort: 'alarm flood', flood: 'Alarm flood: grouped by building and kind; reds never', value: 'value {n}', on: 'lasting', off: 'cleared', told: 'reported', group: 'Same group', related: 'Cases at this place', noRelated: 'No open case here', by: 'confirmed by {name} {time}',
     hint: { confirm: 'Look first, then Space confirms; then judge it genuine, false, test or maintenance', judge: 'Confirmed: J judges it; a genuine one becomes a case', shelved: 'Shelved: it comes back by itself', done: 'Judged: leaves the list when its sources clear' },
   },
   incident: {

@@ -40,7 +40,7 @@ export const zh = {
     state: { active: '未确认', activeConfirmed: '已确认', cleared: '已恢复 未确认', clearedConfirmed: '已恢复 已确认', awaiting: '已确认 待判定' },
     verdict: { genuine: '属实', false: '误报', test: '测试', maintenance: '检修' },
     shelved: '屏蔽至 {time}', times: '{n} 次', several: '{n} 处', sources: '{n} 个来源', again: '再次提醒', source: '来源',
-    floodShort: '告警洪峰', flood: '告警洪峰：按楼栋与类型归并，红色不归并', value: '测值 {n}', on: '持续', off: '已恢复', group: '同组告警', related: '同地点事件', noRelated: '此地没有未办结事件', by: '{name} {time} 确认',
+    floodShort: '告警洪峰', flood: '告警洪峰：按楼栋与类型归并，红色不归并', value: '测值 {n}', on: '持续', off: '已恢复', told: '已上报', group: '同组告警', related: '同地点事件', noRelated: '此地没有未办结事件', by: '{name} {time} 确认',
     hint: { confirm: '先看画面，再按空格确认；确认后判定属实、误报、测试或检修', judge: '已确认，按 J 判定；属实即建为事件', shelved: '屏蔽中，到时自动恢复提醒', done: '已判定，来源恢复后移出列表' },
   },
   incident: {

@@ -17,6 +17,7 @@ mod error;
 mod feed;
 mod files;
 mod guard;
+mod leftover;
 mod media;
 mod mirror;
 mod photos;

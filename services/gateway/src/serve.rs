@@ -34,7 +34,7 @@ use crate::{
     config::HEADER_PATIENCE,
     desk::{Desk, Inner},
     feed::Hub,
-    files, guard,
+    files, guard, leftover,
     mirror::Mirror,
     photos::Photos,
     problem::Problem,
@@ -170,6 +170,7 @@ pub(crate) fn router(desk: Desk, extra: Router) -> Router {
         .layer(CompressionLayer::new().compress_when(small))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(guard::harden))
+        .layer(from_fn(leftover::read))
 }
 
 async fn file(State(desk): State<Desk>, request: Request) -> Response {

@@ -138,6 +138,9 @@ pub(crate) struct Number {
     phone: String,
 }
 
+/// No telephone number is longer, however it is written, characters.
+const MAX_NUMBER: usize = 40;
+
 /// Earlier reports of a number.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Earlier {
@@ -159,6 +162,9 @@ pub(crate) async fn reporter(
 ) -> Result<Json<Earlier>, Problem> {
     if caller.audience != Audience::Centre {
         return Err(Code::Forbidden.into());
+    }
+    if given.value.phone.chars().count() > MAX_NUMBER {
+        return Err(Problem::bad_field().field("phone"));
     }
     let Some(person) = person(&desk, &given.value.phone) else {
         return Ok(Json(Earlier { earlier: 0, incidents: Vec::new() }));

@@ -1,6 +1,7 @@
 //! Bad input gets problem details and changes nothing; keys take effect once.
 
 use crate::house::{Answer, Ask, House};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn assert_problem(answer: &Answer, status: u16, code: &str, what: &str) {
     assert_eq!((answer.status, answer.code().as_str()), (status, code), "{what}: {}", answer.text());
@@ -179,4 +180,31 @@ async fn the_document_is_the_committed_one() {
     let page = house.get("/api/docs/", None).await;
     assert_eq!(page.status, 200);
     assert!(!page.text().contains("http://") && !page.text().contains("https://"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_answered_and_its_connection_goes_on() {
+    let house = House::new().await;
+    let mut stream = tokio::net::TcpStream::connect(&house.address).await.unwrap();
+    // More than all buffers on the way hold: a writer that nobody reads would hang or fail.
+    let size = 12 << 20;
+    let head = format!(
+        "POST /api/v1/session HTTP/1.1\r\nhost: {0}\r\norigin: http://{0}\r\ncontent-type: application/json\r\ncontent-length: {size}\r\n\r\n",
+        house.address
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b'x'; size]).await.unwrap();
+    assert!(first_line(&mut stream).await.starts_with("HTTP/1.1 413"));
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.contains("HTTP/1.1 200"), "{rest}");
+}
+
+async fn first_line(stream: &mut tokio::net::TcpStream) -> String {
+    let mut line = Vec::new();
+    while line.last() != Some(&b'\n') {
+        line.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(line).unwrap()
 }
