@@ -54,6 +54,9 @@ suite binary cargo build -p maojiawan
 suite packages deploy/dashboard.sh
 suite types npm --prefix dashboard run check
 suite dashboard npm --prefix dashboard test
+suite e2e-types dashboard/node_modules/.bin/vue-tsc --noEmit -p tests/e2e/tsconfig.json
+suite films films
+suite e2e tests/e2e/node_modules/.bin/vitest run --config tests/e2e/vitest.config.ts
 
 echo
 for i in "${!names[@]}"; do printf '%-10s %5d s\n' "${names[$i]}" "${times[$i]}"; done
