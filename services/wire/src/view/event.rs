@@ -53,10 +53,10 @@ impl View<'_> {
 
     fn alarm_line(&self, line: &mut feed::Event, body: &Body) {
         match body {
-            Body::AlarmRaised { kind, level: l, evidence, .. }
-            | Body::AlarmEvidence { kind, level: l, evidence, .. } => {
+            Body::AlarmRaised { level: l, evidence, .. } | Body::AlarmEvidence { level: l, evidence, .. } => {
                 line.level = level(*l);
-                line.detail = kind.to_string();
+                // What this source said, not what the alarm is called by now.
+                line.detail = evidence.kind.to_string();
                 line.source = source_name(&evidence.source).1;
                 line.text = self.free(evidence.text);
                 if let Body::AlarmRaised { place, .. } = body {
