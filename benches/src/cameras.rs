@@ -16,8 +16,6 @@ use simulator::cameras::address_of;
 const ALL: u16 = 237;
 /// A process a camera is not feasible for all on a small machine: so many, and per camera.
 const EACH: u16 = 24;
-/// ffmpeg opens its inputs one after the other: so many, and per camera.
-const ONE: u16 = 24;
 /// One pipeline with so many sources, and per camera.
 const GST: u16 = 48;
 const VIEWERS: u16 = 64;
@@ -31,11 +29,10 @@ enum Way {
     Watched,
     Bare,
     FfmpegEach,
-    FfmpegOne,
     Gst,
 }
 
-const WAYS: [Way; 6] = [Way::Ours, Way::FfmpegEach, Way::Bare, Way::Gst, Way::Watched, Way::FfmpegOne];
+const WAYS: [Way; 5] = [Way::Ours, Way::FfmpegEach, Way::Bare, Way::Gst, Way::Watched];
 
 impl Way {
     const fn name(self) -> &'static str {
@@ -44,7 +41,6 @@ impl Way {
             Self::Watched => "video role, 64 viewers",
             Self::Bare => "bare retina loop",
             Self::FfmpegEach => "ffmpeg, a process a camera",
-            Self::FfmpegOne => "ffmpeg, one process",
             Self::Gst => "rtspsrc ! rtph264depay ! h264parse",
         }
     }
@@ -53,7 +49,6 @@ impl Way {
         match self {
             Self::Ours | Self::Watched | Self::Bare => ALL,
             Self::FfmpegEach => EACH,
-            Self::FfmpegOne => ONE,
             Self::Gst => GST,
         }
     }
@@ -97,19 +92,14 @@ impl Site {
         let urls: Vec<_> = (1..=way.cameras()).map(|n| self.url(n)).collect();
         let quiet = ["-nostdin", "-hide_banner", "-loglevel", "error"];
         let input = |url: &str| text(&["-rtsp_transport", "tcp", "-i", url]);
-        let output = |i: usize| text(&["-map", &format!("{i}:v"), "-c", "copy", "-f", "null", "-"]);
+        let output = text(&["-map", "0:v", "-c", "copy", "-f", "null", "-"]);
         Ok(match way {
             Way::Ours => vec![Run::part(&text(&["pull", &count, &port, "0"]))?],
             Way::Watched => vec![Run::part(&text(&["pull", &count, &port, &VIEWERS.to_string()]))?],
             Way::Bare => vec![Run::part(&text(&["bare", &count, &port]))?],
             Way::FfmpegEach => {
-                let one = |url: &String| Run::start("ffmpeg", &[text(&quiet), input(url), output(0)].concat());
+                let one = |url: &String| Run::start("ffmpeg", &[text(&quiet), input(url), output.clone()].concat());
                 urls.iter().map(one).collect::<anyhow::Result<_>>()?
-            }
-            Way::FfmpegOne => {
-                let inputs = urls.iter().flat_map(|u| input(u));
-                let args = text(&quiet).into_iter().chain(inputs).chain((0..urls.len()).flat_map(output));
-                vec![Run::start("ffmpeg", &args.collect::<Vec<_>>())?]
             }
             Way::Gst => {
                 let chain = |url: &String| {
@@ -176,7 +166,6 @@ fn figures(cpu: impl Fn(Way) -> f64, mib: impl Fn(Way) -> f64) -> Vec<Figure> {
     let watched = 100.0 * cores(Way::Watched);
     vec![
         beside("V1.each", Way::FfmpegEach, 5.0),
-        beside("V1.one", Way::FfmpegOne, 3.5),
         beside("V1.gst", Way::Gst, 8.0),
         Figure::new("V1.bare", "237 subs pulled with ring, beside a bare retina loop without ring", ours, unit)
             .peer(Way::Bare.name(), cpu(Way::Bare)),

@@ -3,7 +3,7 @@
 //! A poll is never given up half-way. Deliveries and answers carry the number of their connection: a packet id means
 //! something else on the next one, so an answer of an old connection is dropped and the broker delivers again.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::VecDeque, path::Path, sync::Arc, time::Duration};
 
 use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Packet, Publish, QoS, StateError, SubscribeFilter,
@@ -120,6 +120,8 @@ struct Drive<'a> {
     clock: &'a dyn Clock,
     stop: CancellationToken,
     connection: u64,
+    /// Answers that the client had no room for; at most 65,535, for each unanswered message has its own packet id.
+    owed: VecDeque<Ack>,
 }
 
 /// Polls and acknowledges until `stop`, or until the worker is gone.
@@ -132,7 +134,7 @@ pub(crate) async fn drive(
     stop: CancellationToken,
 ) {
     let (client, mut events) = AsyncClient::new(options, REQUESTS);
-    let mut drive = Drive { client, deliveries, acks, status, clock, stop, connection: 0 };
+    let mut drive = Drive { client, deliveries, acks, status, clock, stop, connection: 0, owed: VecDeque::new() };
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     while let Some(event) = drive.poll(&mut events).await {
         match event {
@@ -158,13 +160,17 @@ pub(crate) async fn drive(
 impl Drive<'_> {
     /// The next event; answers go out meanwhile. `None` when it is time to stop.
     async fn poll(&mut self, events: &mut EventLoop) -> Option<Result<Event, ConnectionError>> {
+        self.pay();
         let poll = events.poll();
         tokio::pin!(poll);
         loop {
             tokio::select! {
                 biased;
                 event = &mut poll => return Some(event),
-                ack = self.acks.recv() => answer(&self.client, self.connection, ack?, self.status),
+                ack = self.acks.recv() => {
+                    self.owe(ack?);
+                    self.pay();
+                }
                 () = self.stop.cancelled() => return None,
             }
         }
@@ -214,7 +220,7 @@ impl Drive<'_> {
                 }
                 ack = self.acks.recv() => {
                     let Some(ack) = ack else { return false };
-                    answer(&self.client, self.connection, ack, self.status);
+                    self.owe(ack);
                 }
                 () = self.stop.cancelled() => return false,
             }
@@ -254,7 +260,8 @@ impl Drive<'_> {
                 () = &mut sleep => return true,
                 ack = self.acks.recv() => {
                     let Some(ack) = ack else { return false };
-                    answer(&self.client, self.connection, ack, self.status);
+                    self.owe(ack);
+                    self.pay();
                 }
                 () = self.stop.cancelled() => return false,
             }
@@ -273,22 +280,35 @@ impl Drive<'_> {
             changed
         });
     }
-}
 
-/// Puts an answer on the wire, unless its connection is gone.
-fn answer(client: &AsyncClient, connection: u64, ack: Ack, status: &watch::Sender<Status>) {
-    if ack.connection != connection {
-        status.send_modify(|s| s.counts.stale_acks += 1);
-        return;
+    /// An answer is due, unless nobody waits for it.
+    fn owe(&mut self, ack: Ack) {
+        if ack.qos != QoS::AtMostOnce {
+            self.owed.push_back(ack);
+        }
     }
-    if ack.qos == QoS::AtMostOnce {
-        return;
-    }
-    let mut publish = Publish::new("", ack.qos, Vec::new());
-    publish.pkid = ack.pkid;
-    // Without room the message stays unanswered and comes again by the next connection.
-    match client.try_ack(&publish) {
-        Ok(()) => status.send_modify(|s| s.counts.acked += 1),
-        Err(_) => tracing::warn!("no room for an answer to the MQTT broker"),
+
+    /// Puts answers on the wire in their order, as far as there is room; those of gone connections are dropped.
+    fn pay(&mut self) {
+        let (mut acked, mut stale) = (0, 0);
+        while let Some(ack) = self.owed.front() {
+            if ack.connection != self.connection {
+                stale += 1;
+            } else {
+                let mut publish = Publish::new("", ack.qos, Vec::new());
+                publish.pkid = ack.pkid;
+                if self.client.try_ack(&publish).is_err() {
+                    break;
+                }
+                acked += 1;
+            }
+            self.owed.pop_front();
+        }
+        if acked + stale > 0 {
+            self.status.send_modify(|s| {
+                s.counts.acked += acked;
+                s.counts.stale_acks += stale;
+            });
+        }
     }
 }

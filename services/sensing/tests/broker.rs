@@ -264,6 +264,32 @@ async fn messages_become_observations_and_what_cannot_be_read_is_recorded() {
 }
 
 #[tokio::test]
+async fn a_burst_is_answered_to_the_last_message() {
+    const BURST: u64 = 20_000;
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path(), Memory::new(), 1).await;
+    let mut options = Device::options(dir.path(), running.port, "burst");
+    options.set_inflight(1_000);
+    let Device { client, mut events } = Device::new(options);
+    let send = async {
+        for _ in 0..BURST {
+            client.publish("mjw/v1/sensors/smoke-0/reading", QoS::AtLeastOnce, false, r#"{"v":0.01}"#).await.unwrap();
+        }
+    };
+    let answers = async {
+        let mut answered = 0;
+        while answered < BURST {
+            if let Event::Incoming(Packet::PubAck(_)) = events.poll().await.unwrap() {
+                answered += 1;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, async { tokio::join!(send, answers) }).await.unwrap();
+    running.until("all acknowledged", |s| s.counts.acked == BURST).await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn anonymous_clients_and_listening_devices_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start(dir.path(), Memory::new(), 1).await;
