@@ -168,7 +168,7 @@ impl Drive<'_> {
                 biased;
                 event = &mut poll => return Some(event),
                 ack = self.acks.recv() => {
-                    self.owe(ack?);
+                    owe(&mut self.owed, ack?);
                     self.pay();
                 }
                 () = self.stop.cancelled() => return None,
@@ -220,7 +220,7 @@ impl Drive<'_> {
                 }
                 ack = self.acks.recv() => {
                     let Some(ack) = ack else { return false };
-                    self.owe(ack);
+                    owe(&mut self.owed, ack);
                 }
                 () = self.stop.cancelled() => return false,
             }
@@ -260,7 +260,7 @@ impl Drive<'_> {
                 () = &mut sleep => return true,
                 ack = self.acks.recv() => {
                     let Some(ack) = ack else { return false };
-                    self.owe(ack);
+                    owe(&mut self.owed, ack);
                     self.pay();
                 }
                 () = self.stop.cancelled() => return false,
@@ -279,13 +279,6 @@ impl Drive<'_> {
             s.broker = broker;
             changed
         });
-    }
-
-    /// An answer is due, unless nobody waits for it.
-    fn owe(&mut self, ack: Ack) {
-        if ack.qos != QoS::AtMostOnce {
-            self.owed.push_back(ack);
-        }
     }
 
     /// Puts answers on the wire in their order, as far as there is room; those of gone connections are dropped.
@@ -310,5 +303,12 @@ impl Drive<'_> {
                 s.counts.stale_acks += stale;
             });
         }
+    }
+}
+
+/// An answer is due, unless nobody waits for it.
+fn owe(owed: &mut VecDeque<Ack>, ack: Ack) {
+    if ack.qos != QoS::AtMostOnce {
+        owed.push_back(ack);
     }
 }
