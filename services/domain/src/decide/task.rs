@@ -219,7 +219,10 @@ impl Draft<'_> {
         if incident.tasks.len() >= MAX_TASKS {
             return Err(Code::TooMany.into());
         }
-        let (incident, terms, text) = (incident.id, task.terms, task.text);
+        let (mut terms, text) = (task.terms, task.text);
+        // After a decline another unit may lead already; then this one assists.
+        terms.lead &= !incident.tasks.iter().any(|t| t.id != id && t.terms.lead && !t.state.gone());
+        let incident = incident.id;
         if task.state.live() {
             self.recall(id, reason)?;
         }

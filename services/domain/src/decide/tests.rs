@@ -455,6 +455,23 @@ fn an_optional_task_neither_undoes_the_verification_nor_outlives_the_incident() 
 }
 
 #[test]
+fn a_declined_lead_that_was_replaced_is_reassigned_as_an_assist() {
+    let mut w = World::new();
+    let id = w.report("noise");
+    for command in [Command::Accept(id), Command::File { incident: id, class: None, level: None }, Command::Approve(id)]
+    {
+        w.chief(command).unwrap();
+    }
+    let task = w.chief(push(id, vec![to("fire", true)])).unwrap().refs.tasks[0];
+    w.clerk("fire", Command::Decline { task, reason: "原因".into() }).unwrap();
+    w.chief(push(id, vec![to("police", true)])).unwrap();
+    w.chief(Command::Reassign { task, unit: "energy".into(), reason: None }).unwrap();
+    let present = w.state.incidents[&id].tasks.iter().filter(|t| !t.state.gone());
+    let roles: Vec<_> = present.map(|t| (t.unit.as_str(), t.terms.lead, t.terms.mandatory)).collect();
+    assert_eq!(roles, [("police", true, true), ("energy", false, true)]);
+}
+
+#[test]
 fn only_the_units_own_clerk_and_only_a_chief() {
     let mut w = World::new();
     let id = w.report("noise");
