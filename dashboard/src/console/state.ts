@@ -29,12 +29,12 @@ export interface Ask {
 }
 
 /** What the timeline shows of an event, by the feed or by the interface. */
-export type Entry = Pick<TimelineEntry, 'seq' | 'at' | 'kind' | 'detail' | 'unit' | 'task' | 'camera' | 'other' | 'text' | 'erased' | 'by' | 'level' | 'blobs'> & {
+export type Entry = Pick<TimelineEntry, 'seq' | 'at' | 'incident' | 'kind' | 'detail' | 'unit' | 'task' | 'camera' | 'other' | 'text' | 'erased' | 'by' | 'level' | 'blobs'> & {
   place?: { label_zh: string; label_en: string } | null
 }
 const LEVELS = ['normal', 'yellow', 'red'] as const
 export const fromEvent = (e: FeedEvent): Entry => ({
-  seq: e.seq, at: e.at, kind: e.kind, detail: e.detail, unit: e.unit, task: e.task, camera: e.camera, other: e.other,
+  seq: e.seq, at: e.at, incident: e.incident, kind: e.kind, detail: e.detail, unit: e.unit, task: e.task, camera: e.camera, other: e.other,
   level: LEVELS[e.level as 0 | 1 | 2] ?? 'normal', blobs: e.blobs, place: e.place ? { label_zh: e.place.labelZh, label_en: e.place.labelEn } : null,
   text: e.text?.value ?? null, erased: e.text?.erased ?? false, ...(e.by ? { by: { kind: e.by.kind, id: e.by.id, name_zh: e.by.nameZh } } : {}),
 })
@@ -142,9 +142,10 @@ function createConsole() {
   // ---- timeline
   const fetched = shallowRef<Entry[]>([])
   watch(
-    incidentId,
-    async (id) => {
-      fetched.value = []
+    // A case that takes another one in gets that one's past.
+    [incidentId, () => incident.value?.absorbed.length ?? 0] as const,
+    async ([id], [before]) => {
+      if (id !== before) fetched.value = []
       if (id === null) return
       const list = await api.timeline(id).catch(() => [])
       if (incidentId.value === id) fetched.value = list

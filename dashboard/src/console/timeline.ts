@@ -12,6 +12,8 @@ export interface Line {
   by: string
 }
 export interface Names {
+  /** The case that the timeline is of. */
+  own: number
   t(key: string, values?: Record<string, unknown>): string
   has(key: string): boolean
   join(words: string[]): string
@@ -50,7 +52,7 @@ function groups(entries: Entry[]): Entry[][] {
 function belongs(a: Entry, b: Entry): boolean {
   const rule = (e: Entry): boolean => e.by?.kind === 'rule' && BY_RULE.includes(e.kind)
   if (rule(a) && rule(b)) return a.at === b.at
-  return a.kind === b.kind && TOGETHER.includes(a.kind) && !a.text && !b.text && Math.abs(a.at - b.at) < MOMENT && (a.detail === b.detail || a.kind === 'task_pushed')
+  return a.kind === b.kind && a.incident === b.incident && TOGETHER.includes(a.kind) && !a.text && !b.text && Math.abs(a.at - b.at) < MOMENT && (a.detail === b.detail || a.kind === 'task_pushed')
 }
 
 function line(group: Entry[], n: Names): Line {
@@ -58,7 +60,9 @@ function line(group: Entry[], n: Names): Line {
   const words = e.text ?? ''
   const base = { key: e.seq, at: e.at, words, erased: e.erased === true, by: by(e, n) }
   if (group.length > 1 && e.by?.kind === 'rule') return { ...base, text: n.t('event.by_rule'), by: '' }
-  return { ...base, text: [text(group, n), detail(group, n)].filter(Boolean).join(' ') }
+  // What happened to a case before it was merged into this one carries that one's number.
+  const of = e.incident && e.incident !== n.own && !e.kind.startsWith('alarm_') ? String(e.incident) : ''
+  return { ...base, text: [of, text(group, n), detail(group, n)].filter(Boolean).join(' ') }
 }
 
 function by(e: Entry, n: Names): string {
@@ -78,7 +82,7 @@ function text(group: Entry[], n: Names): string {
   // A rule carries the name of the kind that it watches.
   const what = e.detail || (e.by?.kind === 'rule' ? e.by.id : '')
   const kind = e.kind.startsWith('alarm_') && what ? n.alarm(what) : ''
-  return n.t(key, { unit: units, other: e.other ?? '', kind })
+  return n.t(key, { unit: units, other: e.other ?? '', incident: e.incident ?? '', kind })
 }
 
 function detail(group: Entry[], n: Names): string {

@@ -1959,7 +1959,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What happened to an incident and its alarms, oldest first; at most the first thousand of each. */
+        /**
+         * What happened to an incident, its alarms and the incidents that were merged into it, oldest first; at most the first
+         *     thousand of each.
+         */
         get: {
             parameters: {
                 query?: never;

@@ -94,7 +94,7 @@ export const en: Messages = {
     task_on_scene: '{unit} on scene', task_feedback: '{unit} fed back', task_declined: '{unit} declined', task_recalled: 'Recalled from {unit}', rework_ordered: '{unit} to do it again',
     verified: 'Verified', closed: 'Closed', reopened: 'Reopened', noted: 'Note', place_corrected: 'Place corrected', exhibit_added: 'Evidence kept', alarm_raised: '{kind} alarm',
     kept: { clip: 'Clip kept', still: 'Still kept', photo: 'Photo kept' }, alarm_evidence: '{kind} as well', alarm_source_cleared: '{kind} cleared', alarm_confirmed: 'Alarm confirmed', alarm_sounded: 'Sounded again', alarm_judged: 'Alarm judged',
-    alarm_shelved: 'Alarm shelved', alarm_unshelved: 'Shelving ended', alarm_exhibit: 'Clip kept', other: '{kind}',
+    alarm_shelved: 'Alarm shelved', alarm_unshelved: 'Shelving ended', alarm_moved: 'Alarm moved to {incident}', alarm_exhibit: 'Clip kept', other: '{kind}',
   },
   console: {
     erased: 'Erased',

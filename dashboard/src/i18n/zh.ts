@@ -92,7 +92,7 @@ export const zh = {
     task_on_scene: '{unit} 到场', task_feedback: '{unit} 反馈', task_declined: '{unit} 退回', task_recalled: '撤回 {unit}', rework_ordered: '{unit} 退回重办',
     verified: '核查通过', closed: '结案', reopened: '重新办理', noted: '记录', place_corrected: '改址', exhibit_added: '留存证据', alarm_raised: '{kind}告警',
     kept: { clip: '留存录像', still: '留存截图', photo: '留存照片' }, alarm_evidence: '{kind}也告警', alarm_source_cleared: '{kind} 恢复', alarm_confirmed: '确认告警', alarm_sounded: '再次提醒', alarm_judged: '判定告警',
-    alarm_shelved: '屏蔽告警', alarm_unshelved: '解除屏蔽', alarm_exhibit: '留存录像', other: '{kind}',
+    alarm_shelved: '屏蔽告警', alarm_unshelved: '解除屏蔽', alarm_moved: '告警并入 {incident}', alarm_exhibit: '留存录像', other: '{kind}',
   },
   console: {
     erased: '已删除',

@@ -209,6 +209,7 @@ impl Alarm {
                 self.shelf = Some(Shelf { until: *until, reason: *reason, by: event.by.clone() });
             }
             Body::AlarmUnshelved { .. } => self.shelf = None,
+            Body::AlarmMoved { incident, .. } => self.incident = Some(*incident),
             Body::AlarmExhibit { exhibit, .. } if self.exhibits.len() < MAX_EXHIBITS => {
                 self.exhibits.push(exhibit.clone());
             }

@@ -199,6 +199,13 @@ pub enum Body {
         /// What.
         exhibit: Exhibit,
     },
+    /// Its incident was merged; it goes on with the other one.
+    AlarmMoved {
+        /// Id.
+        alarm: AlarmId,
+        /// The incident that goes on.
+        incident: IncidentId,
+    },
     /// Reported 上报.
     Reported {
         /// Id.
@@ -245,6 +252,10 @@ pub enum Body {
         incident: IncidentId,
         /// The one that ended.
         from: IncidentId,
+        /// Alarms that came with it.
+        alarms: Vec<AlarmId>,
+        /// Photos, stills and clips that came with it.
+        exhibits: Vec<Exhibit>,
     },
     /// Filed 核实建单.
     Filed {
@@ -499,6 +510,7 @@ impl Body {
             Self::AlarmShelved { .. } => "alarm_shelved",
             Self::AlarmUnshelved { .. } => "alarm_unshelved",
             Self::AlarmExhibit { .. } => "alarm_exhibit",
+            Self::AlarmMoved { .. } => "alarm_moved",
             Self::Reported { .. } => "reported",
             Self::Accepted { .. } => "accepted",
             Self::Rejected { .. } => "rejected",
@@ -550,6 +562,7 @@ impl Body {
             | Self::AlarmJudged { alarm, .. }
             | Self::AlarmShelved { alarm, .. }
             | Self::AlarmExhibit { alarm, .. }
+            | Self::AlarmMoved { alarm, .. }
             | Self::AlarmUnshelved { alarm } => Key::Alarm(*alarm),
             Self::Reported { incident, .. }
             | Self::Accepted { incident }

@@ -495,7 +495,11 @@ impl Incident {
                 self.merged_into = Some(*into);
                 self.times.ended = at;
             }
-            Body::Absorbed { from, .. } => self.absorbed.push(*from),
+            Body::Absorbed { from, alarms, exhibits, .. } => {
+                self.absorbed.push(*from);
+                self.alarms.extend(alarms);
+                self.exhibits.extend_from_slice(exhibits);
+            }
             Body::Filed { class, level, .. } => {
                 self.class = class.clone();
                 self.level = *level;

@@ -18,7 +18,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// Messages, and ended patrols, alarms and incidents, that stay in memory; older ones are in the ledger.
+/// Messages, and ended patrols, alarms and incidents, that stay in memory; older ones are in the ledger. The alarms of an
+/// open incident have not ended.
 pub const KEEP_ENDED: usize = 2_000;
 
 /// Next free numbers.
@@ -163,7 +164,8 @@ impl State {
 
     /// Forgets the oldest ended aggregates beyond [`KEEP_ENDED`] of each kind; the ledger keeps them all.
     pub fn trim(&mut self) {
-        trim(&mut self.alarms, |a| !a.open());
+        let handled = |id: IncidentId| self.incidents.get(&id).is_some_and(Incident::open);
+        trim(&mut self.alarms, |a| !a.open() && !a.incident.is_some_and(handled));
         trim(&mut self.incidents, |i| !i.open());
         trim(&mut self.patrols, |p| p.finished.is_some());
         trim(&mut self.messages, |_| true);

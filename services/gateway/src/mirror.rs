@@ -157,6 +157,29 @@ impl Mirror {
         }
     }
 
+    /// What `audience` sees of an aggregate, in memory or not.
+    pub(crate) async fn sight(&self, audience: &Audience, key: &Key) -> Result<Sight, GatewayError> {
+        let sight = |state: &State| Some(access::sees(audience, state, key)).filter(|s| *s != Sight::Hidden);
+        Ok(self.find(key, sight).await?.unwrap_or(Sight::Hidden))
+    }
+
+    /// What `get` finds of an aggregate, in memory or, when memory has forgotten it, in its document.
+    pub(crate) async fn find<T>(
+        &self,
+        key: &Key,
+        get: impl Fn(&State) -> Option<T>,
+    ) -> Result<Option<T>, GatewayError> {
+        let held = get(&self.read().state);
+        if held.is_some() || self.knows(key) {
+            return Ok(held);
+        }
+        let (kind, id) = key.parts();
+        match self.store.document(kind, &row_id(id)).await? {
+            Some(row) => Ok(get(&self.alone(&row)?.state)),
+            None => Ok(None),
+        }
+    }
+
     fn knows(&self, key: &Key) -> bool {
         let seen = self.read();
         match key {

@@ -88,11 +88,12 @@ bodies! {
     AlarmShelved { alarm, until, reason }
     AlarmUnshelved { alarm }
     AlarmExhibit { alarm, exhibit }
+    AlarmMoved { alarm, incident }
     Reported { incident, class, level, place, channel, code, reporter, text, alarm }
     Accepted { incident }
     Rejected { incident, reason }
     Merged { incident, into }
-    Absorbed { incident, from }
+    Absorbed { incident, from, alarms, exhibits }
     Filed { incident, class, level }
     Approved { incident }
     ApprovalRefused { incident, reason }

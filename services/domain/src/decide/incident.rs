@@ -4,7 +4,7 @@ use super::Draft;
 use crate::{
     event::Body,
     ids::*,
-    incident::{Incident, REOPEN_WITHIN, Reporter, ReporterKind, Stage},
+    incident::{Incident, MAX_EXHIBITS, REOPEN_WITHIN, Reporter, ReporterKind, Stage},
     input::{Actor, Command, Outgoing, ReporterInput},
     refusal::{Code, Refusal},
     site::{Level, Place},
@@ -133,8 +133,15 @@ impl Draft<'_> {
         if incident == into || !other.open() || !self.incident(incident)?.tasks.is_empty() {
             return Err(Refusal::field(Code::BadMerge, "into"));
         }
+        let room = MAX_EXHIBITS.saturating_sub(other.exhibits.len());
+        let ended = self.incident(incident)?;
+        let alarms = ended.alarms.clone();
+        let exhibits = ended.exhibits.iter().take(room).cloned().collect();
         self.emit(Body::Merged { incident, into });
-        self.on(into, Body::Absorbed { incident: into, from: incident })
+        for alarm in alarms.iter().copied().filter(|a| self.alarm(*a).is_ok()).collect::<Vec<_>>() {
+            self.emit(Body::AlarmMoved { alarm, incident: into });
+        }
+        self.on(into, Body::Absorbed { incident: into, from: incident, alarms, exhibits })
     }
 
     fn file(&mut self, id: IncidentId, class: Option<&ClassId>, level: Option<Level>) -> Result<(), Refusal> {

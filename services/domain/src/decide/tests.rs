@@ -8,10 +8,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     account::Role,
-    alarm::Verdict,
-    incident::{Channel, FeedbackResult, Receipt, Stage, TaskState},
-    input::{Observation, PushTarget},
+    alarm::{Alarm, Verdict},
+    incident::{Channel, Exhibit, ExhibitKind, FeedbackResult, Receipt, Stage, TaskState},
+    input::{ExhibitOf, Observation, PushTarget},
     site::*,
+    state::KEEP_ENDED,
     time::Millis,
 };
 
@@ -372,6 +373,56 @@ fn words_alone_are_an_alarm_of_their_kind_that_a_sensor_makes_more_telling() {
     let other = w.message("请问几点开门").refs.alarm.unwrap();
     assert_eq!(w.state.alarms[&other].kind.as_str(), "message");
     assert_eq!(w.unit_report("nowhere").unwrap_err().code, Code::NoClass);
+}
+
+#[test]
+fn a_merged_incident_brings_its_alarms_and_its_pictures() {
+    let mut w = World::new();
+    let alarm = w.edge("smoke", "smoke", true).refs.alarm.unwrap();
+    let opened = w.edge("call", "call_point", true).refs.incident.unwrap();
+    let exhibit = Exhibit {
+        blob: BlobId::new("still"),
+        kind: ExhibitKind::Still,
+        camera: None,
+        from: Timestamp(w.now),
+        to: Timestamp(w.now),
+    };
+    w.chief(Command::AddExhibit { of: ExhibitOf::Incident(opened), exhibit: exhibit.clone() }).unwrap();
+    let into = w.report("noise");
+    w.chief(Command::Merge { incident: opened, into }).unwrap();
+    let target = &w.state.incidents[&into];
+    assert_eq!(target.absorbed, [opened]);
+    assert_eq!(target.alarms, [alarm]);
+    assert_eq!(target.exhibits, [exhibit]);
+    assert_eq!(w.state.alarms[&alarm].incident, Some(into));
+
+    for (sensor, rule) in [("smoke", "smoke"), ("call", "call_point")] {
+        w.edge(sensor, rule, false);
+    }
+    w.now += Millis::hours(1).0;
+    assert_eq!(w.edge("smoke", "smoke", true).refs.alarm, Some(alarm), "handled under the other number");
+
+    let next = w.report("noise");
+    w.chief(Command::Merge { incident: into, into: next }).unwrap();
+    assert_eq!(w.state.incidents[&next].alarms, [alarm], "and so on");
+    assert_eq!(w.state.alarms[&alarm].incident, Some(next));
+}
+
+#[test]
+fn the_alarms_of_an_open_incident_stay_in_memory() {
+    let mut w = World::new();
+    w.edge("smoke", "smoke", true);
+    let alarm = w.edge("call", "call_point", true).refs.alarm.unwrap();
+    let old = w.state.alarms[&alarm].clone();
+    for n in 0..=KEEP_ENDED as u64 {
+        let id = AlarmId(1000 + n);
+        let ended = Alarm { id, incident: None, cleared: Some(Timestamp(w.now)), sources: Vec::new(), ..old.clone() };
+        w.state.alarms.insert(id, ended);
+    }
+    w.edge("smoke", "smoke", false);
+    w.edge("call", "call_point", false);
+    w.state.trim();
+    assert!(!w.state.alarms[&alarm].open() && !w.state.alarms.contains_key(&AlarmId(1000)));
 }
 
 #[test]

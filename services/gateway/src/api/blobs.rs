@@ -9,10 +9,9 @@ use axum::{
 };
 use domain::{
     access::{Sight, permit, sees_alarm, sees_exhibit, sees_incident},
-    alarm::Alarm,
     event::Key,
     ids::{BlobId, IncidentId},
-    incident::{Exhibit, ExhibitKind, Incident},
+    incident::{Exhibit, ExhibitKind},
     input::{Command, ExhibitOf},
     refusal::Code,
     text::Subject,
@@ -140,36 +139,28 @@ pub(crate) async fn blob(
 }
 
 async fn may_see(desk: &Desk, caller: &Caller, subject: &str) -> Result<bool, Problem> {
-    match Subject::parse(subject) {
-        Some(Subject::Incident(id)) => {
-            let seen = |i: &Incident| sees_exhibit(&caller.audience, i);
-            if let Some(incident) = desk.mirror.read().state.incidents.get(&id) {
-                return Ok(seen(incident));
-            }
-            let Some(row) = desk.store.document("incident", &id.to_string()).await? else { return Ok(false) };
-            Ok(desk.mirror.alone(&row)?.state.incidents.get(&id).is_some_and(seen))
-        }
+    let mut incident = match Subject::parse(subject) {
+        Some(Subject::Incident(id)) => Some(id),
         Some(Subject::Alarm(id)) => {
-            let held = desk.mirror.read().state.alarms.get(&id).cloned();
-            let alarm: Option<Alarm> = match held {
-                Some(alarm) => Some(alarm),
-                None => match desk.store.document("alarm", &id.to_string()).await? {
-                    Some(row) => desk.mirror.alone(&row)?.state.alarms.remove(&id),
-                    None => None,
-                },
-            };
+            let alarm = desk.mirror.find(&Key::Alarm(id), |s| s.alarms.get(&id).cloned()).await?;
             let Some(alarm) = alarm else { return Ok(false) };
             if sees_alarm(&caller.audience, &alarm) != Sight::Hidden {
                 return Ok(true);
             }
-            // Whoever handles the incident sees how it began.
-            match alarm.incident {
-                Some(incident) => Ok(desk.mirror.view(&caller.audience, &Key::Incident(incident)).await?.is_some()),
-                None => Ok(false),
-            }
+            alarm.incident
         }
-        _ => Ok(false),
+        _ => None,
+    };
+    // Whoever handles the incident sees how it began, in what was merged into it too.
+    while let Some(id) = incident {
+        let found = desk.mirror.find(&Key::Incident(id), |s| s.incidents.get(&id).cloned()).await?;
+        let Some(found) = found else { return Ok(false) };
+        if sees_exhibit(&caller.audience, &found) {
+            return Ok(true);
+        }
+        incident = found.merged_into;
     }
+    Ok(false)
 }
 
 /// A single byte range; what is no such range is ignored, as the RFC wants it.

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use domain::{
-    access::{Audience, Sight, sees},
+    access::{Audience, Sight},
     event::Key,
     ids::{AlarmId, IncidentId},
 };
@@ -161,7 +161,8 @@ pub(crate) async fn one(State(desk): State<Desk>, caller: Caller, Id(id): Id) ->
     }
 }
 
-/// What happened to an incident and its alarms, oldest first; at most the first thousand of each.
+/// What happened to an incident, its alarms and the incidents that were merged into it, oldest first; at most the first
+/// thousand of each.
 #[utoipa::path(
     get, path = "/api/v1/incidents/{id}/timeline", tag = "incidents",
     params(("id" = u64, Path, description = "Its number")),
@@ -179,10 +180,11 @@ pub(crate) async fn timeline(
     };
     let sight = if caller.audience == Audience::Wall { Sight::Facts } else { Sight::Text };
     let mut lines = events(&desk, &key, sight).await?;
-    for alarm in incident.alarms {
-        let key = Key::Alarm(AlarmId(alarm));
-        // Whoever handles the incident sees how it began, as far as its alarms are shown to them.
-        let sight = sees(&caller.audience, &desk.mirror.read().state, &key);
+    let alarms = incident.alarms.iter().map(|id| Key::Alarm(AlarmId(*id)));
+    let absorbed = incident.absorbed.iter().map(|id| Key::Incident(IncidentId(*id)));
+    for key in alarms.chain(absorbed) {
+        // Whoever handles the incident sees how it began, as far as that is shown to them.
+        let sight = desk.mirror.sight(&caller.audience, &key).await?;
         if sight != Sight::Hidden {
             lines.extend(events(&desk, &key, sight).await?);
         }

@@ -102,3 +102,26 @@ async fn stills_and_clips_become_exhibits_once() {
     let blob = house.get(&format!("/api/v1/blobs/{}", exhibits[0]["blob"].as_str().unwrap()), Some(&fire)).await;
     assert_eq!((blob.header("content-type"), &blob.body[..]), ("video/mp4", &b"mp4"[..]));
 }
+
+#[tokio::test]
+async fn a_merged_incident_tells_how_it_began_to_whoever_handles_it_now() {
+    let house = House::with(Plan { media: Some(Pictures::new()), ..Plan::default() }).await;
+    let (duty, fire) = (house.log_in("dispatch").await, house.log_in("fire1").await);
+    let (merged, into) = (house.report(&duty, "二楼冒烟").await, house.report(&duty, "楼道有烟").await);
+    house.push(&duty, into, "fire").await;
+    let still = r#"{"camera":"c001","kind":"still"}"#;
+    let kept = house.post(&format!("/api/v1/incidents/{merged}/exhibits"), &duty, still).await;
+    assert_eq!(kept.status, 200, "{}", kept.text());
+    let body = format!(r#"{{"into":{into}}}"#);
+    let done = house.post(&format!("/api/v1/incidents/{merged}/merge"), &duty, &body).await;
+    assert_eq!(done.status, 200, "{}", done.text());
+    house.seen(done.json()["position"]["seq"].as_u64().unwrap()).await;
+
+    let shown = house.get(&format!("/api/v1/incidents/{into}"), Some(&fire)).await.json();
+    assert_eq!(shown["absorbed"], serde_json::json!([merged]));
+    let blob = shown["exhibits"][0]["blob"].as_str().unwrap();
+    assert_eq!(house.get(&format!("/api/v1/blobs/{blob}"), Some(&fire)).await.status, 200);
+    let timeline = format!("/api/v1/incidents/{into}/timeline");
+    assert!(house.get(&timeline, Some(&duty)).await.text().contains("二楼冒烟"));
+    assert!(!house.get(&timeline, Some(&fire)).await.text().contains("二楼冒烟"), "never theirs to read");
+}

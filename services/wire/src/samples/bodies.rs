@@ -46,7 +46,8 @@ impl Dice {
             | Variant::AlarmJudged
             | Variant::AlarmShelved
             | Variant::AlarmUnshelved
-            | Variant::AlarmExhibit => self.alarm_body(variant),
+            | Variant::AlarmExhibit
+            | Variant::AlarmMoved => self.alarm_body(variant),
             Variant::TaskPushed
             | Variant::TaskDelivered
             | Variant::TaskAcknowledged
@@ -112,6 +113,7 @@ impl Dice {
             Variant::AlarmShelved => Body::AlarmShelved { alarm, until: self.at(), reason: self.vault() },
             Variant::AlarmUnshelved => Body::AlarmUnshelved { alarm },
             Variant::AlarmExhibit => Body::AlarmExhibit { alarm, exhibit: self.exhibit() },
+            Variant::AlarmMoved => Body::AlarmMoved { alarm, incident: IncidentId(self.roll()) },
             other => unreachable!("{other:?} is no event of an alarm"),
         }
     }
@@ -133,7 +135,12 @@ impl Dice {
             Variant::Accepted => Body::Accepted { incident },
             Variant::Rejected => Body::Rejected { incident, reason: self.vault() },
             Variant::Merged => Body::Merged { incident, into: IncidentId(self.roll()) },
-            Variant::Absorbed => Body::Absorbed { incident, from: IncidentId(self.roll()) },
+            Variant::Absorbed => Body::Absorbed {
+                incident,
+                from: IncidentId(self.roll()),
+                alarms: self.later(|d| AlarmId(d.roll())),
+                exhibits: self.later(Self::exhibit),
+            },
             Variant::Filed => Body::Filed { incident, class: self.id(), level: self.pick() },
             Variant::Approved => Body::Approved { incident },
             Variant::ApprovalRefused => Body::ApprovalRefused { incident, reason: self.vault() },

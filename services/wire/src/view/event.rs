@@ -71,6 +71,7 @@ impl View<'_> {
             }
             Body::AlarmShelved { reason, .. } => line.text = self.free(Some(*reason)),
             Body::AlarmExhibit { exhibit, .. } => exhibit_line(line, exhibit),
+            Body::AlarmMoved { incident, .. } => line.incident = incident.0,
             // Confirmed, sounded, unshelved: the kind says it all.
             _ => {}
         }
