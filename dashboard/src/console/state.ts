@@ -156,7 +156,9 @@ function createConsole() {
     const i = incident.value
     if (i === undefined) return []
     const known = new Set(fetched.value.map((e) => e.seq))
-    const live = centre.events.filter((e) => !known.has(e.seq) && (e.incident === i.id || (e.alarm > 0 && i.alarms.includes(e.alarm)))).map(fromEvent)
+    // A message or a finding that belongs to an alarm is told by the alarm's own line.
+    const tells = (e: FeedEvent): boolean => e.incident === i.id || (e.kind.startsWith('alarm_') && i.alarms.includes(e.alarm))
+    const live = centre.events.filter((e) => !known.has(e.seq) && tells(e)).map(fromEvent)
     return [...fetched.value, ...live].sort((a, b) => b.seq - a.seq)
   })
 

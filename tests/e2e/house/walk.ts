@@ -144,6 +144,9 @@ export class Desk {
     await this.console.getByRole('form', { name: zh.act.close }).waitFor()
     await this.console.keyboard.press('Enter')
     await this.shows(id, 'closed')
+    const told = await this.console.locator('[data-row=event]').allInnerTexts()
+    expect(told.length).toBeGreaterThan(8)
+    expect(told.filter((line) => /[a-z]_[a-z]/.test(line)), 'every line is in words').toEqual([])
   }
 }
 
