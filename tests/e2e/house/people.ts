@@ -8,7 +8,7 @@ export interface Accepted { position: { log_id: number; seq: number }; refs: Ref
 export interface TaskView { id: number; unit: string; state: string; mandatory: boolean; lead: boolean; feedback: { photos: string[] }[] }
 export interface IncidentView { id: number; code: string; class: string; stage: string; level: number; channel: string; text?: { value: string } | null; tasks: TaskView[]; alarms: number[]; cameras: string[]; approved: number; pushed: number; approved_after: boolean; exhibits: Exhibit[] }
 export interface Exhibit { blob: string; kind: string; camera: string }
-export interface AlarmView { id: number; kind: string; confirmed: number; incident?: number | null; sources: { kind: string; id: string }[]; cameras: string[]; exhibits: Exhibit[]; raised: number; cleared: number }
+export interface AlarmView { id: number; kind: string; confirmed: number; incident?: number | null; sources: { kind: string; id: string }[]; cameras: string[]; exhibits: Exhibit[]; raised: number; cleared?: number | null }
 export interface Entry { seq: number; kind: string; text?: string | null; by?: { kind: string; id: string } | null }
 
 export class Person {

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# The property and fault suites with full counts. SOAK_CASES and SOAK_FAULTS (repetitions of each fault) can be set.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PROPTEST_CASES="${SOAK_CASES:-20000}"
+export FAULT_REPEATS="${SOAK_FAULTS:-10}"
+
+cargo nextest run -p domain -p wire -p ledger -p sensing -p exchange -p gateway -p video -p simulator --no-fail-fast
+deploy/dashboard.sh
+FEED_SEEDS="$PROPTEST_CASES" npm --prefix dashboard test
+cargo nextest run -p maojiawan --no-run
+tests/e2e/node_modules/.bin/vitest run --config tests/e2e/vitest.config.ts faults
