@@ -13,8 +13,10 @@ use crate::mp4::{FRAGMENT_HEADER, Init};
 /// One muxed frame.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    /// 90 kHz from the start of the generation.
-    pub pts: i64,
+    /// When it is decoded, 90 kHz from the start of the generation.
+    pub dts: i64,
+    /// How much later it is shown, 90 kHz.
+    pub offset: u32,
     /// Arrival.
     pub captured: Timestamp,
     /// Starts the group.
@@ -24,6 +26,11 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// When it is shown, 90 kHz from the start of the generation.
+    pub(crate) fn pts(&self) -> i64 {
+        self.dts + i64::from(self.offset)
+    }
+
     /// The access unit within the fragment.
     pub(crate) fn access_unit(&self) -> Bytes {
         self.fragment.slice(FRAGMENT_HEADER.min(self.fragment.len())..)
@@ -184,11 +191,11 @@ mod tests {
 
     fn init() -> Arc<Init> {
         let sps = Bytes::from_static(&[0x67, 0x42, 0xc0, 0x1e]);
-        Arc::new(Init::new(1, &Parameters { sps, pps: Bytes::from_static(&[0x68]), size: (640, 360) }))
+        Arc::new(Init::new(1, &Parameters { sps, pps: Bytes::from_static(&[0x68]), size: (640, 360) }, false))
     }
 
     fn entry(ms: i64, key: bool, size: usize) -> Entry {
-        Entry { pts: ms * 90, captured: Timestamp(ms), key, fragment: vec![0; size].into() }
+        Entry { dts: ms * 90, offset: 0, captured: Timestamp(ms), key, fragment: vec![0; size].into() }
     }
 
     /// One group a second of 10 frames of 100 bytes.

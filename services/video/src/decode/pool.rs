@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::protocol::{MAX_MESSAGE, Picture, Reply, Request};
-use crate::{camera::KeyFrame, config::StillsConfig};
+use crate::{camera::KeyFrame, config::StillsConfig, sps};
 
 /// Why there is no picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,9 +62,11 @@ impl Pool {
 
     /// Decodes a key frame, with a still of 640 × 360 if `still`.
     pub(crate) async fn picture(&self, key: &KeyFrame, still: bool) -> Result<Picture, Failure> {
+        // One picture alone waits for no other: a decoder that knows gives it at once.
+        let alone = if key.init.reorder > 0 { sps::with_reordering(&key.init.sps, 0) } else { None };
         let request = Request::Picture {
             still,
-            sps: key.init.sps.to_vec(),
+            sps: alone.unwrap_or_else(|| key.init.sps.to_vec()),
             pps: key.init.pps.to_vec(),
             access_unit: key.data.to_vec(),
         };

@@ -64,7 +64,7 @@ fn nals(mut data: &[u8]) -> Vec<&[u8]> {
     out
 }
 
-fn decode_command() -> Vec<String> {
+pub(crate) fn decode_command() -> Vec<String> {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
@@ -91,7 +91,7 @@ fn rig(films: &[Arc<Film>], decode_command: Vec<String>) -> Rig {
 }
 
 /// Size of a JPEG and the mean of its first component, by ffmpeg.
-fn read_jpeg(jpeg: &[u8]) -> (String, Vec<u8>) {
+pub(crate) fn read_jpeg(jpeg: &[u8]) -> (String, Vec<u8>) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a.jpg");
     std::fs::write(&file, jpeg).unwrap();
@@ -114,7 +114,7 @@ fn mean(bytes: impl Iterator<Item = u8>) -> u64 {
     sum / n.max(1)
 }
 
-async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), async {
         loop {
             if let Some(value) = ask().await {
