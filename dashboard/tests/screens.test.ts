@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { start } from '../dev/harness.mjs'
 
 interface Harness { address: string; requests: { method: string; path: string; key?: string; body: unknown }[]; close(): Promise<void> }
-interface Options { scenario?: 'calm' | 'fire'; role: string; path: string; size: [number, number]; locale?: 'en'; theme?: 'light'; tapMedia?: boolean }
+interface Options { scenario?: 'calm' | 'fire'; role: string; path: string; size: [number, number]; locale?: 'en'; theme?: 'light'; full?: number }
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 let browser: Browser
@@ -28,7 +28,7 @@ afterEach(async () => {
 afterAll(() => browser.close())
 
 async function open(o: Options): Promise<void> {
-  harness = (await start({ scenario: o.scenario ?? 'fire', role: o.role })) as Harness
+  harness = (await start({ scenario: o.scenario ?? 'fire', role: o.role, full: o.full })) as Harness
   said.length = 0
   const context = await browser.newContext({ viewport: { width: o.size[0], height: o.size[1] }, bypassCSP: false })
   page = await context.newPage()
@@ -127,6 +127,21 @@ describe('wall', () => {
     expect(await page.locator('.block li.f-off').count()).toBe(2)
     expect(await page.locator('.block li.f-frozen').count()).toBe(1)
     expect(await clipped()).toEqual([])
+    expect(said).toEqual([])
+  }, 60_000)
+
+  it('shows a picture that there was no room for when there is, and calls none live that is gone', async () => {
+    await open({ role: 'wall_display', scenario: 'calm', path: '/wall', size: [1920, 1080], full: 3 })
+    await page.waitForFunction((word) => document.querySelector('.tile .trouble')?.textContent?.includes(word), '观看数已满')
+    await page.waitForFunction(() => [...document.querySelectorAll('.tile')].every((tile) => (tile as HTMLElement).dataset['live'] === 'true'))
+    // A decoder breaks: the tile says so until the next picture stands.
+    await page.evaluate(() => {
+      const tile = document.querySelector<HTMLElement>('.tile')!
+      const seen = ((window as unknown as { seen: string[] }).seen = [])
+      new MutationObserver(() => seen.push(tile.dataset['live']!)).observe(tile, { attributeFilter: ['data-live'] })
+      tile.querySelector('video')!.dispatchEvent(new Event('error'))
+    })
+    await page.waitForFunction(() => (window as unknown as { seen: string[] }).seen.join() === 'false,true')
     expect(said).toEqual([])
   }, 60_000)
 
