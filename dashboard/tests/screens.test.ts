@@ -197,6 +197,53 @@ describe('console', () => {
     expect(push!.key).toMatch(/^[0-9a-f-]{36}$/)
   }, 60_000)
 
+  it('sends what waits for undo when the page goes', async () => {
+    await open({ role: 'shift_chief', path: '/console', size: [1920, 1080] })
+    await page.waitForSelector('.case[data-incident="3021"]')
+    await page.keyboard.press('/')
+    await page.keyboard.type('p 3024 cg 30')
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('.undo')
+    await page.goto('about:blank')
+    await expect.poll(() => harness!.requests.map((r) => r.path)).toContain('/incidents/3024/push')
+  }, 60_000)
+
+  it('keeps words that were not accepted, and gives a call without answer again as the same call', async () => {
+    await open({ role: 'duty_officer', path: '/console', size: [1920, 1080] })
+    await page.waitForSelector('.case[data-incident="3021"]')
+    const keys: (string | undefined)[] = []
+    page.on('request', (r) => r.url().endsWith('/note') && keys.push(r.headers()['idempotency-key']))
+    await page.route('**/note', (route) => route.abort())
+    const note = async (text: string): Promise<void> => {
+      await page.keyboard.press('n')
+      await page.locator('.ask [name=text]').fill(text)
+      await page.keyboard.press('Enter')
+    }
+    await note('三楼有人')
+    await page.waitForSelector('.said.bad')
+    expect(await page.locator('.ask [name=text]').inputValue()).toBe('三楼有人')
+    await page.unroute('**/note')
+    await page.locator('.ask [name=text]').press('Enter')
+    await page.waitForSelector('.ask', { state: 'detached' })
+    await note('三楼有人')
+    await page.waitForSelector('.ask', { state: 'detached' })
+    // Twice without answer and once with one are one call; after its answer the same words are another.
+    expect(keys).toHaveLength(4)
+    expect(new Set(keys.slice(0, 3)).size).toBe(1)
+    expect(keys[3]).not.toBe(keys[0])
+  }, 60_000)
+
+  it('leaves no caller behind when its officer logs out', async () => {
+    await open({ role: 'duty_officer', path: '/console', size: [1920, 1080] })
+    await page.waitForSelector('.case[data-incident="3021"]')
+    await page.keyboard.press('a')
+    await page.locator('[name=phone]').fill('13800000000')
+    await page.waitForFunction(() => localStorage.getItem('intake-draft')?.includes('13800000000'))
+    await page.locator('footer .right-end button').last().click()
+    await page.waitForURL(/\/login/)
+    expect(await page.evaluate(() => localStorage.getItem('intake-draft'))).toBeNull()
+  }, 60_000)
+
   it('takes a call: draft kept at each key, place by local name, duplicates named', async () => {
     await open({ role: 'duty_officer', path: '/console', size: [1920, 1080] })
     await page.waitForSelector('.case[data-incident="3021"]')
