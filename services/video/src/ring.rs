@@ -49,12 +49,6 @@ pub(crate) struct Gop {
     bytes: usize,
 }
 
-impl Gop {
-    fn last(&self) -> Option<Timestamp> {
-        self.frames.last().map(|f| f.captured)
-    }
-}
-
 /// Bounds of one ring.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
@@ -71,18 +65,21 @@ pub(crate) struct Ring {
     bounds: Bounds,
     gops: VecDeque<Gop>,
     bytes: usize,
+    /// Arrival of the newest frame, kept or not.
+    newest: Option<Timestamp>,
     pins: Vec<(u64, Timestamp)>,
 }
 
 impl Ring {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self { bounds, gops: VecDeque::new(), bytes: 0, pins: Vec::new() }
+        Self { bounds, gops: VecDeque::new(), bytes: 0, newest: None, pins: Vec::new() }
     }
 
     /// Adds a frame; one that is no key frame is left out until a group has begun. `share` is what this ring may hold
     /// when all rings together are over their bound, else `usize::MAX`.
     pub(crate) fn push(&mut self, init: &Arc<Init>, entry: Entry, share: usize) {
         let (size, now) = (entry.fragment.len(), entry.captured);
+        self.newest = Some(now);
         if entry.key {
             self.gops.push_back(Gop { init: init.clone(), frames: vec![entry], cut: false, bytes: size });
             self.bytes += size;
@@ -123,7 +120,7 @@ impl Ring {
     /// Forgets everything but the pins.
     pub(crate) fn clear(&mut self) {
         self.gops.clear();
-        self.bytes = 0;
+        (self.bytes, self.newest) = (0, None);
     }
 
     /// Bytes held.
@@ -146,9 +143,9 @@ impl Ring {
         self.gops.back()
     }
 
-    /// Arrival of the newest frame.
+    /// Arrival of the newest frame, also of one that found no place in its group.
     pub(crate) fn newest_frame(&self) -> Option<Timestamp> {
-        self.gops.back().and_then(Gop::last)
+        self.newest
     }
 
     /// Frames from the key frame at or before `from` (else the oldest) to `to`, with their init segments.
@@ -236,6 +233,7 @@ mod tests {
         let gop = ring.newest().unwrap();
         assert!(gop.cut && gop.frames.len() == 1 && gop.frames[0].key);
         assert_eq!(ring.bytes(), 100);
+        assert_eq!(ring.newest_frame(), Some(Timestamp(9_900)), "pictures still come");
     }
 
     #[test]
