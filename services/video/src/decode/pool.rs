@@ -84,7 +84,7 @@ impl Pool {
         }
     }
 
-    /// Whether a child's sockets are denied.
+    /// Whether a child's sockets and files are denied.
     pub(crate) async fn probe(&self) -> Result<bool, Failure> {
         Ok(self.ask(Request::Probe).await? == Reply::Probed(true))
     }

@@ -167,7 +167,7 @@ async fn stills_sheet_and_diagnosis() {
         mean((0..160 * 90).map(cell))
     };
     assert!(tile(1, 0) >= 250 && tile(0, 1) <= 5 && (30..60).contains(&tile(1, 1)), "white, black, empty");
-    assert_eq!(rig.cameras.probe_confinement().await, Ok(true), "a decode child has no sockets");
+    assert_eq!(rig.cameras.probe_confinement().await, Ok(true), "a decode child has no sockets and no files");
     rig.tasks.drain(Duration::from_secs(5)).await;
 }
 
