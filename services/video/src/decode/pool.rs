@@ -114,7 +114,16 @@ impl Pool {
             }
         };
         loop {
-            let job = self.queue.lock().await.recv().await;
+            let job = tokio::select! {
+                biased;
+                // One that ends while it has nothing to do is no picture's fault.
+                _ = pipe.child.wait() => {
+                    tracing::info!("decode child ended");
+                    metrics::counter!(runtime::telemetry::names::DECODE_RESTARTS).increment(1);
+                    return;
+                }
+                job = async { self.queue.lock().await.recv().await } => job,
+            };
             let Some(job) = job else { return };
             if job.reply.is_closed() {
                 continue;
@@ -139,7 +148,7 @@ impl Pool {
 }
 
 struct Pipe {
-    _child: Child,
+    child: Child,
     input: ChildStdin,
     output: ChildStdout,
 }
@@ -162,7 +171,7 @@ async fn start(config: &StillsConfig) -> Result<Pipe, String> {
     let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err("no pipes".to_owned());
     };
-    let mut pipe = Pipe { _child: child, input, output };
+    let mut pipe = Pipe { child, input, output };
     match timeout(config.start_timeout, pipe.read()).await {
         Ok(Ok(Reply::Ready)) => Ok(pipe),
         Ok(Ok(Reply::Broken(why))) => Err(why),

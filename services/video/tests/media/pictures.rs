@@ -221,6 +221,29 @@ async fn a_child_that_dies_is_replaced_and_others_go_on() {
 }
 
 #[tokio::test]
+async fn a_child_that_dies_idle_is_replaced_and_no_picture_is_blamed() {
+    // The first child ends after its hello, before there is anything to decode; the next one works.
+    let dir = tempfile::tempdir().unwrap();
+    let script = "mkdir \"$0\" 2>/dev/null && printf '\\000\\000\\000\\001\\000' || exec \"$1\"";
+    let first = dir.path().join("first").display().to_string();
+    let command = [vec!["/bin/sh".to_owned(), "-c".to_owned(), script.to_owned(), first], decode_command()].concat();
+    let play = Act::Play(film("ball background-color=0xff406080", "main"), usize::MAX, Fault::NotFound);
+    let script = Script { handshake: Duration::from_secs(2), ..Script::default() };
+    let script = script.camera("c0", Quality::Sub, vec![play]);
+    let stills = StillsConfig { decode_command: command, children: 1, ..StillsConfig::default() };
+    let rig = start(Config { cameras: vec![camera("c0")], stills, ..Config::default() }, script);
+    let mut changes = rig.cameras.changes().await;
+    until(&mut changes, |s| s.state == CameraState::Online).await;
+    let still = eventually(async || match rig.cameras.still(&"c0".into()).await {
+        Err(MediaError::Unavailable) => None,
+        other => Some(other),
+    })
+    .await;
+    assert_eq!(read_jpeg(&still.unwrap().jpeg).0, "640,360");
+    rig.tasks.drain(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
 async fn a_clip_plays() {
     let film = film("ball background-color=0xff406080", "main");
     let rig = rig(std::slice::from_ref(&film), Vec::new());
