@@ -80,8 +80,8 @@ export class MediaClient {
   again(stream: number): void {
     if (document.hidden) return
     const socket = this.socket
-    if (socket === undefined || socket.readyState !== WebSocket.OPEN || performance.now() - this.heard < SILENT) return this.subscribe(stream)
-    socket.onclose = null
+    if (socket === undefined || performance.now() - this.heard < SILENT) return this.subscribe(stream)
+    socket.onopen = socket.onclose = null
     socket.close()
     this.lost(socket)
   }
@@ -115,6 +115,7 @@ export class MediaClient {
     const socket = new WebSocket(socketUrl('/api/v1/media'), MEDIA_PROTOCOL)
     socket.binaryType = 'arraybuffer'
     this.socket = socket
+    this.heard = performance.now()
     socket.onopen = () => {
       this.heard = performance.now()
       for (const stream of this.tiles.keys()) this.subscribe(stream)
