@@ -49,7 +49,8 @@ function fragmentAt(film, n) {
   return bytes
 }
 
-export async function start({ scenario = 'fire', port = 0, demo = true, role } = {}) {
+/** `full`: how many times the media socket says that it has no room. */
+export async function start({ scenario = 'fire', port = 0, demo = true, role, full = 0 } = {}) {
   const vite = await createVite({ root, configFile: false, server: { middlewareMode: true, watch: null, ws: false }, appType: 'custom', logLevel: 'error', optimizeDeps: { noDiscovery: true } })
   const feed = await vite.ssrLoadModule('/src/generated/feed_pb.ts')
   const mediaPb = await vite.ssrLoadModule('/src/generated/media_pb.ts')
@@ -155,6 +156,10 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role } =
       const { kind } = fromBinary(ClientMessageSchema, new Uint8Array(data))
       if (kind.case === 'subscribe') {
         const { stream, camera } = kind.value
+        if (full > 0) {
+          full--
+          return send({ stream, kind: Kind.ERROR, error: 'busy' })
+        }
         const number = Number(camera.slice(1))
         if (scenario === 'fire' && number % 40 === 7) return send({ stream, kind: Kind.STATE, state: 'unreachable', causeZh: '连接不上', since: BigInt(Date.now() - 9e4) })
         streams.set(stream, n + 1)

@@ -90,4 +90,29 @@ describe('undo', () => {
     await queue.undo()
     vi.useRealTimers()
   })
+  it('loses none of three that are given while the first is on its way', async () => {
+    vi.useFakeTimers()
+    const queue = new UndoQueue(() => undefined)
+    const slow = vi.fn(() => new Promise((done) => setTimeout(done, 3_000)))
+    const [second, third] = [vi.fn().mockResolvedValue(undefined), vi.fn().mockResolvedValue(undefined)]
+    void queue.add('1', false, slow)
+    void queue.add('2', false, second)
+    void queue.add('3', false, third)
+    await vi.advanceTimersByTimeAsync(12_000)
+    expect([slow, second, third].map((f) => f.mock.calls.length)).toEqual([1, 1, 1])
+    vi.useRealTimers()
+  })
+  it('recalls a red one that is still on its way when it has been answered, and not at all if it was refused', async () => {
+    const order: string[] = []
+    const queue = new UndoQueue(() => order.push('refused'))
+    let answer: (() => void) | undefined
+    void queue.add('red', true, () => new Promise<void>((done) => (answer = done)).then(() => order.push('sent')), () => Promise.resolve(order.push('recalled')))
+    const undone = queue.undo()
+    answer?.()
+    await undone
+    expect(order).toEqual(['sent', 'recalled'])
+    void queue.add('red', true, () => Promise.reject(new Error('no')), () => Promise.resolve(order.push('recalled')))
+    await queue.undo()
+    expect(order).toEqual(['sent', 'recalled', 'refused'])
+  })
 })

@@ -23,11 +23,13 @@ class Centre implements Transport {
     return this.once(key, () => this.taken.push({ path, body, key }))
   }
   photo(_incident: number, picture: Blob, key: string): Promise<{ blob: string }> {
+    const problem = this.refuse.get('/photos')
+    if (problem !== undefined) return Promise.reject(problem)
     return this.once(key, () => ({ blob: `blob-${key}-${picture.size}` }))
   }
 }
 let n = 0
-const make = (centre: Centre): Outbox => new Outbox(centre, new OutboxStore(), () => 1000, () => `key-${++n}`)
+const make = (centre: Centre, owner = 'clerk'): Outbox => new Outbox(centre, new OutboxStore(), () => 1000, () => `key-${++n}`, () => owner)
 beforeEach(() => {
   globalThis.indexedDB = new IDBFactory()
   n = 0
@@ -91,11 +93,57 @@ describe('outbox', () => {
     expect(box.steps.value.map((s) => [s.path, s.refused?.zh])).toEqual([
       ['/tasks/1/acknowledge', '任务当前状态不能这样办理'], ['/tasks/2/acknowledge', undefined], ['/tasks/2/en-route', undefined],
     ])
-    await box.dismiss(box.steps.value[0]!)
+    await box.dismiss('steps', box.steps.value[0]!)
     expect(box.steps.value).toHaveLength(2)
     centre.refuse.clear()
     await settle(box)
     expect(centre.taken.map((x) => x.path)).toEqual(['/tasks/3/acknowledge', '/tasks/2/acknowledge', '/tasks/2/en-route'])
+  })
+
+  it('keeps photos over a session that has ended', async () => {
+    const centre = new Centre()
+    centre.refuse.set('/photos', new Problem(401, 'unauthorised', '请登录', 'Log in'))
+    const box = make(centre)
+    await box.photo(7, 3021, new Blob(['abc']))
+    await box.step(7, '/tasks/7/feedback', { result: 'done', photos: [] }, [box.photos.value[0]!.id!])
+    await settle(box)
+    expect([centre.taken, box.pending()]).toEqual([[], 2])
+    centre.refuse.clear()
+    await settle(box)
+    expect(centre.taken.map((x) => x.body)).toEqual([{ result: 'done', photos: ['blob-key-1-3'] }])
+  })
+
+  it('shows a photo that is not accepted, and sends the feedback with the others', async () => {
+    const centre = new Centre()
+    centre.refuse.set('/photos', new Problem(422, 'photo', '不是照片', 'No photo'))
+    const box = make(centre)
+    await box.photo(7, 3021, new Blob(['abc']))
+    await settle(box)
+    expect(box.photos.value.map((p) => p.refused)).toEqual([{ zh: '不是照片', en: 'No photo' }])
+    expect(box.pending()).toBe(0)
+    centre.refuse.clear()
+    await box.photo(7, 3021, new Blob(['defg']))
+    await box.step(7, '/tasks/7/feedback', { result: 'done', photos: [] }, box.photos.value.map((p) => p.id!))
+    await settle(box)
+    expect(centre.taken.map((x) => x.body)).toEqual([{ result: 'done', photos: ['blob-key-2-4'] }])
+    await box.dismiss('photos', box.photos.value[0]!)
+    expect(box.photos.value).toEqual([])
+  })
+
+  it('sends what one person queued in no other name', async () => {
+    const [nowhere, centre] = [new Centre(), new Centre()]
+    nowhere.cut = 'before'
+    const first = make(nowhere, 'first')
+    await first.photo(7, 3021, new Blob(['abc']))
+    await first.step(7, '/tasks/7/acknowledge', {})
+    await settle(first)
+    const second = make(centre, 'second')
+    await second.load()
+    await settle(second)
+    expect([centre.taken, second.pending()]).toEqual([[], 2])
+    const again = make(centre, 'first')
+    await settle(again)
+    expect([centre.taken.map((x) => x.path), again.pending()]).toEqual([['/tasks/7/acknowledge'], 0])
   })
 
   it('refuses more photos than a feedback may have', async () => {

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { start } from '../dev/harness.mjs'
 
 interface Harness { address: string; requests: { method: string; path: string; key?: string; body: unknown }[]; close(): Promise<void> }
-interface Options { scenario?: 'calm' | 'fire'; role: string; path: string; size: [number, number]; locale?: 'en'; theme?: 'light'; tapMedia?: boolean }
+interface Options { scenario?: 'calm' | 'fire'; role: string; path: string; size: [number, number]; locale?: 'en'; theme?: 'light'; full?: number }
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 let browser: Browser
@@ -28,7 +28,7 @@ afterEach(async () => {
 afterAll(() => browser.close())
 
 async function open(o: Options): Promise<void> {
-  harness = (await start({ scenario: o.scenario ?? 'fire', role: o.role })) as Harness
+  harness = (await start({ scenario: o.scenario ?? 'fire', role: o.role, full: o.full })) as Harness
   said.length = 0
   const context = await browser.newContext({ viewport: { width: o.size[0], height: o.size[1] }, bypassCSP: false })
   page = await context.newPage()
@@ -130,6 +130,21 @@ describe('wall', () => {
     expect(said).toEqual([])
   }, 60_000)
 
+  it('shows a picture that there was no room for when there is, and calls none live that is gone', async () => {
+    await open({ role: 'wall_display', scenario: 'calm', path: '/wall', size: [1920, 1080], full: 3 })
+    await page.waitForFunction((word) => document.querySelector('.tile .trouble')?.textContent?.includes(word), '观看数已满')
+    await page.waitForFunction(() => [...document.querySelectorAll('.tile')].every((tile) => (tile as HTMLElement).dataset['live'] === 'true'))
+    // A decoder breaks: the tile says so until the next picture stands.
+    await page.evaluate(() => {
+      const tile = document.querySelector<HTMLElement>('.tile')!
+      const seen = ((window as unknown as { seen: string[] }).seen = [])
+      new MutationObserver(() => seen.push(tile.dataset['live']!)).observe(tile, { attributeFilter: ['data-live'] })
+      tile.querySelector('video')!.dispatchEvent(new Event('error'))
+    })
+    await page.waitForFunction(() => (window as unknown as { seen: string[] }).seen.join() === 'false,true')
+    expect(said).toEqual([])
+  }, 60_000)
+
   it('says when it is cut off, with the last good time', async () => {
     await open({ role: 'wall_display', path: '/wall', size: [1920, 1080] })
     await live(1)
@@ -180,6 +195,53 @@ describe('console', () => {
     const [push] = harness!.requests.filter((r) => r.path === '/incidents/3021/push')
     expect(JSON.parse(push!.body as string)).toEqual({ targets: [{ unit: 'energy', lead: false, mandatory: true }] })
     expect(push!.key).toMatch(/^[0-9a-f-]{36}$/)
+  }, 60_000)
+
+  it('sends what waits for undo when the page goes', async () => {
+    await open({ role: 'shift_chief', path: '/console', size: [1920, 1080] })
+    await page.waitForSelector('.case[data-incident="3021"]')
+    await page.keyboard.press('/')
+    await page.keyboard.type('p 3024 cg 30')
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('.undo')
+    await page.goto('about:blank')
+    await expect.poll(() => harness!.requests.map((r) => r.path)).toContain('/incidents/3024/push')
+  }, 60_000)
+
+  it('keeps words that were not accepted, and gives a call without answer again as the same call', async () => {
+    await open({ role: 'duty_officer', path: '/console', size: [1920, 1080] })
+    await page.waitForSelector('.case[data-incident="3021"]')
+    const keys: (string | undefined)[] = []
+    page.on('request', (r) => r.url().endsWith('/note') && keys.push(r.headers()['idempotency-key']))
+    await page.route('**/note', (route) => route.abort())
+    const note = async (text: string): Promise<void> => {
+      await page.keyboard.press('n')
+      await page.locator('.ask [name=text]').fill(text)
+      await page.keyboard.press('Enter')
+    }
+    await note('三楼有人')
+    await page.waitForSelector('.said.bad')
+    expect(await page.locator('.ask [name=text]').inputValue()).toBe('三楼有人')
+    await page.unroute('**/note')
+    await page.locator('.ask [name=text]').press('Enter')
+    await page.waitForSelector('.ask', { state: 'detached' })
+    await note('三楼有人')
+    await page.waitForSelector('.ask', { state: 'detached' })
+    // Twice without answer and once with one are one call; after its answer the same words are another.
+    expect(keys).toHaveLength(4)
+    expect(new Set(keys.slice(0, 3)).size).toBe(1)
+    expect(keys[3]).not.toBe(keys[0])
+  }, 60_000)
+
+  it('leaves no caller behind when its officer logs out', async () => {
+    await open({ role: 'duty_officer', path: '/console', size: [1920, 1080] })
+    await page.waitForSelector('.case[data-incident="3021"]')
+    await page.keyboard.press('a')
+    await page.locator('[name=phone]').fill('13800000000')
+    await page.waitForFunction(() => localStorage.getItem('intake-draft')?.includes('13800000000'))
+    await page.locator('footer .right-end button').last().click()
+    await page.waitForURL(/\/login/)
+    expect(await page.evaluate(() => localStorage.getItem('intake-draft'))).toBeNull()
   }, 60_000)
 
   it('takes a call: draft kept at each key, place by local name, duplicates named', async () => {

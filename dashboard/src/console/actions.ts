@@ -21,7 +21,7 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
   const open = () => i()?.open === true
   const reason: Field = { name: 'reason', label: t('dialog.reason'), kind: 'text' }
   const words = (optional: boolean, label = t('dialog.text')): Field => ({ name: 'text', label, kind: 'text', optional })
-  const ask = (name: string, fields: Field[], send: (v: Record<string, string>) => Promise<unknown>): void => {
+  const ask = (name: string, fields: Field[], send: (v: Record<string, string>) => Promise<boolean>): void => {
     c.ask.value = { title: t('act.' + name), fields, send }
   }
   const onCase = (name: string, step: string, body: unknown = {}): void => {
@@ -62,7 +62,11 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
           const answer = await c.give(`/alarms/${a.id}/judge`, body)
           c.say(`${c.figures.names.alarm(a.kind)} ${t('alarm.verdict.' + v['verdict'])}`)
           if (answer.refs.incident) c.openCase(answer.refs.incident)
-        } catch (e) { c.fail(e) }
+          return true
+        } catch (e) {
+          c.fail(e)
+          return false
+        }
       })
     } },
     { group: 'alarm', key: 'h', cap: 'H', name: 'shelve', when: () => c.alarm.value !== undefined && judgeable(c.alarm.value, now.value), run: () => {

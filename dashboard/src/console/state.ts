@@ -11,6 +11,9 @@ import { useAlarmRows } from '../lib/alarm-rows'
 
 export const STAGES = ['reported', 'accepted', 'filed', 'pending_approval', 'approved', 'dispatched', 'handling', 'awaiting_verification', 'verified'] as const
 
+/** An unchanged call within this time of one without answer is that one again, milliseconds. */
+const SAME_CALL = 120_000
+
 export interface Target { unit: string; lead: boolean; mandatory: boolean }
 export type Panel = '' | 'intake' | 'push' | 'help' | 'demo' | 'extra' | 'ended'
 export interface Field {
@@ -25,7 +28,8 @@ export interface Field {
 export interface Ask {
   title: string
   fields: Field[]
-  send: (values: Record<string, string>) => Promise<unknown>
+  /** false = not accepted: the words stay. */
+  send: (values: Record<string, string>) => Promise<boolean>
 }
 
 /** What the timeline shows of an event, by the feed or by the interface. */
@@ -169,15 +173,23 @@ function createConsole() {
   function fail(e: unknown): void {
     say(e instanceof Problem ? e.text(locale.value) : String(e), true)
   }
+  /** The last call whose answer never came. Given again unchanged, it is the same call: the centre may have taken it. */
+  let undecided = { what: '', key: '', at: 0 }
   /** One try, with one more under the same key when the answer did not come. */
   async function give(path: string, body: unknown = {}) {
-    const key = newKey()
+    const what = JSON.stringify([path, body])
+    const key = undecided.what === what && now.value - undecided.at < SAME_CALL ? undecided.key : newKey()
     busy.value++
     try {
-      return await command(path, body, key).catch((e: unknown) => {
+      const answer = await command(path, body, key).catch((e: unknown) => {
         if (e instanceof Problem && e.transient) return command(path, body, key)
         throw e
       })
+      if (undecided.key === key) undecided.what = ''
+      return answer
+    } catch (e) {
+      if (e instanceof Problem && e.transient) undecided = { what, key, at: now.value }
+      throw e
     } finally {
       busy.value--
     }

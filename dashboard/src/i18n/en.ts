@@ -139,7 +139,7 @@ export const en: Messages = {
   },
   mobile: {
     waiting: 'To take', ongoing: 'Ongoing', patrol: 'Patrol', mine: 'Mine', acknowledge: 'Take', en_route: 'Leave', on_scene: 'Arrive', feedback: 'Feedback', submit: 'Send feedback', decline: 'Decline',
-    declineWhy: 'Why decline', pending: '{n} to upload', offline: 'No network since {time}; kept here, sent when back', refused: 'Not accepted: {why}', drop: 'OK', result: 'Result', photos: 'Photos',
+    declineWhy: 'Why decline', pending: '{n} to upload', offline: 'No network since {time}; kept here, sent when back', refused: 'Not accepted: {why}', refusedPhoto: 'Photo of {time} not accepted: {why}', drop: 'OK', result: 'Result', photos: 'Photos',
     photoCount: '{n}, compressed {size} MB', take: 'Take photo', explain: 'Words', next: 'next', noTasks: 'No tasks', noneOngoing: 'Nothing ongoing', done: 'Done', case: 'Incident {id}',
     enter: 'Place', inside: 'Inside', others: 'Others', pushedAt: '{time} pushed by the centre', sent: 'Uploaded', toSend: 'To upload', tooMany: '9 at most', back: 'Back', noPatrol: 'No patrol to do',
     gridIncidents: 'Incidents of the grid', unit: 'Unit', account: 'Account', quick1: 'Dealt with', quick2: 'People evacuated', quick3: 'Cordoned off', needText: 'Say what is needed', alone: 'Only this unit',

@@ -137,7 +137,7 @@ export const zh = {
   },
   mobile: {
     waiting: '待签收', ongoing: '进行中', patrol: '巡查', mine: '我的', acknowledge: '签收', en_route: '出发', on_scene: '到场', feedback: '反馈', submit: '提交反馈', decline: '退回',
-    declineWhy: '退回原因', pending: '待上传 {n}', offline: '无网络 {time} 起，已存本机，联网后自动上传', refused: '未被接受：{why}', drop: '知道了', result: '处置结果', photos: '照片',
+    declineWhy: '退回原因', pending: '待上传 {n}', offline: '无网络 {time} 起，已存本机，联网后自动上传', refused: '未被接受：{why}', refusedPhoto: '{time} 的照片未被接受：{why}', drop: '知道了', result: '处置结果', photos: '照片',
     photoCount: '{n} 张 已压缩 {size} MB', take: '拍照', explain: '说明', next: '下一步', noTasks: '没有任务', noneOngoing: '没有进行中的任务', done: '已办', case: '事件 {id}',
     enter: '地点', inside: '楼内', others: '同场', pushedAt: '{time} 指挥中心推送', sent: '已上传', toSend: '待上传', tooMany: '最多 9 张', back: '返回', noPatrol: '没有待办巡查',
     gridIncidents: '本网格事件', unit: '单位', account: '账号', quick1: '现场已处置', quick2: '人员已疏散', quick3: '已设警戒', needText: '请写明情况', alone: '只有本单位',

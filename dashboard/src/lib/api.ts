@@ -42,6 +42,10 @@ export interface Happenings { kinds: HappeningKind[]; active: Happening[] }
 export interface Happen { kind: string; building?: number; camera?: number; department?: string }
 
 const base = '/api/v1'
+/** A call without answer for so long is given up, milliseconds: a clip is answered when its last second has come. */
+const PATIENCE = 60_000
+/** The same for a photo over a bad network. */
+const PHOTO_PATIENCE = 180_000
 
 /** Called when a session has ended. */
 let onUnauthorised: () => void = () => undefined
@@ -54,14 +58,18 @@ async function call<T>(method: string, path: string, body?: unknown, key?: strin
   const raw = body instanceof Blob
   if (body !== undefined) headers['content-type'] = raw ? body.type : 'application/json'
   if (key !== undefined) headers['idempotency-key'] = key
+  const patience = new AbortController()
+  const timer = setTimeout(() => patience.abort(), raw ? PHOTO_PATIENCE : PATIENCE)
   let response: Response
   try {
     response = await fetch(base + path, {
-      method, headers, credentials: 'same-origin',
+      method, headers, credentials: 'same-origin', signal: patience.signal,
       body: body === undefined ? null : raw ? body : JSON.stringify(body),
     })
   } catch {
-    throw new Problem(0, 'offline', '网络不通，未送达', 'No network; not delivered')
+    throw new Problem(0, 'offline', '没有收到答复，可能未送达', 'No answer; perhaps not delivered')
+  } finally {
+    clearTimeout(timer)
   }
   if (response.status === 401 && path !== '/session') onUnauthorised()
   if (!response.ok) throw await problem(response)

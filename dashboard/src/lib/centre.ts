@@ -18,6 +18,12 @@ export class Collections implements Sink {
   private readonly revs = new Map<string, number>()
   private readonly listeners = new Set<(event: FeedEvent) => void>()
 
+  /** Nothing is known: whoever comes next must not see what the last one did. */
+  forget(): void {
+    this.clear()
+    this.loaded.value = false
+  }
+
   clear(): void {
     for (const kind of NOUN_KINDS) this.maps[kind].clear()
     this.revs.clear()

@@ -9,6 +9,8 @@ export const CREDIT = 48
 /** A tile on key frames only tries all pictures again after this long; each time that it fails doubles it. */
 const RECOVER_FIRST = 30_000
 const RECOVER_CAP = 300_000
+/** When a tile asks again and nothing at all has come for so long, the connection is dead although nobody said so. */
+const SILENT = 10_000
 
 export interface TileHandler {
   init(message: ServerMessage): void
@@ -36,6 +38,7 @@ export class MediaClient {
   private sheet: SheetHandler | undefined
   private next = 1
   private attempt = 0
+  private heard = 0
   private retry: ReturnType<typeof setTimeout> | undefined
   private idle: ReturnType<typeof setTimeout> | undefined
 
@@ -75,7 +78,12 @@ export class MediaClient {
 
   /** Starts a tile again from the newest key frame. */
   again(stream: number): void {
-    this.subscribe(stream)
+    if (document.hidden) return
+    const socket = this.socket
+    if (socket === undefined || performance.now() - this.heard < SILENT) return this.subscribe(stream)
+    socket.onopen = socket.onclose = null
+    socket.close()
+    this.lost(socket)
   }
 
   /** One fragment was taken; credit goes back in lots. */
@@ -95,7 +103,7 @@ export class MediaClient {
 
   private subscribe(stream: number): void {
     const tile = this.tiles.get(stream)
-    if (tile === undefined) return
+    if (tile === undefined || document.hidden) return
     tile.owed = 0
     const { camera, main, keysOnly } = tile
     this.send({ case: 'subscribe', value: { stream, camera, main, keysOnly, credit: CREDIT } })
@@ -107,16 +115,19 @@ export class MediaClient {
     const socket = new WebSocket(socketUrl('/api/v1/media'), MEDIA_PROTOCOL)
     socket.binaryType = 'arraybuffer'
     this.socket = socket
+    this.heard = performance.now()
     socket.onopen = () => {
+      this.heard = performance.now()
       for (const stream of this.tiles.keys()) this.subscribe(stream)
       if (this.sheet !== undefined) this.send({ case: 'sheet', value: { on: true } })
     }
-    socket.onmessage = (event) => this.receive(fromBinary(ServerMessageSchema, new Uint8Array(event.data as ArrayBuffer)))
+    socket.onmessage = (event) => socket === this.socket && this.receive(fromBinary(ServerMessageSchema, new Uint8Array(event.data as ArrayBuffer)))
     socket.onclose = () => this.lost(socket)
   }
 
   private receive(message: ServerMessage): void {
     this.attempt = 0
+    this.heard = performance.now()
     if (message.kind === Kind.SHEET) {
       if (message.sheet !== undefined) this.sheet?.(message.payload as Uint8Array<ArrayBuffer>, message.sheet)
       return
@@ -147,6 +158,7 @@ export class MediaClient {
   }
 
   private resume(): void {
+    this.heard = performance.now()
     for (const stream of this.tiles.keys()) this.subscribe(stream)
     if (this.sheet !== undefined) this.send({ case: 'sheet', value: { on: true } })
     this.ensure()

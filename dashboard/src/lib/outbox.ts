@@ -1,5 +1,6 @@
 // Steps and photos of a phone, kept in IndexedDB until the centre has taken them. Order is kept within a task; every
-// request has its idempotency key from the moment it is queued, so that a repeated one takes effect once.
+// request has its idempotency key from the moment it is queued, so that a repeated one takes effect once. What a person
+// has queued leaves in that person's name only: until then it waits, whoever logs in meanwhile.
 import { ref, shallowRef } from 'vue'
 import { Problem } from './api'
 
@@ -7,6 +8,7 @@ import { Problem } from './api'
 export const MAX_WAITING_PHOTOS = 200
 export const MAX_PHOTOS = 9
 
+export interface Refused { zh: string; en: string }
 export interface Photo {
   id?: number
   task: number
@@ -18,6 +20,10 @@ export interface Photo {
   size: number
   /** Name in the centre's store once uploaded. */
   blob: string
+  /** Account that took it. */
+  owner: string
+  /** The centre's word if it was not accepted. */
+  refused: Refused | null
 }
 export interface Step {
   id?: number
@@ -28,8 +34,10 @@ export interface Step {
   at: number
   /** Photos that go before and are named in the body. */
   photos: number[]
+  /** Account that took it. */
+  owner: string
   /** The centre's word if it was not accepted. */
-  refused: { zh: string; en: string } | null
+  refused: Refused | null
 }
 export interface Transport {
   command(path: string, body: unknown, key: string): Promise<unknown>
@@ -112,6 +120,7 @@ export class Outbox {
     readonly store = new OutboxStore(),
     private readonly now: () => number = Date.now,
     private readonly newKey: () => string = () => crypto.randomUUID(),
+    private readonly owner: () => string = () => '',
   ) {}
 
   async load(): Promise<void> {
@@ -121,11 +130,11 @@ export class Outbox {
 
   /** Number of things that have not reached the centre. */
   pending(): number {
-    return this.steps.value.filter((s) => s.refused === null).length + this.photos.value.filter((p) => p.blob === '').length
+    return this.steps.value.filter((s) => s.refused === null).length + this.photos.value.filter((p) => p.blob === '' && p.refused === null).length
   }
 
   async step(task: number, path: string, body: Record<string, unknown>, photos: number[] = []): Promise<void> {
-    await this.store.add('steps', { task, path, body, key: this.newKey(), at: this.now(), photos, refused: null })
+    await this.store.add('steps', { task, path, body, key: this.newKey(), at: this.now(), photos, owner: this.owner(), refused: null })
     await this.load()
     void this.drain()
   }
@@ -135,14 +144,14 @@ export class Outbox {
     const mine = this.photos.value.filter((p) => p.task === task)
     if (this.photos.value.length >= MAX_WAITING_PHOTOS || mine.length >= MAX_PHOTOS) return false
     const bytes = await picture.arrayBuffer()
-    await this.store.add('photos', { task, incident, at: this.now(), key: this.newKey(), bytes, size: bytes.byteLength, blob: '' })
+    await this.store.add('photos', { task, incident, at: this.now(), key: this.newKey(), bytes, size: bytes.byteLength, blob: '', owner: this.owner(), refused: null })
     await this.load()
     void this.drain()
     return true
   }
 
-  async dismiss(step: Step): Promise<void> {
-    if (step.id !== undefined) await this.store.remove('steps', [step.id])
+  async dismiss(store: 'steps' | 'photos', refused: Step | Photo): Promise<void> {
+    if (refused.id !== undefined) await this.store.remove(store, [refused.id])
     await this.load()
   }
 
@@ -169,10 +178,11 @@ export class Outbox {
 
   private async run(): Promise<void> {
     const blocked = new Set<number>()
+    const owner = this.owner()
     try {
-      for (const photo of await this.store.photos()) if (photo.blob === '') await this.upload(photo)
+      for (const photo of await this.store.photos()) if (photo.owner === owner && photo.blob === '' && photo.refused === null) await this.upload(photo)
       for (const step of await this.store.steps()) {
-        if (step.refused !== null || blocked.has(step.task)) continue
+        if (step.owner !== owner || step.refused !== null || blocked.has(step.task)) continue
         if (!(await this.send(step))) blocked.add(step.task)
       }
       this.offlineSince.value = 0
@@ -199,23 +209,24 @@ export class Outbox {
       await this.store.put('photos', { ...photo, blob, bytes: null })
     } catch (e) {
       if (!(e instanceof Problem)) throw e
-      // No network: nothing else will get through. A refusal concerns this photo only.
-      if (e.transient) throw e
-      if (photo.id !== undefined) await this.store.remove('photos', [photo.id])
+      // No network or no session: nothing else will get through. A refusal concerns this photo only, and is shown.
+      if (e.transient || e.status === 401) throw e
+      await this.store.put('photos', { ...photo, bytes: null, refused: { zh: e.title, en: e.titleEn } })
     }
   }
 
   /** false = not now; later steps of the same task wait behind it. */
   private async send(step: Step): Promise<boolean> {
     const body = { ...step.body }
+    let photos: Photo[] = []
     if (step.photos.length > 0) {
-      const photos = (await this.store.photos()).filter((p) => step.photos.includes(p.id ?? -1))
+      photos = (await this.store.photos()).filter((p) => step.photos.includes(p.id ?? -1) && p.refused === null)
       if (photos.some((p) => p.blob === '')) return false
       body['photos'] = photos.map((p) => p.blob)
     }
     try {
       await this.transport.command(step.path, body, step.key)
-      await this.store.remove('photos', step.photos)
+      await this.store.remove('photos', photos.flatMap((p) => p.id ?? []))
       if (step.id !== undefined) await this.store.remove('steps', [step.id])
       return true
     } catch (e) {

@@ -48,6 +48,7 @@ export function leave(): void {
 
 export function endSession(): void {
   leave()
+  useCentre().collections.forget()
   session.value = null
 }
 

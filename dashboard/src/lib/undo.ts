@@ -8,6 +8,8 @@ export interface Pending {
   due: number
   /** It has gone; undo recalls. */
   sent: boolean
+  /** Ends when it has been answered. */
+  gone?: Promise<void>
   send(): Promise<unknown>
   recall?: () => Promise<unknown>
 }
@@ -20,17 +22,21 @@ export class UndoQueue {
 
   /** Queues a push; one that was waiting goes out at once. */
   async add(what: string, urgent: boolean, send: () => Promise<unknown>, recall?: () => Promise<unknown>): Promise<void> {
-    await this.flush()
+    const before = this.flush()
     const pending: Pending = { what, due: this.now() + WAIT, sent: urgent, send, ...(recall ? { recall } : {}) }
     this.current.value = pending
     this.left.value = WAIT
-    if (urgent) await this.out(pending)
+    const gone = urgent ? this.out(pending) : undefined
     this.tick(pending)
+    await Promise.all([before, gone])
   }
 
+  /** Takes back what waits; what has left is recalled as soon as it has been answered. */
   async undo(): Promise<void> {
     const pending = this.take()
-    if (pending?.sent) await pending.recall?.().catch(this.failed)
+    if (pending === null || !pending.sent) return
+    await pending.gone
+    await pending.recall?.().catch(this.failed)
   }
 
   /** Sends what waits. */
@@ -46,11 +52,16 @@ export class UndoQueue {
     return pending
   }
 
-  private async out(pending: Pending): Promise<void> {
-    await pending.send().catch((e: unknown) => {
-      if (this.current.value === pending) this.current.value = null
-      this.failed(e)
-    })
+  private out(pending: Pending): Promise<void> {
+    pending.gone = pending.send().then(
+      () => undefined,
+      (e: unknown) => {
+        delete pending.recall
+        if (this.current.value === pending) this.current.value = null
+        this.failed(e)
+      },
+    )
+    return pending.gone
   }
 
   private tick(pending: Pending): void {

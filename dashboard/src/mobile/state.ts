@@ -32,7 +32,7 @@ export function useJobs() {
     taken.value = [...taken.value.slice(-40), { task, path, body: body as Record<string, unknown>, seen }]
     return answer
   }
-  const outbox = markRaw(new Outbox({ command: give, photo: (incident, picture, key) => api.photo(incident, picture, key) }))
+  const outbox = markRaw(new Outbox({ command: give, photo: (incident, picture, key) => api.photo(incident, picture, key) }, undefined, undefined, undefined, () => session.value?.account ?? ''))
   /** Incidents of the last visit, while the feed has not spoken yet. */
   const kept = shallowRef<Incident[]>([])
   const unit = computed(() => session.value?.unit ?? '')
@@ -72,7 +72,7 @@ export function useJobs() {
   const decline = (j: Job, reason: string): Promise<void> => outbox.step(j.task.id, `/tasks/${j.task.id}/decline`, { reason })
   async function feedback(j: Job, result: string, text: string): Promise<void> {
     const named = new Set(outbox.steps.value.flatMap((s) => s.photos))
-    const photos = outbox.photos.value.filter((p) => p.task === j.task.id && p.id !== undefined && !named.has(p.id)).map((p) => p.id!)
+    const photos = outbox.photos.value.filter((p) => p.task === j.task.id && p.id !== undefined && p.refused === null && p.owner === session.value?.account && !named.has(p.id)).map((p) => p.id!)
     await outbox.step(j.task.id, `/tasks/${j.task.id}/feedback`, { result, ...(text.trim() ? { text: text.trim() } : {}), photos: [] }, photos)
   }
 

@@ -74,7 +74,7 @@ impl CameraState {
             Self::Unauthorised => "账号或密码不对：检查摄像头口令",
             Self::NotFound => "取流路径不存在：检查通道号",
             Self::NoVideo => "没有视频轨道：检查编码设置",
-            Self::UnsupportedCodec => "编码格式不支持：改为 H.264 或 H.265",
+            Self::UnsupportedCodec => "编码格式不支持：把子码流改为 H.264",
             Self::Stalled => "已连接但无画面数据：检查摄像头是否死机",
             Self::Protocol => "数据不合规：检查固件版本",
         }

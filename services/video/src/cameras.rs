@@ -154,7 +154,7 @@ impl Cameras {
         Timestamp(self.clock.now_ms())
     }
 
-    /// Whether a decode child's sockets are denied: for tests of the confinement.
+    /// Whether a decode child's sockets and files are denied: for tests of the confinement.
     ///
     /// # Errors
     /// When no child is up.

@@ -44,18 +44,18 @@ fn samples(part: &[(Arc<Init>, Entry)]) -> Vec<Sample> {
     let mut out: Vec<Sample> = Vec::with_capacity(part.len());
     let mut previous: Option<(&Arc<Init>, &Entry)> = None;
     for (init, entry) in part {
-        let pts = match (previous, out.last()) {
+        let dts = match (previous, out.last()) {
             (Some((before, from)), Some(sample)) => {
                 let step = if Arc::ptr_eq(before, init) {
-                    entry.pts - from.pts
+                    entry.dts - from.dts
                 } else {
                     (entry.captured - from.captured).0 * (TICKS / 1_000)
                 };
-                sample.pts + step.max(1)
+                sample.dts + step.max(1)
             }
             _ => 0,
         };
-        out.push(Sample { pts, key: entry.key, data: entry.access_unit() });
+        out.push(Sample { dts, offset: entry.offset, key: entry.key, data: entry.access_unit() });
         previous = Some((init, entry));
     }
     out
@@ -69,12 +69,12 @@ mod tests {
     use domain::time::Timestamp;
 
     fn part(generation: u32, height: u16, seconds: std::ops::Range<i64>) -> Vec<(Arc<Init>, Entry)> {
-        let init = Arc::new(Init::new(generation, &parameters(height)));
+        let init = Arc::new(Init::new(generation, &parameters(height), false));
         (seconds.start * 10..seconds.end * 10)
             .map(|i| {
-                let (pts, key) = ((i - seconds.start * 10) * 9_000, i % 10 == 0);
-                let fragment = mp4::fragment(1, pts, 9_000, key, &[0, 0, 0, 1, 0x65]);
-                (init.clone(), Entry { pts, captured: Timestamp(i * 100), key, fragment })
+                let (dts, key) = ((i - seconds.start * 10) * 9_000, i % 10 == 0);
+                let fragment = mp4::fragment(1, dts, 0, 9_000, key, &[0, 0, 0, 1, 0x65]);
+                (init.clone(), Entry { dts, offset: 0, captured: Timestamp(i * 100), key, fragment })
             })
             .collect()
     }
@@ -84,7 +84,7 @@ mod tests {
         let frames = [part(1, 360, 0..3), part(2, 360, 5..8)].concat();
         let samples = samples(&frames);
         assert_eq!(samples.len(), 60);
-        assert_eq!((samples[29].pts, samples[30].pts), (29 * 9_000, 50 * 9_000));
+        assert_eq!((samples[29].dts, samples[30].dts), (29 * 9_000, 50 * 9_000));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Writes MP4: the init segment and fragments of live view, and whole progressive files for clips.
 //!
-//! One H.264 track, 90 kHz, frames in display order, 4-byte NAL lengths. Pure; never blocks.
+//! One H.264 track, 90 kHz, frames in the order in which they are decoded, 4-byte NAL lengths. Pure; never blocks.
 
 use bytes::{BufMut, Bytes};
 
@@ -13,7 +13,7 @@ const KEY: u32 = 0x0200_0000;
 const DELTA: u32 = 0x0101_0000;
 const MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 /// `moof` (with one sample) + header of `mdat`.
-pub(crate) const FRAGMENT_HEADER: usize = 8 + 16 + (8 + 28 + 20 + 20) + 8;
+pub(crate) const FRAGMENT_HEADER: usize = 8 + 16 + (8 + 28 + 20 + 24) + 8;
 
 /// What a player needs before the first fragment.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,12 +30,18 @@ pub(crate) struct Init {
     pub sps: Bytes,
     /// Picture parameter set.
     pub pps: Bytes,
+    /// Pictures that may be sent before one that is shown before them.
+    pub reorder: u32,
 }
 
 impl Init {
-    /// From the parameter sets of the camera; the sequence set gets its restriction if it lacks one.
-    pub(crate) fn new(generation: u32, parameters: &Parameters) -> Self {
-        let sps = sps::with_restriction(&parameters.sps).map_or_else(|| parameters.sps.clone(), Bytes::from);
+    /// From the parameter sets of the camera. A sequence set that does not tell how pictures are reordered is told: not
+    /// at all, or, if the camera was seen to do it (`reorders`), as much as it may.
+    pub(crate) fn new(generation: u32, parameters: &Parameters, reorders: bool) -> Self {
+        let told = sps::reordering(&parameters.sps).filter(|n| *n > 0 || !reorders);
+        let reorder = told.unwrap_or_else(|| if reorders { sps::most_reordering(&parameters.sps) } else { 0 });
+        let rewritten = if told.is_none() { sps::with_reordering(&parameters.sps, reorder) } else { None };
+        let sps = rewritten.map_or_else(|| parameters.sps.clone(), Bytes::from);
         let mut init = Self {
             generation,
             codec: sps::codec_string(&sps),
@@ -43,6 +49,7 @@ impl Init {
             bytes: Bytes::new(),
             sps,
             pps: parameters.pps.clone(),
+            reorder,
         };
         let mut out = Vec::with_capacity(1024);
         file_type(&mut out, b"iso5", &[b"iso5", b"iso6", b"avc1", b"mp41"]);
@@ -60,8 +67,10 @@ impl Init {
 /// One frame of a clip.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
-    /// 90 kHz, forward.
-    pub pts: i64,
+    /// When it is decoded, 90 kHz, forward.
+    pub dts: i64,
+    /// How much later it is shown, 90 kHz.
+    pub offset: u32,
     /// Sync sample.
     pub key: bool,
     /// Access unit with 4-byte lengths.
@@ -71,6 +80,8 @@ pub(crate) struct Sample {
 #[derive(Default)]
 struct SampleTable {
     durations: Vec<u32>,
+    /// Empty when every frame is shown when it is decoded.
+    offsets: Vec<u32>,
     sizes: Vec<u32>,
     keys: Vec<u32>,
     offset: u32,
@@ -170,14 +181,10 @@ fn stbl(out: &mut Vec<u8>, init: &Init, table: &SampleTable) {
         out.put_u32(1);
         sample_entry(out, init);
     });
-    full(out, b"stts", 0, 0, |out| {
-        let runs: Vec<_> = table.durations.chunk_by(|a, b| a == b).collect();
-        out.put_u32(runs.len() as u32);
-        for run in runs {
-            out.put_u32(run.len() as u32);
-            out.put_u32(run.first().copied().unwrap_or(0));
-        }
-    });
+    full(out, b"stts", 0, 0, |out| runs(out, &table.durations));
+    if !table.offsets.is_empty() {
+        full(out, b"ctts", 0, 0, |out| runs(out, &table.offsets));
+    }
     if !table.keys.is_empty() {
         full(out, b"stss", 0, 0, |out| {
             out.put_u32(table.keys.len() as u32);
@@ -205,6 +212,16 @@ fn stbl(out: &mut Vec<u8>, init: &Init, table: &SampleTable) {
             out.put_u32(table.offset);
         }
     });
+}
+
+/// Number of runs, then length and value of each.
+fn runs(out: &mut Vec<u8>, values: &[u32]) {
+    let runs: Vec<_> = values.chunk_by(|a, b| a == b).collect();
+    out.put_u32(runs.len() as u32);
+    for run in runs {
+        out.put_u32(run.len() as u32);
+        out.put_u32(run.first().copied().unwrap_or(0));
+    }
 }
 
 fn sample_entry(out: &mut Vec<u8>, init: &Init) {
@@ -244,8 +261,9 @@ pub(crate) fn avcc(sps: &[u8], pps: &[u8]) -> Vec<u8> {
     out
 }
 
-/// One frame as `moof` + `mdat`; the access unit starts at [`FRAGMENT_HEADER`].
-pub(crate) fn fragment(sequence: u32, pts: i64, duration: u32, key: bool, data: &[u8]) -> Bytes {
+/// One frame as `moof` + `mdat`, decoded at `dts` and shown `offset` later; the access unit starts at
+/// [`FRAGMENT_HEADER`].
+pub(crate) fn fragment(sequence: u32, dts: i64, offset: u32, duration: u32, key: bool, data: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(FRAGMENT_HEADER + data.len());
     let size = data.len() as u32;
     boxed(&mut out, b"moof", |out| {
@@ -255,10 +273,9 @@ pub(crate) fn fragment(sequence: u32, pts: i64, duration: u32, key: bool, data: 
             full(out, b"tfhd", 0, 0x02_0038, |out| {
                 [TRACK, duration, size, if key { KEY } else { DELTA }].iter().for_each(|v| out.put_u32(*v));
             });
-            full(out, b"tfdt", 1, 0, |out| out.put_u64(pts.max(0) as u64));
-            full(out, b"trun", 0, 1, |out| {
-                out.put_u32(1);
-                out.put_u32(FRAGMENT_HEADER as u32);
+            full(out, b"tfdt", 1, 0, |out| out.put_u64(dts.max(0) as u64));
+            full(out, b"trun", 0, 0x801, |out| {
+                [1, FRAGMENT_HEADER as u32, offset].iter().for_each(|v| out.put_u32(*v));
             });
         });
     });
@@ -273,8 +290,10 @@ pub(crate) fn fragment(sequence: u32, pts: i64, duration: u32, key: bool, data: 
 pub(crate) fn progressive(init: &Init, samples: &[Sample]) -> Option<Bytes> {
     let durations = durations(samples)?;
     let total: u64 = durations.iter().map(|d| u64::from(*d)).sum();
+    let reordered = samples.iter().any(|s| s.offset > 0);
     let mut table = SampleTable {
         durations,
+        offsets: samples.iter().filter(|_| reordered).map(|s| s.offset).collect(),
         sizes: samples.iter().map(|s| s.data.len() as u32).collect(),
         keys: samples.iter().zip(1..).filter(|(s, _)| s.key).map(|(_, n)| n).collect(),
         offset: 0,
@@ -298,7 +317,7 @@ pub(crate) fn progressive(init: &Init, samples: &[Sample]) -> Option<Bytes> {
 /// Each sample lasts until the next; the last as long as the one before.
 fn durations(samples: &[Sample]) -> Option<Vec<u32>> {
     let mut all: Vec<u32> =
-        samples.windows(2).filter_map(|w| u32::try_from(w.get(1)?.pts - w.first()?.pts).ok()).collect();
+        samples.windows(2).filter_map(|w| u32::try_from(w.get(1)?.dts - w.first()?.dts).ok()).collect();
     let last = all.last().copied().unwrap_or(TICKS as u32 / 15);
     all.push(last);
     (all.len() == samples.len()).then_some(all)

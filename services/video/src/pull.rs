@@ -23,8 +23,10 @@ use crate::{
 const RAN_WELL: Duration = Duration::from_secs(5);
 /// Frames without any key frame for this long are of no use.
 const KEY_TIMEOUT: Duration = Duration::from_secs(30);
-/// A main stream that no browser here can play is asked for again after this time.
+/// A stream that no browser here can play is asked for again after this time.
 const CODEC_RETRY: Duration = Duration::from_secs(60);
+/// Cameras lock an account out after a few wrong passwords in a row; somebody has to change it anyway.
+const PASSWORD_RETRY: Duration = Duration::from_secs(30);
 /// How often a main stream looks whether it still has viewers.
 const MAIN_CHECK: Duration = Duration::from_secs(1);
 /// Stopping waits this long for TEARDOWN.
@@ -46,6 +48,15 @@ struct Ended {
     fault: Fault,
     /// Time since the first picture; `None` = there was none.
     ran: Option<Duration>,
+}
+
+/// How long to wait before the next try.
+fn pause(fault: &Fault, backoff: &mut Backoff) -> Duration {
+    match fault {
+        Fault::UnsupportedCodec(_) => CODEC_RETRY,
+        Fault::Unauthorised => PASSWORD_RETRY,
+        _ => backoff.delay(),
+    }
 }
 
 impl Puller {
@@ -80,7 +91,7 @@ impl Puller {
                 camera.set_state(ended.fault.state(), self.now());
             }
             tokio::select! {
-                () = sleep(backoff.delay()) => {}
+                () = sleep(pause(&ended.fault, &mut backoff)) => {}
                 () = self.stop.cancelled() => break,
             }
         }
@@ -110,12 +121,8 @@ impl Puller {
             if ended.ran.is_some_and(|ran| ran >= RAN_WELL) {
                 backoff.reset();
             }
-            let delay = match ended.fault {
-                Fault::UnsupportedCodec(_) => CODEC_RETRY,
-                _ => backoff.delay(),
-            };
             tokio::select! {
-                () = sleep(delay) => {}
+                () = sleep(pause(&ended.fault, &mut backoff)) => {}
                 () = self.unwanted(&camera) => {}
                 () = self.stop.cancelled() => return,
             }

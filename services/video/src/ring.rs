@@ -13,8 +13,10 @@ use crate::mp4::{FRAGMENT_HEADER, Init};
 /// One muxed frame.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    /// 90 kHz from the start of the generation.
-    pub pts: i64,
+    /// When it is decoded, 90 kHz from the start of the generation.
+    pub dts: i64,
+    /// How much later it is shown, 90 kHz.
+    pub offset: u32,
     /// Arrival.
     pub captured: Timestamp,
     /// Starts the group.
@@ -24,6 +26,11 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// When it is shown, 90 kHz from the start of the generation.
+    pub(crate) fn pts(&self) -> i64 {
+        self.dts + i64::from(self.offset)
+    }
+
     /// The access unit within the fragment.
     pub(crate) fn access_unit(&self) -> Bytes {
         self.fragment.slice(FRAGMENT_HEADER.min(self.fragment.len())..)
@@ -42,12 +49,6 @@ pub(crate) struct Gop {
     bytes: usize,
 }
 
-impl Gop {
-    fn last(&self) -> Option<Timestamp> {
-        self.frames.last().map(|f| f.captured)
-    }
-}
-
 /// Bounds of one ring.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
@@ -64,18 +65,21 @@ pub(crate) struct Ring {
     bounds: Bounds,
     gops: VecDeque<Gop>,
     bytes: usize,
+    /// Arrival of the newest frame, kept or not.
+    newest: Option<Timestamp>,
     pins: Vec<(u64, Timestamp)>,
 }
 
 impl Ring {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self { bounds, gops: VecDeque::new(), bytes: 0, pins: Vec::new() }
+        Self { bounds, gops: VecDeque::new(), bytes: 0, newest: None, pins: Vec::new() }
     }
 
     /// Adds a frame; one that is no key frame is left out until a group has begun. `share` is what this ring may hold
     /// when all rings together are over their bound, else `usize::MAX`.
     pub(crate) fn push(&mut self, init: &Arc<Init>, entry: Entry, share: usize) {
         let (size, now) = (entry.fragment.len(), entry.captured);
+        self.newest = Some(now);
         if entry.key {
             self.gops.push_back(Gop { init: init.clone(), frames: vec![entry], cut: false, bytes: size });
             self.bytes += size;
@@ -116,7 +120,7 @@ impl Ring {
     /// Forgets everything but the pins.
     pub(crate) fn clear(&mut self) {
         self.gops.clear();
-        self.bytes = 0;
+        (self.bytes, self.newest) = (0, None);
     }
 
     /// Bytes held.
@@ -139,9 +143,9 @@ impl Ring {
         self.gops.back()
     }
 
-    /// Arrival of the newest frame.
+    /// Arrival of the newest frame, also of one that found no place in its group.
     pub(crate) fn newest_frame(&self) -> Option<Timestamp> {
-        self.gops.back().and_then(Gop::last)
+        self.newest
     }
 
     /// Frames from the key frame at or before `from` (else the oldest) to `to`, with their init segments.
@@ -184,11 +188,11 @@ mod tests {
 
     fn init() -> Arc<Init> {
         let sps = Bytes::from_static(&[0x67, 0x42, 0xc0, 0x1e]);
-        Arc::new(Init::new(1, &Parameters { sps, pps: Bytes::from_static(&[0x68]), size: (640, 360) }))
+        Arc::new(Init::new(1, &Parameters { sps, pps: Bytes::from_static(&[0x68]), size: (640, 360) }, false))
     }
 
     fn entry(ms: i64, key: bool, size: usize) -> Entry {
-        Entry { pts: ms * 90, captured: Timestamp(ms), key, fragment: vec![0; size].into() }
+        Entry { dts: ms * 90, offset: 0, captured: Timestamp(ms), key, fragment: vec![0; size].into() }
     }
 
     /// One group a second of 10 frames of 100 bytes.
@@ -229,6 +233,7 @@ mod tests {
         let gop = ring.newest().unwrap();
         assert!(gop.cut && gop.frames.len() == 1 && gop.frames[0].key);
         assert_eq!(ring.bytes(), 100);
+        assert_eq!(ring.newest_frame(), Some(Timestamp(9_900)), "pictures still come");
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Reads and rewrites H.264 sequence parameter sets.
 //!
-//! Without `bitstream_restriction` a decoder must buffer its whole picture store before it shows anything. Cameras send
-//! pictures in display order, so the rewritten set says so: no reordering, as few buffered pictures as references.
-//! Anything that cannot be read is left as it is. Pure and total; never blocks.
+//! Without `bitstream_restriction` a decoder must buffer its whole picture store before it shows anything. Nearly all
+//! cameras send pictures in display order, so a set that does not tell is rewritten to say so: no reordering, as few
+//! buffered pictures as references. Those with B pictures tell, or are found out ([`is_b`]). Anything that cannot be read
+//! is left as it is. Pure and total; never blocks.
 
 const MAX_UE_ZEROS: u32 = 31;
 const MAX_BUFFERED_PICTURES: u32 = 16;
+/// Taken for the reordering of a camera that does not tell; encoders of cameras use one or two.
+const MAX_REORDERED: u32 = 4;
 
 struct Reader<'a> {
     bytes: &'a [u8],
@@ -230,33 +233,82 @@ fn vui_before_restriction(r: &mut Reader<'_>) -> Option<()> {
     r.skip(1)
 }
 
-/// The same set with `bitstream_restriction`; `None` when it has one already or cannot be read.
-pub(crate) fn with_restriction(nal: &[u8]) -> Option<Vec<u8>> {
-    let (header, body) = nal.split_first()?;
-    let rbsp = unescape(body);
+/// A set read as far as its restriction.
+struct Parsed {
+    rbsp: Vec<u8>,
+    references: u32,
+    vui: bool,
+    /// Bits before `bitstream_restriction_flag`, or before `vui_parameters_present_flag` without VUI.
+    bits: usize,
+    /// `max_num_reorder_frames`, if the set tells.
+    reorder: Option<u32>,
+}
+
+fn parse(nal: &[u8]) -> Option<Parsed> {
+    let rbsp = unescape(nal.get(1..)?);
     let mut r = Reader { bytes: &rbsp, at: 0 };
     let references = before_vui(&mut r)?;
-    let mut w = Writer::default();
-    w.copy(&rbsp, r.at);
-    if r.bit()? {
+    let mut bits = r.at;
+    let vui = r.bit()?;
+    let mut reorder = None;
+    if vui {
         vui_before_restriction(&mut r)?;
-        w.copy(&rbsp, r.at);
+        bits = r.at;
         if r.bit()? {
-            return None;
+            r.skip(1)?;
+            for _ in 0..4 {
+                r.ue()?;
+            }
+            reorder = Some(r.ue()?.min(MAX_BUFFERED_PICTURES));
         }
-    } else {
+    }
+    Some(Parsed { rbsp, references, vui, bits, reorder })
+}
+
+/// How many pictures may be sent before one that is shown before them; `None` when the set does not tell.
+pub(crate) fn reordering(nal: &[u8]) -> Option<u32> {
+    parse(nal)?.reorder
+}
+
+/// The most that a set without restriction can mean: as many as it has references.
+pub(crate) fn most_reordering(nal: &[u8]) -> u32 {
+    parse(nal).map_or(1, |p| p.references).clamp(1, MAX_REORDERED)
+}
+
+/// The same set with a restriction to `reorder` reordered pictures, whatever it said before; `None` when it cannot be
+/// read.
+pub(crate) fn with_reordering(nal: &[u8], reorder: u32) -> Option<Vec<u8>> {
+    let set = parse(nal)?;
+    let reorder = reorder.min(MAX_BUFFERED_PICTURES);
+    let buffered = set.references.clamp(reorder.max(1), MAX_BUFFERED_PICTURES);
+    let mut w = Writer::default();
+    w.copy(&set.rbsp, set.bits);
+    if !set.vui {
         w.bit(true);
         // No aspect ratio, overscan, signal type, chroma location, timing, HRDs, picture structure.
         (0..8).for_each(|_| w.bit(false));
     }
     w.bit(true);
     w.bit(true); // motion vectors may point over picture boundaries, as when absent
-    for value in [0, 0, 15, 15, 0, references.clamp(1, MAX_BUFFERED_PICTURES)] {
+    for value in [0, 0, 15, 15, reorder, buffered] {
         w.ue(value);
     }
-    let mut out = vec![*header];
+    let mut out = vec![*nal.first()?];
     out.extend(escape(&w.finish()));
     Some(out)
+}
+
+/// Whether an access unit (4-byte lengths) begins with a slice of a B picture.
+pub(crate) fn is_b(mut unit: &[u8]) -> bool {
+    while let Some((len, rest)) = unit.split_first_chunk::<4>() {
+        let Some((nal, rest)) = rest.split_at_checked(u32::from_be_bytes(*len) as usize) else { return false };
+        if let Some((header, slice)) = nal.split_first().filter(|(h, _)| matches!(*h & 0x1f, 1 | 5)) {
+            let mut r = Reader { bytes: slice, at: 0 };
+            return header & 0x1f == 1 && r.ue().and_then(|_| r.ue()).is_some_and(|kind| kind % 5 == 1);
+        }
+        unit = rest;
+    }
+    false
 }
 
 /// Whether the set can be read at all. A decoder that gets one that cannot goes on with the set of another camera.
@@ -307,7 +359,7 @@ mod tests {
     fn adds_what_is_missing_and_keeps_the_rest() {
         for hex in WITHOUT {
             let nal = bytes(hex);
-            let (before, out) = (read(&nal), with_restriction(&nal).unwrap());
+            let (before, out) = (read(&nal), with_reordering(&nal, 0).unwrap());
             let after = read(&out);
             let vui = after.vui_parameters.as_ref().unwrap();
             let restriction = vui.bitstream_restrictions.as_ref().unwrap();
@@ -317,16 +369,32 @@ mod tests {
             if let Some(old) = before.vui_parameters {
                 assert_eq!(format!("{:?}", old.timing_info), format!("{:?}", vui.timing_info));
             }
-            assert_eq!(with_restriction(&out), None, "a second pass changes nothing");
+            assert_eq!((reordering(&nal), reordering(&out)), (None, Some(0)), "{hex}");
+            assert_eq!(with_reordering(&out, 0).unwrap(), out, "a second pass changes nothing");
         }
     }
 
     #[test]
-    fn leaves_a_set_that_has_one() {
+    fn reads_and_replaces_what_a_set_tells() {
         for hex in WITH {
-            assert!(read(&bytes(hex)).vui_parameters.unwrap().bitstream_restrictions.is_some());
-            assert_eq!(with_restriction(&bytes(hex)), None);
+            let nal = bytes(hex);
+            let told = read(&nal).vui_parameters.unwrap().bitstream_restrictions.unwrap().max_num_reorder_frames;
+            assert_eq!(reordering(&nal), Some(told), "{hex}");
+            for wanted in [0, 2] {
+                let after = read(&with_reordering(&nal, wanted).unwrap()).vui_parameters.unwrap();
+                let restriction = after.bitstream_restrictions.unwrap();
+                assert_eq!(restriction.max_num_reorder_frames, wanted);
+                assert!(restriction.max_dec_frame_buffering >= wanted.max(1));
+            }
         }
+    }
+
+    #[test]
+    fn knows_b_pictures_by_their_first_slice() {
+        // first_mb_in_slice 0, then slice_type: 0 = P, 1 = B, 6 = all B, 7 = all I.
+        let unit = |kind: u8, bits: u8| vec![0, 0, 0, 2, 9, 0xf0, 0, 0, 0, 2, kind, bits];
+        assert!(is_b(&unit(0x01, 0b1010_0000)) && is_b(&unit(0x01, 0b1001_1100)));
+        assert!(!is_b(&unit(0x41, 0b1100_0000)) && !is_b(&unit(0x65, 0b1000_1000)) && !is_b(&[0, 0, 0, 9, 1]));
     }
 
     #[test]
@@ -337,7 +405,7 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(nal in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let _ = with_restriction(&nal);
+            let _ = (with_reordering(&nal, 0), reordering(&nal), most_reordering(&nal), is_b(&nal));
         }
         #[test]
         fn escaping_round_trips(rbsp in proptest::collection::vec(prop_oneof![Just(0u8), Just(1), Just(3), any::<u8>()], 0..80)) {

@@ -9,7 +9,8 @@ use crate::{
     mp4::{self, Init},
     ring::{Bounds, Entry, Ring},
     source::{Frame, Parameters},
-    timeline::{TICKS, Timeline},
+    sps,
+    timeline::{Order, TICKS, Timeline},
 };
 
 /// Duration of the first frame, before any distance is known: 15 frames a second.
@@ -20,10 +21,14 @@ pub(crate) struct Stream {
     pub ring: Ring,
     init: Option<Arc<Init>>,
     parameters: Option<Parameters>,
+    /// Sets of a camera that sends B pictures without telling.
+    reordered: Option<Parameters>,
     /// The next key frame starts a generation.
     fresh: bool,
+    order: Order,
     timeline: Timeline,
-    last_pts: i64,
+    last_ticks: i64,
+    last_dts: i64,
     duration: i64,
     sequence: u32,
 }
@@ -34,9 +39,12 @@ impl Stream {
             ring: Ring::new(bounds),
             init: None,
             parameters: None,
+            reordered: None,
             fresh: true,
+            order: Order::default(),
             timeline: Timeline::default(),
-            last_pts: 0,
+            last_ticks: 0,
+            last_dts: 0,
             duration: FIRST_DURATION,
             sequence: 0,
         }
@@ -50,32 +58,50 @@ impl Stream {
 
     /// Muxes a frame. `None` for what no player could decode: before the first key frame, or nothing in it. `generation`
     /// is the camera's counter.
-    pub(crate) fn accept(&mut self, frame: Frame, now: Timestamp, generation: &mut u32) -> Option<(Arc<Init>, Entry)> {
-        if let Some(parameters) = frame.parameters
+    pub(crate) fn accept(
+        &mut self,
+        mut frame: Frame,
+        now: Timestamp,
+        generation: &mut u32,
+    ) -> Option<(Arc<Init>, Entry)> {
+        if let Some(parameters) = frame.parameters.take()
             && self.parameters.as_ref() != Some(&parameters)
         {
             self.parameters = Some(parameters);
             self.fresh = true;
         }
         let key = frame.key && has_idr(&frame.data);
+        if self.reorders_untold(&frame) {
+            self.reordered = self.parameters.clone();
+            self.fresh = true;
+        }
         if self.fresh {
             let parameters = self.parameters.as_ref().filter(|_| key)?;
             *generation += 1;
-            self.init = Some(Arc::new(Init::new(*generation, parameters)));
-            (self.timeline, self.last_pts, self.fresh) = (Timeline::default(), 0, false);
+            let init = Init::new(*generation, parameters, self.reordered.as_ref() == Some(parameters));
+            (self.order, self.timeline, self.last_dts) = (Order::new(init.reorder), Timeline::default(), 0);
+            (self.init, self.fresh) = (Some(Arc::new(init)), false);
         }
         if frame.data.is_empty() {
             return None;
         }
         let init = self.init.clone()?;
-        let pts = self.timeline.place(frame.ticks, now);
-        if pts > self.last_pts {
-            self.duration = (pts - self.last_pts).min(TICKS);
+        let decoded = self.order.decoded(frame.ticks, self.duration);
+        let offset = (frame.ticks - decoded) as u32;
+        let dts = self.timeline.place(decoded, now);
+        if dts > self.last_dts {
+            self.duration = (dts - self.last_dts).min(TICKS);
         }
-        self.last_pts = pts;
+        (self.last_dts, self.last_ticks) = (dts, frame.ticks);
         self.sequence = self.sequence.wrapping_add(1);
-        let fragment = mp4::fragment(self.sequence, pts, self.duration as u32, key, &frame.data);
-        Some((init, Entry { pts, captured: now, key, fragment }))
+        let fragment = mp4::fragment(self.sequence, dts, offset, self.duration as u32, key, &frame.data);
+        Some((init, Entry { dts, offset, captured: now, key, fragment }))
+    }
+
+    /// A B picture that is shown before the one sent before it, although the set did not say that there are such.
+    fn reorders_untold(&self, frame: &Frame) -> bool {
+        let told = self.fresh || self.init.as_ref().is_none_or(|i| i.reorder > 0);
+        !told && frame.ticks < self.last_ticks && sps::is_b(&frame.data)
     }
 }
 
@@ -95,6 +121,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::Duration;
 
+    use bytes::Bytes;
+
     use super::*;
     use crate::testing::{delta, key, parameters};
 
@@ -103,7 +131,7 @@ mod tests {
     }
 
     fn put(stream: &mut Stream, frame: Frame, ms: i64, generation: &mut u32) -> Option<(u32, i64, bool)> {
-        stream.accept(frame, Timestamp(ms), generation).map(|(i, e)| (i.generation, e.pts, e.key))
+        stream.accept(frame, Timestamp(ms), generation).map(|(i, e)| (i.generation, e.pts(), e.key))
     }
 
     #[test]
@@ -126,6 +154,28 @@ mod tests {
         assert_eq!(put(&mut s, delta(900), 10, &mut g), None);
         let again = Frame { parameters: Some(parameters(360)), ..key(77) };
         assert_eq!(put(&mut s, again, 20, &mut g), Some((2, 0, true)));
+    }
+
+    #[test]
+    fn b_pictures_of_a_camera_that_does_not_tell_start_over_with_a_set_that_does() {
+        // A main profile set without restriction, two references.
+        let sps = Bytes::from_static(&[0x67, 0x4d, 0x00, 0x1f, 0x95, 0xa8, 0x14, 0x01, 0x6e, 0x40]);
+        let set = Parameters { sps, ..parameters(360) };
+        let b = |ticks| Frame { data: vec![0, 0, 0, 2, 0x01, 0xa0], ..delta(ticks) };
+        let (mut s, mut g) = (stream(), 0);
+        let mut times =
+            |frame: Frame, ms| s.accept(frame, Timestamp(ms), &mut g).map(|(i, e)| (i.generation, e.dts, e.pts()));
+        assert_eq!(times(Frame { parameters: Some(set), ..key(0) }, 0), Some((1, 0, 0)));
+        assert_eq!(times(delta(18_000), 66), Some((1, 18_000, 18_000)));
+        assert_eq!(times(b(6_000), 133), None, "what was sent so far would be shown in the wrong order");
+        assert_eq!(times(delta(36_000), 266), None);
+        let second = times(key(90_000), 1_000).unwrap();
+        assert_eq!((second.0, second.1), (2, 0));
+        let shown: Vec<_> =
+            [108_000, 96_000, 102_000].map(|t| times(if t == 108_000 { delta(t) } else { b(t) }, t / 90)).to_vec();
+        assert!(shown.iter().flatten().all(|(generation, dts, pts)| *generation == 2 && dts <= pts));
+        let from_key: Vec<_> = shown.iter().flatten().map(|(_, _, pts)| pts - second.2).collect();
+        assert_eq!(from_key, [18_000, 6_000, 12_000]);
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn fragment(init: &Init, entry: &Entry) -> MediaItem {
     MediaItem::Fragment {
         generation: init.generation,
         key: entry.key,
-        pts: entry.pts,
+        pts: entry.pts(),
         captured: entry.captured,
         bytes: entry.fragment.clone(),
     }

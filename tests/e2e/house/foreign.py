@@ -1,7 +1,9 @@
 #!/usr/bin/python3
-"""One RTSP camera of another make: GStreamer's gst-rtsp-server with a moving picture, Basic authentication.
+"""An RTSP camera of another make: GStreamer's gst-rtsp-server with a moving picture, Basic authentication.
 
-Prints its port on standard output and ends with its standard input.
+    foreign.py USER PASSWORD [PATH=ENCODER ...]
+
+Without more it has one stream, /cam. Prints its port on standard output and ends with its standard input.
 """
 import sys
 
@@ -12,11 +14,12 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 USER, PASSWORD = sys.argv[1], sys.argv[2]
-LAUNCH = (
-    "( videotestsrc is-live=true pattern=smpte horizontal-speed=3 ! video/x-raw,width=640,height=360,framerate=15/1"
-    " ! x264enc tune=zerolatency speed-preset=ultrafast bitrate=400 key-int-max=30"
-    " ! video/x-h264,profile=baseline ! rtph264pay name=pay0 pt=96 config-interval=1 )"
+SOURCE = "videotestsrc is-live=true pattern=smpte horizontal-speed=3 ! video/x-raw,width=640,height=360,framerate=15/1"
+ORDINARY = (
+    "x264enc tune=zerolatency speed-preset=ultrafast bitrate=400 key-int-max=30"
+    " ! video/x-h264,profile=baseline ! rtph264pay config-interval=1"
 )
+STREAMS = dict(a.split("=", 1) for a in sys.argv[3:]) or {"/cam": ORDINARY}
 
 Gst.init(None)
 server = GstRtspServer.RTSPServer()
@@ -27,14 +30,15 @@ token = GstRtspServer.RTSPToken()
 token.set_string("media.factory.role", USER)
 auth.add_basic(GstRtspServer.RTSPAuth.make_basic(USER, PASSWORD), token)
 server.set_auth(auth)
-factory = GstRtspServer.RTSPMediaFactory()
-factory.set_launch(LAUNCH)
-factory.set_shared(True)
 permissions = GstRtspServer.RTSPPermissions()
 permissions.add_permission_for_role(USER, "media.factory.access", True)
 permissions.add_permission_for_role(USER, "media.factory.construct", True)
-factory.set_permissions(permissions)
-server.get_mount_points().add_factory("/cam", factory)
+for path, encoder in STREAMS.items():
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(f"( {SOURCE} ! {encoder} name=pay0 pt=96 )")
+    factory.set_shared(True)
+    factory.set_permissions(permissions)
+    server.get_mount_points().add_factory(path, factory)
 server.attach(None)
 print(server.get_bound_port(), flush=True)
 loop = GLib.MainLoop()

@@ -1,7 +1,7 @@
 //! Pictures are decoded in child processes, so that a broken one can neither stop the centre nor sit beside its keys.
 //!
-//! A child ([`child_main`]) has no network and no environment, dies with its parent and answers one request at a time over
-//! its pipes ([`protocol`]). The parent ([`pool`]) kills a child that takes too long and starts another.
+//! A child ([`child_main`]) has no network, no files and no environment, dies with its parent and answers one request at a
+//! time over its pipes ([`protocol`]). The parent ([`pool`]) kills a child that takes too long and starts another.
 
 mod child;
 mod picture;

@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::protocol::{MAX_MESSAGE, Picture, Reply, Request};
-use crate::{camera::KeyFrame, config::StillsConfig};
+use crate::{camera::KeyFrame, config::StillsConfig, sps};
 
 /// Why there is no picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,9 +62,11 @@ impl Pool {
 
     /// Decodes a key frame, with a still of 640 × 360 if `still`.
     pub(crate) async fn picture(&self, key: &KeyFrame, still: bool) -> Result<Picture, Failure> {
+        // One picture alone waits for no other: a decoder that knows gives it at once.
+        let alone = if key.init.reorder > 0 { sps::with_reordering(&key.init.sps, 0) } else { None };
         let request = Request::Picture {
             still,
-            sps: key.init.sps.to_vec(),
+            sps: alone.unwrap_or_else(|| key.init.sps.to_vec()),
             pps: key.init.pps.to_vec(),
             access_unit: key.data.to_vec(),
         };
@@ -82,7 +84,7 @@ impl Pool {
         }
     }
 
-    /// Whether a child's sockets are denied.
+    /// Whether a child's sockets and files are denied.
     pub(crate) async fn probe(&self) -> Result<bool, Failure> {
         Ok(self.ask(Request::Probe).await? == Reply::Probed(true))
     }
@@ -112,7 +114,16 @@ impl Pool {
             }
         };
         loop {
-            let job = self.queue.lock().await.recv().await;
+            let job = tokio::select! {
+                biased;
+                // One that ends while it has nothing to do is no picture's fault.
+                _ = pipe.child.wait() => {
+                    tracing::info!("decode child ended");
+                    metrics::counter!(runtime::telemetry::names::DECODE_RESTARTS).increment(1);
+                    return;
+                }
+                job = async { self.queue.lock().await.recv().await } => job,
+            };
             let Some(job) = job else { return };
             if job.reply.is_closed() {
                 continue;
@@ -137,7 +148,7 @@ impl Pool {
 }
 
 struct Pipe {
-    _child: Child,
+    child: Child,
     input: ChildStdin,
     output: ChildStdout,
 }
@@ -160,7 +171,7 @@ async fn start(config: &StillsConfig) -> Result<Pipe, String> {
     let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err("no pipes".to_owned());
     };
-    let mut pipe = Pipe { _child: child, input, output };
+    let mut pipe = Pipe { child, input, output };
     match timeout(config.start_timeout, pipe.read()).await {
         Ok(Ok(Reply::Ready)) => Ok(pipe),
         Ok(Ok(Reply::Broken(why))) => Err(why),

@@ -34,7 +34,7 @@ pub(super) enum Request {
         /// All planes.
         planes: Vec<u8>,
     },
-    /// Try to open a socket.
+    /// Try to open a socket and a file.
     Probe,
 }
 
@@ -60,7 +60,7 @@ pub(super) enum Reply {
     Jpeg(Vec<u8>),
     /// The picture cannot be decoded; the child goes on.
     Undecodable,
-    /// Whether a socket was denied.
+    /// Whether both were denied.
     Probed(bool),
     /// The child cannot work at all, and why.
     Broken(String),

@@ -64,7 +64,7 @@ fn nals(mut data: &[u8]) -> Vec<&[u8]> {
     out
 }
 
-fn decode_command() -> Vec<String> {
+pub(crate) fn decode_command() -> Vec<String> {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
@@ -91,7 +91,7 @@ fn rig(films: &[Arc<Film>], decode_command: Vec<String>) -> Rig {
 }
 
 /// Size of a JPEG and the mean of its first component, by ffmpeg.
-fn read_jpeg(jpeg: &[u8]) -> (String, Vec<u8>) {
+pub(crate) fn read_jpeg(jpeg: &[u8]) -> (String, Vec<u8>) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a.jpg");
     std::fs::write(&file, jpeg).unwrap();
@@ -114,7 +114,7 @@ fn mean(bytes: impl Iterator<Item = u8>) -> u64 {
     sum / n.max(1)
 }
 
-async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), async {
         loop {
             if let Some(value) = ask().await {
@@ -167,7 +167,7 @@ async fn stills_sheet_and_diagnosis() {
         mean((0..160 * 90).map(cell))
     };
     assert!(tile(1, 0) >= 250 && tile(0, 1) <= 5 && (30..60).contains(&tile(1, 1)), "white, black, empty");
-    assert_eq!(rig.cameras.probe_confinement().await, Ok(true), "a decode child has no sockets");
+    assert_eq!(rig.cameras.probe_confinement().await, Ok(true), "a decode child has no sockets and no files");
     rig.tasks.drain(Duration::from_secs(5)).await;
 }
 
@@ -217,6 +217,29 @@ async fn a_child_that_dies_is_replaced_and_others_go_on() {
     assert_eq!(answer.unwrap_err(), MediaError::NoPicture);
     let mut live = rig.cameras.subscribe(&"c0".into(), Quality::Sub).await.unwrap();
     assert!(live.items.recv().await.is_some(), "live view does not need a decoder");
+    rig.tasks.drain(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_child_that_dies_idle_is_replaced_and_no_picture_is_blamed() {
+    // The first child ends after its hello, before there is anything to decode; the next one works.
+    let dir = tempfile::tempdir().unwrap();
+    let script = "mkdir \"$0\" 2>/dev/null && printf '\\000\\000\\000\\001\\000' || exec \"$1\"";
+    let first = dir.path().join("first").display().to_string();
+    let command = [vec!["/bin/sh".to_owned(), "-c".to_owned(), script.to_owned(), first], decode_command()].concat();
+    let play = Act::Play(film("ball background-color=0xff406080", "main"), usize::MAX, Fault::NotFound);
+    let script = Script { handshake: Duration::from_secs(2), ..Script::default() };
+    let script = script.camera("c0", Quality::Sub, vec![play]);
+    let stills = StillsConfig { decode_command: command, children: 1, ..StillsConfig::default() };
+    let rig = start(Config { cameras: vec![camera("c0")], stills, ..Config::default() }, script);
+    let mut changes = rig.cameras.changes().await;
+    until(&mut changes, |s| s.state == CameraState::Online).await;
+    let still = eventually(async || match rig.cameras.still(&"c0".into()).await {
+        Err(MediaError::Unavailable) => None,
+        other => Some(other),
+    })
+    .await;
+    assert_eq!(read_jpeg(&still.unwrap().jpeg).0, "640,360");
     rig.tasks.drain(Duration::from_secs(5)).await;
 }
 

@@ -42,6 +42,19 @@ async fn retries_quickly_and_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_somebody_has_to_change_is_asked_again_slowly() {
+    for fault in [Fault::Unauthorised, Fault::UnsupportedCodec("h265".to_owned())] {
+        let play = Act::Play(Film::dummy(360), usize::MAX, refused());
+        let rig = one(vec![Act::Fail(fault.clone()), Act::Fail(fault), play]);
+        let mut changes = rig.cameras.changes().await;
+        sleep(Duration::from_secs(25)).await;
+        assert_eq!(rig.script.opens.load(Ordering::SeqCst), 1);
+        until(&mut changes, |s| s.state == CameraState::Online).await;
+        assert_eq!(rig.script.opens.load(Ordering::SeqCst), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hanging_handshake_is_unreachable() {
     let rig = one(vec![Act::Hang]);
     let mut changes = rig.cameras.changes().await;
