@@ -4,8 +4,15 @@ self.addEventListener('install', (event) => event.waitUntil(caches.open(CACHE).t
 // The first visit was loaded before this worker was there: the page names what it uses.
 self.addEventListener('message', (event) => {
   const own = (event.data?.keep ?? []).filter((url) => new URL(url).origin === location.origin)
-  event.waitUntil(caches.open(CACHE).then((cache) => Promise.allSettled(own.map(async (url) => (await cache.match(url)) || cache.add(url)))))
+  if (own.length > 0) event.waitUntil(keep(own))
 })
+async function keep(own) {
+  const cache = await caches.open(CACHE)
+  await Promise.allSettled(own.map(async (url) => (await cache.match(url)) || cache.add(url)))
+  // What an older build left behind is asked for by nobody.
+  const old = (await cache.keys()).filter(({ url }) => new URL(url).pathname.startsWith('/assets/') && !own.includes(url))
+  await Promise.all(old.map((request) => cache.delete(request)))
+}
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()))
 self.addEventListener('fetch', (event) => {
   const { request } = event
