@@ -13,6 +13,7 @@ use domain::{
     event::{Event, Key},
     ids::AccountId,
     site::Site,
+    state::KEEP_ENDED,
 };
 use ledger::{DocumentRow, Opened, Position, Published, Store};
 use wire::{
@@ -104,9 +105,9 @@ impl Mirror {
         self.read().state.site.clone()
     }
 
-    /// Loads everything anew, from one read transaction.
+    /// Loads anew what memory holds, from one read transaction.
     pub(crate) async fn load(&self) -> Result<Position, GatewayError> {
-        let (position, rows) = self.store.snapshot(&[], false).await?;
+        let (position, rows) = self.store.snapshot(&[], KEEP_ENDED).await?;
         let mut fresh = Seen { head: Some(position), ..Seen::default() };
         for row in rows.iter().filter(|r| !r.deleted) {
             take(&mut fresh, row)?;

@@ -33,9 +33,10 @@ pub trait Log: Send + Sync {
     /// As [`Log::tail`], of one stream.
     async fn stream_tail(&self, stream: &str, after: u64, limit: usize) -> Result<Vec<StoredEvent>>;
 
-    /// All documents of these kinds (all kinds when empty) with the head that they belong to, from one read
-    /// transaction. More than [`limits::SNAPSHOT`](crate::limits::SNAPSHOT) are `Invalid`.
-    async fn snapshot(&self, kinds: &[&str], open_only: bool) -> Result<(Position, Vec<DocumentRow>)>;
+    /// Documents of these kinds (all kinds when empty) with the head that they belong to, from one read transaction:
+    /// the open ones, and of the others the newest `ended` of each kind, so that what ended long ago costs nothing.
+    /// More than [`limits::SNAPSHOT`](crate::limits::SNAPSHOT) are `Invalid`.
+    async fn snapshot(&self, kinds: &[&str], ended: usize) -> Result<(Position, Vec<DocumentRow>)>;
 
     /// One document; `None` also when it was deleted.
     async fn document(&self, kind: &str, id: &str) -> Result<Option<DocumentRow>>;
