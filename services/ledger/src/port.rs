@@ -103,8 +103,9 @@ pub enum FoundBlob {
 /// Deliveries, at least once.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Deliveries due at `now_ms`, longest due first, at most `limit` and [`limits::PAGE`](crate::limits::PAGE).
-    async fn outbox_due(&self, now_ms: i64, limit: usize) -> Result<Vec<StoredOutbox>>;
+    /// Deliveries of these kinds due at `now_ms`, longest due first, at most `limit` and
+    /// [`limits::PAGE`](crate::limits::PAGE). Each deliverer asks for its own, so that none waits behind another's.
+    async fn outbox_due(&self, kinds: &[&str], now_ms: i64, limit: usize) -> Result<Vec<StoredOutbox>>;
 
     /// Puts a delivery off after a failure; false when it is gone.
     async fn outbox_retry(&self, id: u64, due_ms: i64, attempts: u32, last_error: &str) -> Result<bool>;
