@@ -14,6 +14,11 @@ pub(crate) async fn open(store: &dyn Store) -> Result<(Head, State), DispatchErr
     for row in documents.iter().filter(|d| !d.deleted) {
         load(&mut state, row)?;
     }
+    for alarm in state.missing_alarms() {
+        if let Some(row) = store.document("alarm", &alarm.to_string()).await? {
+            load(&mut state, &row)?;
+        }
+    }
     state.trim();
     Ok((head, state))
 }

@@ -112,6 +112,12 @@ impl Mirror {
         for row in rows.iter().filter(|r| !r.deleted) {
             take(&mut fresh, row)?;
         }
+        // What memory holds is of no use here: it may be older.
+        for alarm in fresh.state.missing_alarms() {
+            if let Some(row) = self.row(&Key::Alarm(alarm)).await? {
+                take(&mut fresh, &row)?;
+            }
+        }
         fresh.state.trim();
         self.texts.forget();
         self.write(|seen| *seen = fresh);
@@ -148,14 +154,29 @@ impl Mirror {
             let refs = |seen: &Seen| view::refs_of_state(&seen.state, key);
             return Ok(self.with(refs, |seen, values| seen.view(audience, key, values)).await?);
         }
-        if self.knows(key) {
+        if self.sight(audience, key).await? == Sight::Hidden {
             return Ok(None);
         }
-        let (kind, id) = key.parts();
-        match self.store.document(kind, &row_id(id)).await? {
+        match self.row(key).await? {
             Some(row) => self.view_row(audience, key, &row).await,
             None => Ok(None),
         }
+    }
+
+    /// What `audience` sees of an aggregate, also of one that memory has forgotten.
+    pub(crate) async fn sight(&self, audience: &Audience, key: &Key) -> Result<Sight, GatewayError> {
+        if self.knows(key) {
+            return Ok(access::sees(audience, &self.read().state, key));
+        }
+        match self.row(key).await? {
+            Some(row) => Ok(access::sees(audience, &self.alone(&row)?.state, key)),
+            None => Ok(Sight::Hidden),
+        }
+    }
+
+    async fn row(&self, key: &Key) -> ledger::Result<Option<DocumentRow>> {
+        let (kind, id) = key.parts();
+        self.store.document(kind, &row_id(id)).await
     }
 
     fn knows(&self, key: &Key) -> bool {
@@ -174,10 +195,24 @@ impl Mirror {
         key: &Key,
         row: &DocumentRow,
     ) -> Result<Option<feed::State>, GatewayError> {
-        let alone = self.alone(row)?;
+        let mut alone = self.alone(row)?;
+        self.add_alarms(&mut alone).await?;
         let mut values = Values::new();
         self.texts.open(&view::refs_of_state(&alone.state, key), &mut values).await?;
         Ok(alone.view(audience, key, &values))
+    }
+
+    /// The alarms behind an incident, whose pictures are shown with it.
+    async fn add_alarms(&self, alone: &mut Seen) -> Result<(), GatewayError> {
+        for id in alone.state.missing_alarms() {
+            let held = self.read().state.alarms.get(&id).cloned();
+            if let Some(alarm) = held {
+                alone.state.alarms.insert(id, alarm);
+            } else if let Some(row) = self.row(&Key::Alarm(id)).await? {
+                take(alone, &row)?;
+            }
+        }
+        Ok(())
     }
 
     /// A state that holds the site, the accounts and one document.

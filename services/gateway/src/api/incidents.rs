@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use domain::{
-    access::{Audience, Sight, sees},
+    access::{Audience, Sight},
     event::Key,
     ids::{AlarmId, IncidentId},
 };
@@ -177,12 +177,12 @@ pub(crate) async fn timeline(
     let Some(Kind::Incident(incident)) = shown.and_then(|s| s.kind) else {
         return Err(domain::refusal::Code::NoIncident.into());
     };
-    let sight = if caller.audience == Audience::Wall { Sight::Facts } else { Sight::Text };
+    let sight = desk.mirror.sight(&caller.audience, &key).await?;
     let mut lines = events(&desk, &key, sight).await?;
     for alarm in incident.alarms {
         let key = Key::Alarm(AlarmId(alarm));
         // Whoever handles the incident sees how it began, as far as its alarms are shown to them.
-        let sight = sees(&caller.audience, &desk.mirror.read().state, &key);
+        let sight = desk.mirror.sight(&caller.audience, &key).await?;
         if sight != Sight::Hidden {
             lines.extend(events(&desk, &key, sight).await?);
         }
