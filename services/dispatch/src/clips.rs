@@ -44,14 +44,14 @@ pub async fn cut_clips(
             () = stop.cancelled() => return,
             _ = every.tick() => {}
         }
-        let due = match store.outbox_due(clock.now_ms(), PAGE).await {
+        let due = match store.outbox_due(&["clip"], clock.now_ms(), PAGE).await {
             Ok(due) => due,
             Err(error) => {
                 tracing::debug!(error = %error, "outbox not read");
                 continue;
             }
         };
-        for row in due.into_iter().filter(|r| r.row.kind == "clip") {
+        for row in due {
             if stop.is_cancelled() {
                 return;
             }
@@ -108,6 +108,10 @@ async fn keep(
     let submission = Submission::keyed("outbox", row.id.to_string(), Vec::new(), input).settling(row.id);
     if let Err(error) = intake.submit(submission).await {
         tracing::warn!(alarm.id = alarm.0, error = %error, "clip not recorded");
+        if matches!(error, IntakeError::Busy | IntakeError::Unavailable(_)) {
+            // Its row is still there: not at once again, since each try leaves an orphan in the blob store.
+            retry(store, intake, clock, row, &clip.camera, &error.to_string()).await;
+        }
     }
 }
 

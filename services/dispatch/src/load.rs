@@ -1,6 +1,6 @@
 //! The state of a site from its documents.
 
-use domain::State;
+use domain::{State, state::KEEP_ENDED};
 use ledger::{Head, Store};
 
 use crate::DispatchError;
@@ -8,10 +8,16 @@ use crate::DispatchError;
 /// Becomes the writer and loads the state at the new head.
 pub(crate) async fn open(store: &dyn Store) -> Result<(Head, State), DispatchError> {
     let head = store.open_writer().await?;
-    let (_, documents) = store.snapshot(&[], false).await?;
+    // The writer forgets the rest anyway: a site of many years starts as fast as a new one.
+    let (_, documents) = store.snapshot(&[], KEEP_ENDED).await?;
     let mut state = State::default();
     for row in documents.iter().filter(|d| !d.deleted) {
         load(&mut state, row)?;
+    }
+    for alarm in state.missing_alarms() {
+        if let Some(row) = store.document("alarm", &alarm.to_string()).await? {
+            load(&mut state, &row)?;
+        }
     }
     state.trim();
     Ok((head, state))

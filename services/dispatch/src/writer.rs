@@ -1,6 +1,10 @@
 //! The writer's task and the handle that others submit through.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use domain::{
@@ -9,7 +13,7 @@ use domain::{
     input::{Command, Input, Refs},
     time::Timestamp,
 };
-use ledger::{Bus, Head, KeyRow, Store};
+use ledger::{Bus, Head, KeyRow, LedgerError, Store};
 use link::intake::{Done, Intake, IntakeError, MAX_KEY, Position, Submission};
 use runtime::{Clock, Criticality, Tasks, retry::Backoff, tasks::Stage, telemetry::names};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -121,8 +125,8 @@ struct Core {
     status: watch::Sender<Status>,
 }
 
-/// An answer that waits for the commit.
-type Waiting = (oneshot::Sender<Result<Done, IntakeError>>, Result<Done, IntakeError>);
+/// An answer that waits for the commit, with the request in case the commit is taken apart.
+type Waiting = (Request, Result<Done, IntakeError>);
 
 impl Core {
     async fn run(mut self, mut inbox: mpsc::Receiver<Request>, stop: tokio_util::sync::CancellationToken) {
@@ -145,8 +149,9 @@ impl Core {
             let ticked = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                n = inbox.recv_many(&mut requests, self.options.batch) => if n == 0 { break } else { false },
+                // Before the inputs, so that a queue that never empties does not stop time.
                 _ = tick.tick() => true,
+                n = inbox.recv_many(&mut requests, self.options.batch) => if n == 0 { break } else { false },
             };
             if ticked {
                 self.tick().await;
@@ -195,13 +200,17 @@ impl Core {
         if let Ok(decision) = decide(&state, &Input::Tick, context(now)) {
             batch.take(&mut state, decision, now.0);
         }
-        let _ = self.commit(head, state, batch).await;
+        if let Err(error) = self.commit(head, state, batch).await {
+            self.fail(&error);
+        }
     }
 
     /// Decides a batch of inputs, commits, answers.
     async fn serve(&mut self, requests: Vec<Request>) {
         metrics::histogram!(names::BATCH_INPUTS).record(count(requests.len()));
-        let mut rest = std::collections::VecDeque::from(requests);
+        let mut rest = VecDeque::from(requests);
+        // So many inputs at the front get a commit each, because one of them spoiled the commit of all.
+        let mut singly = 0_usize;
         while !rest.is_empty() {
             if self.memory.is_none()
                 && let Err(error) = self.load().await
@@ -213,11 +222,13 @@ impl Core {
                 }
                 return;
             }
-            self.serve_some(&mut rest).await;
+            let spoilt = self.serve_some(&mut rest, singly > 0).await;
+            singly = if spoilt > 0 { spoilt } else { singly.saturating_sub(1) };
         }
     }
 
-    async fn serve_some(&mut self, rest: &mut std::collections::VecDeque<Request>) {
+    /// Takes inputs from the front into one commit; how many came back, because it cannot be stored as it is.
+    async fn serve_some(&mut self, rest: &mut VecDeque<Request>, singly: bool) -> usize {
         let known = match self.known_keys(rest).await {
             Ok(known) => known,
             Err(error) => {
@@ -228,10 +239,10 @@ impl Core {
                 for request in rest.drain(..) {
                     let _ = request.reply.send(Err(IntakeError::Unavailable(why.clone())));
                 }
-                return;
+                return 0;
             }
         };
-        let Some((head, mut state)) = self.memory.take() else { return };
+        let Some((head, mut state)) = self.memory.take() else { return 0 };
         let mut round = Round { batch: Collector::new(head), known, waiting: Vec::new(), log_id: head.log_id };
         let mut alone = false;
         while let Some(request) = rest.front() {
@@ -240,100 +251,111 @@ impl Core {
             if alone || round.batch.events() >= MAX_EVENTS || (erases && !round.batch.is_empty()) {
                 break;
             }
-            alone = erases;
+            alone = erases || singly;
             let Some(request) = rest.pop_front() else { break };
-            if let Some(id) = absent(&state, &request.submission.input) {
-                self.fetch(&mut state, id).await;
+            if let Some(id) = absent(&state, &request.submission.input)
+                && let Err(error) = self.fetch(&mut state, id).await
+            {
+                let why = reason(&error);
+                tracing::warn!(incident.id = id.0, error = %why, "an ended incident cannot be read");
+                round.waiting.push((request, Err(IntakeError::Unavailable(why))));
+                continue;
             }
             let now = Timestamp(self.clock.now_ms());
             round.decide(self.store.as_ref(), &mut state, request, now);
         }
         let Round { batch, waiting, .. } = round;
-        let committed = self.commit(head, state, batch).await;
-        for (reply, answer) in waiting {
-            let answer = match &committed {
-                Ok(()) => answer,
-                Err(why) => Err(IntakeError::Unavailable(why.clone())),
+        let failed = match self.commit(head, state, batch).await {
+            Ok(()) => None,
+            Err(error) if spoils(&error) && waiting.len() > 1 => {
+                tracing::warn!(error = %reason(&error), inputs = waiting.len(), "a commit is taken apart");
+                let spoilt = waiting.len();
+                waiting.into_iter().rev().for_each(|(request, _)| rest.push_front(request));
+                return spoilt;
+            }
+            Err(error) => {
+                self.fail(&error);
+                Some(reason(&error))
+            }
+        };
+        for (request, answer) in waiting {
+            let answer = match &failed {
+                None => answer,
+                Some(why) => Err(IntakeError::Unavailable(why.clone())),
             };
             count_answer(&answer);
-            let _ = reply.send(answer);
+            let _ = request.reply.send(answer);
         }
+        0
     }
 
-    async fn known_keys(
-        &self,
-        requests: &std::collections::VecDeque<Request>,
-    ) -> ledger::Result<HashMap<ledger::InputKey, (KeyRow, bool)>> {
+    async fn known_keys(&self, requests: &VecDeque<Request>) -> ledger::Result<HashMap<ledger::InputKey, KeyRow>> {
         let keys = requests.iter().filter_map(|r| r.submission.key.as_ref());
         let keys: Vec<_> = keys.map(|k| ledger::InputKey::new(&*k.scope, &*k.key)).collect();
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
         let rows = self.store.keys(&keys).await?;
-        Ok(rows.into_iter().map(|row| (row.key.clone(), (row, true))).collect())
+        Ok(rows.into_iter().map(|row| (row.key.clone(), row)).collect())
     }
 
     /// An ended incident that memory has forgotten.
-    async fn fetch(&self, state: &mut State, id: IncidentId) {
-        match self.store.document("incident", &id.to_string()).await {
-            Ok(Some(row)) => {
-                if let Err(error) = load::load(state, &row) {
-                    tracing::error!(incident.id = id.0, error = %reason(&error), "document unreadable");
-                }
-            }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(incident.id = id.0, error = %error, "document not read"),
+    async fn fetch(&self, state: &mut State, id: IncidentId) -> Result<(), DispatchError> {
+        match self.store.document("incident", &id.to_string()).await? {
+            Some(row) => load::load(state, &row),
+            None => Ok(()),
         }
     }
 
-    async fn commit(&mut self, head: Head, mut state: State, batch: Collector) -> Result<(), String> {
+    /// Commits, then publishes. After an error the memory is gone.
+    async fn commit(&mut self, head: Head, mut state: State, batch: Collector) -> Result<(), DispatchError> {
         if batch.is_empty() {
             self.memory = Some((head, state));
             return Ok(());
         }
         let batch = batch.finish(&state);
-        match self.store.append(&batch).await {
-            Ok(head) => {
-                state.trim();
-                self.memory = Some((head, state));
-                self.set_status(true, String::new());
-                if let Err(error) = self.bus.publish(batch.into_published()).await {
-                    tracing::warn!(error = %error, "bus delayed: followers will poll");
-                }
-                Ok(())
-            }
-            Err(error) => {
-                let error = DispatchError::from(error);
-                self.fail(&error);
-                Err(reason(&error))
-            }
+        let head = self.store.append(&batch).await?;
+        state.trim();
+        self.memory = Some((head, state));
+        self.set_status(true, String::new());
+        if let Err(error) = self.bus.publish(batch.into_published()).await {
+            tracing::warn!(error = %error, "bus delayed: followers will poll");
         }
+        Ok(())
     }
 }
 
 /// One commit in the making.
 struct Round {
     batch: Collector,
-    /// Keys taken before; `true` = by an earlier commit, `false` = by this one.
-    known: HashMap<ledger::InputKey, (KeyRow, bool)>,
+    /// Keys taken before, by earlier commits or by this one.
+    known: HashMap<ledger::InputKey, KeyRow>,
     waiting: Vec<Waiting>,
     log_id: u64,
 }
 
 impl Round {
     fn decide(&mut self, store: &dyn Store, state: &mut State, request: Request, now: Timestamp) {
-        let Request { submission, reply } = request;
+        let answer = self.answer(store, state, &request.submission, now);
+        self.waiting.push((request, answer));
+    }
+
+    fn answer(
+        &mut self,
+        store: &dyn Store,
+        state: &mut State,
+        submission: &Submission,
+        now: Timestamp,
+    ) -> Result<Done, IntakeError> {
         let Submission { key, request, input, settles } = submission;
-        self.batch.settle(&settles);
-        let key = key.map(|k| (ledger::InputKey::new(k.scope, k.key), store.request_hash(&request)));
+        self.batch.settle(settles);
+        let key = key.as_ref().map(|k| (ledger::InputKey::new(&*k.scope, &*k.key), store.request_hash(request)));
         if let Some((key, hash)) = &key
-            && let Some((row, _)) = self.known.get(key)
+            && let Some(row) = self.known.get(key)
         {
-            let answer = if &row.request_hash == hash { replay(self.log_id, row) } else { Err(IntakeError::KeyReused) };
-            self.waiting.push((reply, answer));
-            return;
+            return if &row.request_hash == hash { replay(self.log_id, row) } else { Err(IntakeError::KeyReused) };
         }
-        let answer = match decide(state, &input, context(now)) {
+        match decide(state, input, context(now)) {
             Err(refusal) => Err(IntakeError::Refused(refusal)),
             Ok(decision) => {
                 let refs = decision.refs.clone();
@@ -344,16 +366,20 @@ impl Round {
                 }
                 Ok(Done { position: Position { log_id: self.log_id, seq }, refs, replayed: false })
             }
-        };
-        self.waiting.push((reply, answer));
+        }
     }
 
     fn remember(&mut self, key: ledger::InputKey, request_hash: [u8; 32], refs: &Refs, seq: u64, now: Timestamp) {
         let outcome = outcome(seq, refs).into();
         let row = KeyRow { key: key.clone(), request_hash, outcome, at_ms: now.0 };
         self.batch.key(row.clone());
-        self.known.insert(key, (row, false));
+        self.known.insert(key, row);
     }
+}
+
+/// Whether the fault may lie with one input of the commit and not with the store.
+fn spoils(error: &DispatchError) -> bool {
+    matches!(error, DispatchError::Ledger(LedgerError::Invalid { .. } | LedgerError::Conflict { .. }))
 }
 
 fn replay(log_id: u64, row: &KeyRow) -> Result<Done, IntakeError> {

@@ -6,14 +6,16 @@ use std::{path::Path, sync::Arc, time::Duration};
 use dispatch::{Writer, WriterOptions};
 use domain::{
     account::Role,
-    event::Mode,
-    ids::{IncidentId, SensorId},
-    input::{Actor, Command, Input, Observation},
+    event::{Body, By, Event, Key, Mode},
+    ids::{IncidentId, SensorId, VaultId},
+    incident::{Channel, Exhibit, ExhibitKind},
+    input::{Actor, Command, ExhibitOf, Input, Observation},
     refusal::Code,
-    site::SensorKind,
-    time::Timestamp,
+    site::{Level, Place, Point, SensorKind},
+    state::KEEP_ENDED,
+    time::{Millis, Timestamp},
 };
-use ledger::{LocalBus, Log, SqliteOptions, SqliteStore, Vault};
+use ledger::{Batch, DocumentRow, EventRow, LocalBus, Log, SqliteOptions, SqliteStore, Vault};
 use link::intake::{Intake, IntakeError, Submission};
 use runtime::{ManualClock, Tasks};
 
@@ -27,11 +29,14 @@ struct Centre {
 
 impl Centre {
     async fn open(folder: &Path) -> Self {
+        Self::open_at(folder, NOW, WriterOptions::default()).await
+    }
+
+    async fn open_at(folder: &Path, now: i64, options: WriterOptions) -> Self {
         let store = Arc::new(SqliteStore::open(&SqliteOptions::in_folder(folder)).await.unwrap());
         let tasks = Tasks::default();
         let bus = Arc::new(LocalBus::new(1_024));
-        let clock = Arc::new(ManualClock::at(NOW));
-        let options = WriterOptions::default();
+        let clock = Arc::new(ManualClock::at(now));
         let writer = dispatch::start("maojiawan".into(), store.clone(), bus, clock, options, &tasks);
         Self { store, writer, tasks }
     }
@@ -133,6 +138,112 @@ async fn a_full_store_refuses_everything_and_recovers_by_itself() {
     centre.stop().await;
 }
 
+/// A ledger with the documents of so many rejected incidents; nobody can read the first.
+async fn rejected(folder: &Path, count: usize) {
+    let store = SqliteStore::open(&SqliteOptions::in_folder(folder)).await.unwrap();
+    let mut state = domain::State::default();
+    let event = |body| Event { at: Timestamp(NOW), mode: Mode::Real, by: By::System, vault_next: 2, body };
+    let incidents: Vec<IncidentId> = (3001..).map(IncidentId).take(count).collect();
+    for incident in incidents.iter().copied() {
+        state.apply(&event(Body::Reported {
+            incident,
+            class: "noise".into(),
+            level: Level::Normal,
+            place: Place::about("g".into(), Point { x: 0.0, y: 0.0 }),
+            channel: Channel::Call,
+            code: "A".to_owned(),
+            reporter: None,
+            text: None,
+            alarm: None,
+        }));
+        state.apply(&event(Body::Rejected { incident, reason: VaultId(1) }));
+    }
+    let document = |kind: &str, id: String, payload: Vec<u8>| DocumentRow {
+        kind: kind.to_owned(),
+        id,
+        rev_seq: 1,
+        deleted: false,
+        open: false,
+        columns: ledger::Columns::default(),
+        payload: payload.into(),
+    };
+    let incident = |id: &IncidentId| {
+        let read = wire::document::encode(&state, &Key::Incident(*id)).unwrap();
+        document("incident", id.to_string(), if id.0 == 3001 { b"unreadable".to_vec() } else { read })
+    };
+    let counters = document("counters", "-".to_owned(), wire::document::counters(&state));
+    let documents = incidents.iter().map(incident).chain([counters]).collect();
+    let (kind, stream) = ("noted".to_owned(), "incident/1".to_owned());
+    let one = EventRow { at_ms: NOW, kind, version: 1, stream, mode: 0, payload: Vec::new().into() };
+    let head = store.open_writer().await.unwrap();
+    store.append(&Batch { events: vec![one], documents, ..Batch::new(head) }).await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_start_reads_what_goes_on_and_not_all_that_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    rejected(folder.path(), KEEP_ENDED + 1).await;
+    // Whoever reads the one that ended longest ago fails.
+    let centre = Centre::started(folder.path()).await;
+    let note = |n| Command::Note { incident: IncidentId(n), text: "补记".to_owned() };
+    assert!(centre.command("known", chief(), note(3002)).await.is_ok());
+    let unread = centre.command("unread", chief(), note(3001)).await.unwrap_err();
+    assert!(matches!(unread, IntakeError::Unavailable(_)), "there is such an incident: {unread:?}");
+    let ghost = centre.command("ghost", chief(), note(1)).await.unwrap_err();
+    assert!(matches!(ghost, IntakeError::Refused(r) if r.code == Code::NoIncident));
+    centre.stop().await;
+}
+
+#[tokio::test]
+async fn an_input_that_cannot_be_stored_spoils_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let centre = Centre::started(folder.path()).await;
+    let incident = fire(&centre).await;
+    let before = centre.store.head().await.unwrap().seq;
+    let (from, to) = (Timestamp(NOW), Timestamp(NOW));
+    // A picture that was swept before its feedback came.
+    let blob = "0123456789abcdef0123456789abcdef".into();
+    let exhibit = Exhibit { blob, kind: ExhibitKind::Photo, camera: None, from, to };
+    let lost = Command::AddExhibit { of: ExhibitOf::Incident(incident), exhibit };
+    let note = |text: &str| Command::Note { incident, text: text.to_owned() };
+    let (first, lost, last) = tokio::join!(
+        centre.command("n1", chief(), note("一")),
+        centre.command("lost", Actor::System, lost),
+        centre.command("n2", chief(), note("二")),
+    );
+    assert!(matches!(lost, Err(IntakeError::Unavailable(_))), "{lost:?}");
+    assert_eq!((first.unwrap().position.seq, last.unwrap().position.seq), (before + 1, before + 2));
+    assert!(centre.writer.status().borrow().ok);
+    centre.stop().await;
+}
+
+#[tokio::test]
+async fn time_passes_while_inputs_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let centre = Centre::started(folder.path()).await;
+    let incident = fire(&centre).await;
+    let site = simulator::site::maojiawan(1);
+    let gas = site.sensors.iter().find(|s| s.kind == SensorKind::Gas).unwrap();
+    let alarm = centre.edge(&gas.id, "gas").await.refs.alarm.unwrap();
+    let shelve = Command::ShelveAlarm { alarm, span: Millis::minutes(1), reason: "检修".to_owned() };
+    centre.command("s", chief(), shelve).await.unwrap();
+    centre.stop().await;
+
+    let options = WriterOptions { batch: 1, ..WriterOptions::default() };
+    let centre = Centre::open_at(folder.path(), NOW + 3_600_000, options).await;
+    let note = |n: u32| {
+        let (centre, text) = (&centre, n.to_string());
+        async move { centre.command(&text.clone(), chief(), Command::Note { incident, text }).await.unwrap() }
+    };
+    // All of them wait before the writer looks for the first time.
+    let noted = futures::future::join_all((0..20).map(note)).await;
+    let tail = centre.store.tail(0, 1_000).await.unwrap();
+    let unshelved = tail.iter().find(|e| e.event.kind == "alarm_unshelved").map(|e| e.seq);
+    assert!(unshelved.is_some_and(|seq| seq < noted[19].position.seq), "{unshelved:?}");
+    centre.stop().await;
+}
+
 #[tokio::test]
 async fn an_erasure_makes_values_unreadable() {
     let folder = tempfile::tempdir().unwrap();
@@ -143,7 +254,7 @@ async fn an_erasure_makes_values_unreadable() {
     let tail = centre.store.tail(0, 1_000).await.unwrap();
     let noted = tail.iter().find(|e| e.event.kind == "noted").unwrap();
     let event = wire::event::decode("noted", noted.event.version, &noted.event.payload).unwrap();
-    let domain::event::Body::Noted { text, .. } = event.body else { panic!("another event") };
+    let Body::Noted { text, .. } = event.body else { panic!("another event") };
     let read = async || centre.store.open(&[text.0]).await.unwrap().remove(0).1;
     assert!(matches!(read().await, ledger::Opened::Value { full, .. } if full.text() == "住户姓名等"));
     let subject = domain::text::Subject::Incident(incident);
@@ -161,7 +272,7 @@ async fn replaying_the_log_gives_the_documents() {
     for e in centre.store.tail(0, 1_000).await.unwrap() {
         replayed.apply(&wire::event::decode(&e.event.kind, e.event.version, &e.event.payload).unwrap());
     }
-    for d in centre.store.snapshot(&[], false).await.unwrap().1 {
+    for d in centre.store.snapshot(&[], usize::MAX).await.unwrap().1 {
         let id = if d.id == "-" { "" } else { &d.id };
         wire::document::load(&mut loaded, &d.kind, id, &d.payload).unwrap();
     }

@@ -12,6 +12,8 @@ use crate::{
 pub const MAX_TASKS: usize = 64;
 /// Most photos of one feedback.
 pub const MAX_PHOTOS: usize = 9;
+/// Feedback of one task after which a further call for support is refused; the one that ends it is always taken.
+pub const MAX_FEEDBACK: usize = 32;
 /// Most stills, clips and photos of one incident.
 pub const MAX_EXHIBITS: usize = 128;
 /// Time after closing within which the same matter is reopened instead of reported anew.
@@ -621,6 +623,11 @@ impl Incident {
                 task.times =
                     TaskTimes { ended: None, en_route: None, on_scene: None, acknowledged: Some(now), ..task.times };
                 (self.times.done, self.times.verified) = (None, None);
+                if self.times.pushed.is_none() {
+                    // After a reopening this is the push.
+                    task.times.pushed = now;
+                    self.times.pushed = Some(now);
+                }
             }
             _ => {}
         }

@@ -325,7 +325,7 @@ pub enum Observation {
         fault: Option<String>,
         /// Since when.
         since: Timestamp,
-        /// The fault has stood long enough to be an alarm of this kind; `None` ends such alarms.
+        /// The fault has stood long enough to be an alarm of this kind. `None` of a camera that is well ends such alarms.
         alarm: Option<AlarmKindId>,
     },
     /// A message came in.

@@ -162,13 +162,21 @@ impl State {
         }
     }
 
-    /// Forgets the oldest ended aggregates beyond [`KEEP_ENDED`] of each kind; the ledger keeps them all.
+    /// Forgets the oldest ended aggregates beyond [`KEEP_ENDED`] of each kind; the ledger keeps them all. Alarms of
+    /// incidents that are kept do not count.
     pub fn trim(&mut self) {
-        let handled = |id: IncidentId| self.incidents.get(&id).is_some_and(Incident::open);
-        trim(&mut self.alarms, |a| !a.open() && !a.incident.is_some_and(handled));
         trim(&mut self.incidents, |i| !i.open());
+        // An alarm stays as long as its incident: it holds the film of the moment, and takes further evidence.
+        let kept = &self.incidents;
+        trim(&mut self.alarms, |a| !a.open() && a.incident.is_none_or(|i| !kept.contains_key(&i)));
         trim(&mut self.patrols, |p| p.finished.is_some());
         trim(&mut self.messages, |_| true);
+    }
+
+    /// Alarms of incidents in memory that are not in memory themselves: where only the newest documents were loaded.
+    pub fn missing_alarms(&self) -> Vec<AlarmId> {
+        let alarms = self.incidents.values().flat_map(|i| &i.alarms);
+        alarms.filter(|a| !self.alarms.contains_key(a)).copied().collect()
     }
 
     /// The incident that has this task.

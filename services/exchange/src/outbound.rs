@@ -40,6 +40,9 @@ const PAUSE: (i64, i64) = (2_000, 300_000);
 /// Rows that find their receiver's places taken wait this long when they would fill the page, ms.
 const ASIDE: i64 = 5_000;
 
+/// Deliveries that are ours.
+const KINDS: &[&str] = &["push", "recall", "sms"];
+
 /// How a delivery went.
 enum Fate {
     /// Told to the writer with its row, or given up with it.
@@ -68,7 +71,7 @@ pub(crate) async fn run(shared: &Shared) {
             () = shared.nudge.notified() => {}
         }
         let now = shared.clock.now_ms();
-        let due = match shared.outbox.outbox_due(now, limits::PAGE).await {
+        let due = match shared.outbox.outbox_due(KINDS, now, limits::PAGE).await {
             Ok(due) => due,
             Err(error) => {
                 tracing::debug!(%error, "the outbox cannot be read now");
@@ -77,7 +80,7 @@ pub(crate) async fn run(shared: &Shared) {
         };
         let full = due.len() >= limits::PAGE;
         for row in due {
-            if busy.contains(&row.id) || !matches!(row.row.kind.as_str(), "push" | "recall" | "sms") {
+            if busy.contains(&row.id) {
                 continue;
             }
             let places = taken.entry(row.row.target.clone()).or_default();

@@ -7,7 +7,10 @@ use axum::{
 };
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::{config::BODY, problem::Problem};
+use crate::{
+    config::{BODY, BODY_PATIENCE},
+    problem::Problem,
+};
 
 /// A JSON body with the bytes that a repetition repeats. An empty body stands for `{}`.
 pub(crate) struct Given<T> {
@@ -38,13 +41,14 @@ pub(crate) fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
     value.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case(wanted))
 }
 
-/// A body of at most `limit` bytes.
+/// A body of at most `limit` bytes, which comes in time: one that trickles must not hold a connection for ever.
 pub(crate) async fn bounded(request: Request, limit: usize) -> Result<Bytes, Problem> {
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|n| n > limit) {
         return Err(Problem::too_large());
     }
-    to_bytes(request.into_body(), limit).await.map_err(|error| {
+    let read = tokio::time::timeout(BODY_PATIENCE, to_bytes(request.into_body(), limit)).await;
+    read.map_err(|_| Problem::bad_body())?.map_err(|error| {
         let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
         while let Some(e) = source {
             if e.is::<http_body_util::LengthLimitError>() {
@@ -142,6 +146,14 @@ impl<S: Send + Sync> FromRequestParts<S> for CommandKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let never = futures::stream::pending::<Result<Bytes, std::io::Error>>();
+        let request = Request::new(axum::body::Body::from_stream(never));
+        let read = tokio::time::timeout(BODY_PATIENCE * 2, bounded(request, 10)).await;
+        assert_eq!(read.unwrap().unwrap_err().code(), "bad_body");
+    }
 
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]

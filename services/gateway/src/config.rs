@@ -46,6 +46,8 @@ impl Default for Config {
 
 /// Longest JSON body, bytes.
 pub(crate) const BODY: usize = 64 << 10;
+/// A request's body must come within this time.
+pub(crate) const BODY_PATIENCE: Duration = Duration::from_secs(120);
 /// Longest photo, bytes.
 pub(crate) const PHOTO: usize = 6 << 20;
 /// Longest message from a socket's client, bytes.

@@ -13,6 +13,7 @@ use domain::{
     event::{Event, Key},
     ids::AccountId,
     site::Site,
+    state::KEEP_ENDED,
 };
 use ledger::{DocumentRow, Opened, Position, Published, Store};
 use wire::{
@@ -104,12 +105,18 @@ impl Mirror {
         self.read().state.site.clone()
     }
 
-    /// Loads everything anew, from one read transaction.
+    /// Loads anew what memory holds, from one read transaction.
     pub(crate) async fn load(&self) -> Result<Position, GatewayError> {
-        let (position, rows) = self.store.snapshot(&[], false).await?;
+        let (position, rows) = self.store.snapshot(&[], KEEP_ENDED).await?;
         let mut fresh = Seen { head: Some(position), ..Seen::default() };
         for row in rows.iter().filter(|r| !r.deleted) {
             take(&mut fresh, row)?;
+        }
+        // What memory holds is of no use here: it may be older.
+        for alarm in fresh.state.missing_alarms() {
+            if let Some(row) = self.row(&Key::Alarm(alarm)).await? {
+                take(&mut fresh, &row)?;
+            }
         }
         fresh.state.trim();
         self.texts.forget();
@@ -147,19 +154,18 @@ impl Mirror {
             let refs = |seen: &Seen| view::refs_of_state(&seen.state, key);
             return Ok(self.with(refs, |seen, values| seen.view(audience, key, values)).await?);
         }
-        if self.knows(key) {
+        if self.sight(audience, key).await? == Sight::Hidden {
             return Ok(None);
         }
-        let (kind, id) = key.parts();
-        match self.store.document(kind, &row_id(id)).await? {
+        match self.row(key).await? {
             Some(row) => self.view_row(audience, key, &row).await,
             None => Ok(None),
         }
     }
 
-    /// What `audience` sees of an aggregate, in memory or not.
+    /// What `audience` sees of an aggregate, also of one that memory has forgotten.
     pub(crate) async fn sight(&self, audience: &Audience, key: &Key) -> Result<Sight, GatewayError> {
-        let sight = |state: &State| Some(access::sees(audience, state, key)).filter(|s| *s != Sight::Hidden);
+        let sight = |state: &State| Some(access::sees(audience, state, key));
         Ok(self.find(key, sight).await?.unwrap_or(Sight::Hidden))
     }
 
@@ -169,15 +175,18 @@ impl Mirror {
         key: &Key,
         get: impl Fn(&State) -> Option<T>,
     ) -> Result<Option<T>, GatewayError> {
-        let held = get(&self.read().state);
-        if held.is_some() || self.knows(key) {
-            return Ok(held);
+        if self.knows(key) {
+            return Ok(get(&self.read().state));
         }
-        let (kind, id) = key.parts();
-        match self.store.document(kind, &row_id(id)).await? {
+        match self.row(key).await? {
             Some(row) => Ok(get(&self.alone(&row)?.state)),
             None => Ok(None),
         }
+    }
+
+    async fn row(&self, key: &Key) -> ledger::Result<Option<DocumentRow>> {
+        let (kind, id) = key.parts();
+        self.store.document(kind, &row_id(id)).await
     }
 
     fn knows(&self, key: &Key) -> bool {
@@ -196,10 +205,24 @@ impl Mirror {
         key: &Key,
         row: &DocumentRow,
     ) -> Result<Option<feed::State>, GatewayError> {
-        let alone = self.alone(row)?;
+        let mut alone = self.alone(row)?;
+        self.add_alarms(&mut alone).await?;
         let mut values = Values::new();
         self.texts.open(&view::refs_of_state(&alone.state, key), &mut values).await?;
         Ok(alone.view(audience, key, &values))
+    }
+
+    /// The alarms behind an incident, whose pictures are shown with it.
+    async fn add_alarms(&self, alone: &mut Seen) -> Result<(), GatewayError> {
+        for id in alone.state.missing_alarms() {
+            let held = self.read().state.alarms.get(&id).cloned();
+            if let Some(alarm) = held {
+                alone.state.alarms.insert(id, alarm);
+            } else if let Some(row) = self.row(&Key::Alarm(id)).await? {
+                take(alone, &row)?;
+            }
+        }
+        Ok(())
     }
 
     /// A state that holds the site, the accounts and one document.

@@ -193,7 +193,10 @@ impl Sessions {
         let (caller, session) = self.live(&token).await?;
         let now = self.clock.now_ms();
         if now - session.last_seen_ms > TOUCH_MS {
-            self.store.touch_session(&token, now).await?;
+            // A full disk must not close the wall: what is only read needs no note of the use.
+            if let Err(error) = self.store.touch_session(&token, now).await {
+                tracing::warn!(code = error.code(), "the use of a session was not noted");
+            }
         }
         Ok(caller)
     }

@@ -9,8 +9,8 @@ pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
-/// Why the ledger refused or failed. After any of them nothing of the call was stored, and the same store keeps
-/// working once the cause is gone.
+/// Why the ledger refused or failed. After any of them nothing of the call was stored, but for `Io`, after which all of it
+/// may be; the same store keeps working once the cause is gone.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// Another writer opened the log: this one must stop.

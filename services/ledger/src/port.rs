@@ -33,9 +33,10 @@ pub trait Log: Send + Sync {
     /// As [`Log::tail`], of one stream.
     async fn stream_tail(&self, stream: &str, after: u64, limit: usize) -> Result<Vec<StoredEvent>>;
 
-    /// All documents of these kinds (all kinds when empty) with the head that they belong to, from one read
-    /// transaction. More than [`limits::SNAPSHOT`](crate::limits::SNAPSHOT) are `Invalid`.
-    async fn snapshot(&self, kinds: &[&str], open_only: bool) -> Result<(Position, Vec<DocumentRow>)>;
+    /// Documents of these kinds (all kinds when empty) with the head that they belong to, from one read transaction:
+    /// the open ones, and of the others the newest `ended` of each kind, so that what ended long ago costs nothing.
+    /// More than [`limits::SNAPSHOT`](crate::limits::SNAPSHOT) are `Invalid`.
+    async fn snapshot(&self, kinds: &[&str], ended: usize) -> Result<(Position, Vec<DocumentRow>)>;
 
     /// One document; `None` also when it was deleted.
     async fn document(&self, kind: &str, id: &str) -> Result<Option<DocumentRow>>;
@@ -102,8 +103,9 @@ pub enum FoundBlob {
 /// Deliveries, at least once.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Deliveries due at `now_ms`, longest due first, at most `limit` and [`limits::PAGE`](crate::limits::PAGE).
-    async fn outbox_due(&self, now_ms: i64, limit: usize) -> Result<Vec<StoredOutbox>>;
+    /// Deliveries of these kinds due at `now_ms`, longest due first, at most `limit` and
+    /// [`limits::PAGE`](crate::limits::PAGE). Each deliverer asks for its own, so that none waits behind another's.
+    async fn outbox_due(&self, kinds: &[&str], now_ms: i64, limit: usize) -> Result<Vec<StoredOutbox>>;
 
     /// Puts a delivery off after a failure; false when it is gone.
     async fn outbox_retry(&self, id: u64, due_ms: i64, attempts: u32, last_error: &str) -> Result<bool>;

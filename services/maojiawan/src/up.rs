@@ -334,7 +334,7 @@ async fn start_site(
     first: Vec<First>,
 ) -> anyhow::Result<()> {
     let mut state = State::default();
-    for row in store.snapshot(&["site", "account", "duty"], false).await?.1 {
+    for row in store.snapshot(&["site", "account", "duty"], 0).await?.1 {
         let id = if row.id == "-" { "" } else { &row.id };
         wire::document::load(&mut state, &row.kind, id, &row.payload)?;
     }

@@ -19,12 +19,14 @@ const CLIP_BEFORE: Millis = Millis::seconds(-10);
 const CLIP_AFTER: Millis = Millis::seconds(20);
 /// Cameras whose clip is kept with an alarm.
 const CLIP_CAMERAS: usize = 2;
+/// Alarms that one tick deals with; the next one goes on. A commit is bounded.
+pub(super) const MAX_DUE: usize = 1_000;
 
 impl Draft<'_> {
     pub(super) fn alarm_command(&mut self, command: &Command) -> Result<(), Refusal> {
         match command {
             Command::ConfirmAlarm(id) => {
-                if self.alarm(*id)?.confirmed.is_some() {
+                if self.alarm_in_mode(*id)?.confirmed.is_some() {
                     return Err(Code::AlreadyConfirmed.into());
                 }
                 self.emit(Body::AlarmConfirmed { alarm: *id });
@@ -35,7 +37,7 @@ impl Draft<'_> {
                 self.judge(*alarm, *verdict, class.as_ref(), text.as_deref())
             }
             Command::ShelveAlarm { alarm, span, reason } => {
-                let found = self.alarm(*alarm)?;
+                let found = self.alarm_in_mode(*alarm)?;
                 if found.shelf.is_some() {
                     return Err(Code::AlreadyShelved.into());
                 }
@@ -52,7 +54,7 @@ impl Draft<'_> {
                 Ok(())
             }
             Command::UnshelveAlarm(id) => {
-                if self.alarm(*id)?.shelf.is_none() {
+                if self.alarm_in_mode(*id)?.shelf.is_none() {
                     return Err(Code::NotShelved.into());
                 }
                 self.emit(Body::AlarmUnshelved { alarm: *id });
@@ -70,7 +72,7 @@ impl Draft<'_> {
         class: Option<&ClassId>,
         text: Option<&str>,
     ) -> Result<(), Refusal> {
-        let alarm = self.alarm(id)?;
+        let alarm = self.alarm_in_mode(id)?;
         if alarm.judged.is_some() {
             return Err(Code::AlreadyJudged.into());
         }
@@ -121,6 +123,14 @@ impl Draft<'_> {
 
     pub(super) fn kind(&self, id: &AlarmKindId) -> Result<&AlarmKind, Refusal> {
         self.site()?.alarm_kind(id).ok_or(Refusal::field(Code::NoRule, "kind"))
+    }
+
+    /// Evidence with what its source said, sealed under the alarm that it goes to.
+    pub(super) fn said(&mut self, place: &Place, evidence: Evidence, text: Option<&str>) -> Result<AlarmId, Refusal> {
+        let same = self.same_condition(place, &evidence, self.kind(&evidence.kind)?);
+        let alarm = same.unwrap_or(AlarmId(self.counters.alarm));
+        let text = self.optional_text(Subject::Alarm(alarm), text, "text")?;
+        self.evidence(place, Evidence { text, ..evidence })
     }
 
     /// New evidence goes to the alarm of the same condition, or raises one.
@@ -233,7 +243,7 @@ impl Draft<'_> {
     /// What is due by now: shelvings end, unjudged alarms sound again.
     pub(super) fn tick(&mut self) {
         let now = self.now();
-        let due = self.base.alarms.values().filter(|a| a.due().is_some_and(|t| t <= now));
+        let due = self.base.alarms.values().filter(|a| a.due().is_some_and(|t| t <= now)).take(MAX_DUE);
         let due: Vec<(AlarmId, bool, _)> = due.map(|a| (a.id, a.shelf.is_some(), a.mode)).collect();
         for (alarm, shelved, mode) in due {
             self.mode = mode;
@@ -245,7 +255,11 @@ impl Draft<'_> {
     pub(super) fn add_exhibit(&mut self, of: ExhibitOf, exhibit: &crate::incident::Exhibit) -> Result<(), Refusal> {
         match of {
             ExhibitOf::Alarm(alarm) => {
-                self.mode = self.alarm(alarm)?.mode;
+                let found = self.alarm(alarm)?;
+                if found.exhibits.len() >= crate::incident::MAX_EXHIBITS {
+                    return Err(Code::TooMany.into());
+                }
+                self.mode = found.mode;
                 self.out.refs.alarm = Some(alarm);
                 self.emit(Body::AlarmExhibit { alarm, exhibit: exhibit.clone() });
             }

@@ -108,6 +108,12 @@ impl<'a> Draft<'a> {
         found.ok_or(Code::NoAlarm.into())
     }
 
+    /// The alarm of a command; exercise and real do not mix.
+    fn alarm_in_mode(&self, id: AlarmId) -> Result<&Alarm, Refusal> {
+        let alarm = self.alarm(id)?;
+        if alarm.mode == self.mode { Ok(alarm) } else { Err(Code::ModeMismatch.into()) }
+    }
+
     /// The incident as it will be after the events so far.
     fn incident(&self, id: IncidentId) -> Result<&Incident, Refusal> {
         let found = self.scratch.incidents.get(&id).or_else(|| self.base.incidents.get(&id));

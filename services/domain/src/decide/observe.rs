@@ -46,10 +46,9 @@ impl Draft<'_> {
             Observation::RuleHit { rule, kind, key, place, text } => {
                 self.by = By::Rule(rule.clone());
                 self.check_place(place)?;
-                let text = self.alarm_text(text.as_deref())?;
                 let source = Source::Rule { rule: rule.clone(), key: key.clone() };
-                let at = self.now();
-                self.evidence(place, Evidence { source, kind: kind.clone(), at, value: None, text })?;
+                let evidence = Evidence { source, kind: kind.clone(), at: self.now(), value: None, text: None };
+                self.said(place, evidence, text.as_deref())?;
             }
             Observation::LightChanged { unit, light, last } => {
                 self.site()?.unit(unit).ok_or(Refusal::new(Code::NoUnit))?;
@@ -61,11 +60,6 @@ impl Draft<'_> {
             _ => self.patrol(observation)?,
         }
         Ok(())
-    }
-
-    /// Text of evidence is sealed under the alarm that it will belong to, if that is a new one.
-    fn alarm_text(&mut self, text: Option<&str>) -> Result<Option<VaultId>, Refusal> {
-        self.optional_text(Subject::Alarm(AlarmId(self.counters.alarm)), text, "text")
     }
 
     fn camera(&mut self, observation: &Observation) -> Result<(), Refusal> {
@@ -87,7 +81,9 @@ impl Draft<'_> {
                 let evidence = Evidence { source, kind: kind.clone(), at: *since, value: None, text: None };
                 self.evidence(&place, evidence)?;
             }
-            None => self.source_cleared(&source),
+            None if state == "online" && fault.is_none() => self.source_cleared(&source),
+            // Not well, only not for long enough in this way: an alarm that stands goes on.
+            None => {}
         }
         Ok(())
     }
@@ -181,10 +177,8 @@ impl Draft<'_> {
         self.check_place(place)?;
         // A department's report is a condition like any other until a person judges it.
         let kind = site.kind_of_report(class).ok_or(Refusal::field(Code::NoRule, "class"))?.id.clone();
-        let text = self.alarm_text(text)?;
         let source = Source::Unit { unit: unit.clone(), external: external.to_owned() };
-        let at = self.now();
-        self.evidence(place, Evidence { source, kind, at, value: None, text })?;
+        self.said(place, Evidence { source, kind, at: self.now(), value: None, text: None }, text)?;
         Ok(())
     }
 

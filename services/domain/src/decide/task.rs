@@ -4,7 +4,7 @@ use super::Draft;
 use crate::{
     event::Body,
     ids::*,
-    incident::{FeedbackResult, Incident, MAX_PHOTOS, MAX_TASKS, Stage, Task, TaskState, TaskTerms},
+    incident::{FeedbackResult, Incident, MAX_FEEDBACK, MAX_PHOTOS, MAX_TASKS, Stage, Task, TaskState, TaskTerms},
     input::{Command, Outgoing, PushTarget},
     refusal::{Code, Refusal},
     site::Level,
@@ -171,6 +171,10 @@ impl Draft<'_> {
         if photos.len() > MAX_PHOTOS {
             return Err(Refusal::field(Code::TooMany, "photos"));
         }
+        // Each is kept in the incident's document, which must never outgrow what the store takes.
+        if result == FeedbackResult::NeedSupport && self.task(id)?.1.feedback.len() >= MAX_FEEDBACK {
+            return Err(Code::TooMany.into());
+        }
         let text = self.optional_text(Subject::Incident(incident), text, "text")?;
         if text.is_none() && photos.is_empty() {
             return Err(Refusal::field(Code::TextMissing, "text"));
@@ -233,7 +237,8 @@ impl Draft<'_> {
 
     fn rework(&mut self, id: TaskId, reason: &str) -> Result<(), Refusal> {
         let incident = self.in_state(id, &[TaskState::Done])?;
-        self.in_stage(incident, &[Stage::Handling, Stage::AwaitingVerification, Stage::Verified])?;
+        // Approved with a task that is done: the incident was reopened.
+        self.in_stage(incident, &[Stage::Approved, Stage::Handling, Stage::AwaitingVerification, Stage::Verified])?;
         let reason = self.reason(incident, reason)?;
         let unit = self.task(id)?.1.unit.clone();
         self.step(id, Body::ReworkOrdered { incident, task: id, reason })?;

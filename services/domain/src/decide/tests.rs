@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     account::Role,
     alarm::{Alarm, Verdict},
-    incident::{Channel, Exhibit, ExhibitKind, FeedbackResult, Receipt, Stage, TaskState},
+    incident::{Channel, Exhibit, ExhibitKind, FeedbackResult, MAX_FEEDBACK, Receipt, Stage, TaskState},
     input::{ExhibitOf, Observation, PushTarget},
     site::*,
     state::KEEP_ENDED,
@@ -122,7 +122,16 @@ fn site() -> Site {
         }],
         paths: Vec::new(),
         landmarks: Vec::new(),
-        cameras: Vec::new(),
+        cameras: vec![Camera {
+            id: "c001".into(),
+            number: 1,
+            grid: "53062100200101".into(),
+            building: Some("b12".into()),
+            name: name("12栋南侧"),
+            at,
+            heading: 0.0,
+            indoor: false,
+        }],
         sensors: vec![sensor("smoke", SensorKind::Smoke), sensor("call", SensorKind::CallPoint)],
         units: vec![unit("fire"), unit("police"), unit("energy")],
         classes: vec![class("fire", Level::Red), class("noise", Level::Normal)],
@@ -132,6 +141,7 @@ fn site() -> Site {
             words(&["有烟", "着火"], kind("report_fire", Level::Yellow, "fire", None, "fire")),
             words(&["吵"], kind("report_noise", Level::Normal, "noise", None, "noise")),
             kind("message", Level::Normal, "noise", None, "message"),
+            kind("camera_offline", Level::Normal, "noise", None, "camera"),
         ],
         tours: Vec::new(),
     }
@@ -522,6 +532,105 @@ fn a_declined_lead_that_was_replaced_is_reassigned_as_an_assist() {
     assert_eq!(roles, [("police", true, true), ("energy", false, true)]);
 }
 
+/// An incident of noise, pushed to the police, with its task.
+fn pushed(w: &mut World) -> (IncidentId, TaskId) {
+    let id = w.report("noise");
+    for command in [Command::Accept(id), Command::File { incident: id, class: None, level: None }, Command::Approve(id)]
+    {
+        w.chief(command).unwrap();
+    }
+    let task = w.chief(push(id, vec![to("police", true)])).unwrap().refs.tasks[0];
+    (id, task)
+}
+
+#[test]
+fn a_reopened_incident_is_closed_again_by_the_unit_that_had_it() {
+    let mut w = World::new();
+    let (id, task) = pushed(&mut w);
+    for command in [Command::Acknowledge(task), Command::EnRoute(task), Command::OnScene(task), feedback(task)] {
+        w.clerk("police", command).unwrap();
+    }
+    w.chief(Command::Verify { incident: id, text: None }).unwrap();
+    w.chief(Command::Close { incident: id, text: None }).unwrap();
+    w.now += Millis::hours(24).0;
+    w.chief(Command::Reopen { incident: id, reason: "又吵起来".to_owned() }).unwrap();
+    let again = w.chief(Command::Rework { task, reason: "再去一次".to_owned() }).unwrap();
+    assert_eq!(again.outgoing, [Outgoing::Push { unit: "police".into(), incident: id, task }], "the unit hears of it");
+    let times = w.state.incidents[&id].task(task).unwrap().times;
+    assert_eq!((w.stage(id), times.pushed.0), (Stage::Handling, w.now), "its clock begins anew");
+    for command in [Command::EnRoute(task), Command::OnScene(task), feedback(task)] {
+        w.clerk("police", command).unwrap();
+    }
+    w.chief(Command::Verify { incident: id, text: None }).unwrap();
+    w.chief(Command::Close { incident: id, text: None }).unwrap();
+    assert_eq!(w.stage(id), Stage::Closed);
+}
+
+#[test]
+fn calls_for_support_are_bounded_and_the_task_can_still_be_done() {
+    let mut w = World::new();
+    let (id, task) = pushed(&mut w);
+    for command in [Command::Acknowledge(task), Command::EnRoute(task), Command::OnScene(task)] {
+        w.clerk("police", command).unwrap();
+    }
+    let call = || Command::Feedback {
+        task,
+        result: FeedbackResult::NeedSupport,
+        text: Some("请求支援".to_owned()),
+        photos: Vec::new(),
+    };
+    for _ in 0..MAX_FEEDBACK {
+        w.clerk("police", call()).unwrap();
+    }
+    assert_eq!(w.clerk("police", call()).unwrap_err().code, Code::TooMany);
+    w.clerk("police", feedback(task)).unwrap();
+    assert_eq!(w.stage(id), Stage::AwaitingVerification);
+}
+
+#[test]
+fn what_is_said_of_an_alarm_is_sealed_by_that_alarm() {
+    let mut w = World::new();
+    let alarm = w.edge("smoke", "smoke", true).refs.alarm.unwrap();
+    let (unit, external, text) = ("police".into(), "GA-1".to_owned(), Some("住户陈某报警".to_owned()));
+    let observation = Observation::UnitReport { unit, external, class: "fire".into(), place: place(), text };
+    let joined = w.put(&Input::Observe { mode: Mode::Real, observation }).unwrap();
+    assert_eq!(joined.refs.alarm, Some(alarm));
+    assert_eq!(joined.secrets[0].subject, Subject::Alarm(alarm), "else erasing the alarm would leave it readable");
+}
+
+#[test]
+fn only_a_camera_that_is_well_ends_its_alarm() {
+    let mut w = World::new();
+    let fact = |w: &mut World, state: &str, alarm: Option<&str>| {
+        let since = Timestamp(w.now);
+        let (camera, alarm) = ("c001".into(), alarm.map(Into::into));
+        let observation = Observation::CameraFact { camera, state: state.to_owned(), fault: None, since, alarm };
+        w.put(&Input::Observe { mode: Mode::Real, observation }).unwrap().refs.alarm
+    };
+    let alarm = fact(&mut w, "unreachable", Some("camera_offline")).unwrap();
+    w.chief(Command::ConfirmAlarm(alarm)).unwrap();
+    w.chief(Command::JudgeAlarm { alarm, verdict: Verdict::Maintenance, class: None, text: None }).unwrap();
+    // It fails in another way, or the centre was started anew: not yet long enough to be an alarm, and not well either.
+    assert_eq!(fact(&mut w, "stalled", None), None);
+    assert!(w.state.alarms[&alarm].active());
+    assert_eq!(fact(&mut w, "stalled", Some("camera_offline")), Some(alarm), "still the one in maintenance");
+    fact(&mut w, "online", None);
+    assert!(!w.state.alarms[&alarm].active());
+}
+
+#[test]
+fn time_is_dealt_with_in_bounded_steps() {
+    let mut w = World::new();
+    let alarm = w.edge("smoke", "smoke", true).refs.alarm.unwrap();
+    w.chief(Command::ConfirmAlarm(alarm)).unwrap();
+    let due = w.state.alarms[&alarm].clone();
+    let more = (2..).map(AlarmId).take(alarm::MAX_DUE + 10);
+    w.state.alarms.extend(more.map(|id| (id, Alarm { id, ..due.clone() })));
+    w.now += Millis::hours(1).0;
+    assert_eq!(w.put(&Input::Tick).unwrap().events.len(), alarm::MAX_DUE, "one commit has room for it");
+    assert_eq!(w.put(&Input::Tick).unwrap().events.len(), 11, "the rest comes with the next");
+}
+
 #[test]
 fn only_the_units_own_clerk_and_only_a_chief() {
     let mut w = World::new();
@@ -538,7 +647,7 @@ fn only_the_units_own_clerk_and_only_a_chief() {
 
 /// Any step on any of the first ids, by the chief or a clerk.
 fn step() -> impl Strategy<Value = (u8, u8, u8)> {
-    (0..22_u8, 0..3_u8, 0..4_u8)
+    (0..23_u8, 0..3_u8, 0..4_u8)
 }
 
 fn play(w: &mut World, (what, which, task): (u8, u8, u8)) -> Result<Decision, Refusal> {
@@ -571,6 +680,7 @@ fn play(w: &mut World, (what, which, task): (u8, u8, u8)) -> Result<Decision, Re
         18 => w.chief(Command::Rework { task, reason }),
         19 => w.chief(Command::Verify { incident: id, text: None }),
         20 => w.chief(Command::Close { incident: id, text: None }),
+        21 => w.chief(Command::Reopen { incident: id, reason }),
         _ => w.chief(Command::ConfirmAlarm(alarm)),
     }
 }

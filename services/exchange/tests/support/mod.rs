@@ -133,10 +133,11 @@ struct Memory {
 
 #[async_trait]
 impl Outbox for Memory {
-    async fn outbox_due(&self, now_ms: i64, limit: usize) -> ledger::Result<Vec<StoredOutbox>> {
+    async fn outbox_due(&self, kinds: &[&str], now_ms: i64, limit: usize) -> ledger::Result<Vec<StoredOutbox>> {
         let settled = self.writer.settled.borrow().clone();
         let rows = self.rows.lock().unwrap();
-        let due = rows.iter().filter(|r| r.row.due_ms <= now_ms && !settled.contains(&r.id));
+        let ours = |r: &&StoredOutbox| kinds.contains(&r.row.kind.as_str()) && !settled.contains(&r.id);
+        let due = rows.iter().filter(ours).filter(|r| r.row.due_ms <= now_ms);
         Ok(due.take(limit).cloned().collect())
     }
     async fn outbox_retry(&self, id: u64, due_ms: i64, attempts: u32, last_error: &str) -> ledger::Result<bool> {

@@ -322,9 +322,10 @@ async fn own_photos(desk: &Desk, task: TaskId, photos: Vec<String>) -> Result<Ve
     if photos.len() > domain::incident::MAX_PHOTOS {
         return Err(Refusal::field(Code::TooMany, "photos").into());
     }
-    let incident = desk.mirror.read().state.incident_of(task).map(|i| i.id);
-    // Without the incident the core refuses anyway.
-    let Some(incident) = incident else { return Ok(Vec::new()) };
+    if photos.is_empty() {
+        return Ok(Vec::new());
+    }
+    let incident = desk.mirror.read().state.incident_of(task).map(|i| i.id).ok_or(Problem::from(Code::NoTask))?;
     let subject = Subject::Incident(incident).to_string();
     let mut own = Vec::with_capacity(photos.len());
     for photo in photos {

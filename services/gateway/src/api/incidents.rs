@@ -178,7 +178,7 @@ pub(crate) async fn timeline(
     let Some(Kind::Incident(incident)) = shown.and_then(|s| s.kind) else {
         return Err(domain::refusal::Code::NoIncident.into());
     };
-    let sight = if caller.audience == Audience::Wall { Sight::Facts } else { Sight::Text };
+    let sight = desk.mirror.sight(&caller.audience, &key).await?;
     let mut lines = events(&desk, &key, sight).await?;
     let alarms = incident.alarms.iter().map(|id| Key::Alarm(AlarmId(*id)));
     let absorbed = incident.absorbed.iter().map(|id| Key::Incident(IncidentId(*id)));

@@ -1,9 +1,24 @@
 //! Photos, stills and clips: stored for one incident, shown to those who see it.
 
+use domain::{
+    alarm::Verdict,
+    event::Mode,
+    ids::{AlarmId, BlobId, IncidentId},
+    incident::{Exhibit, ExhibitKind},
+    input::{Actor, Command, ExhibitOf, Input, Observation},
+    site::{Place, Point},
+    state::KEEP_ENDED,
+    text::Subject,
+    time::Timestamp,
+};
 use image::{ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder};
 
+use ledger::{Blobs as _, NewBlob};
+use link::intake::Submission;
+use wire::feed::state::Kind;
+
 use crate::{
-    house::{Ask, House, Plan},
+    house::{Ask, Feed, House, NOW, Plan, hello},
     media::Pictures,
 };
 
@@ -124,4 +139,72 @@ async fn a_merged_incident_tells_how_it_began_to_whoever_handles_it_now() {
     let timeline = format!("/api/v1/incidents/{into}/timeline");
     assert!(house.get(&timeline, Some(&duty)).await.text().contains("二楼冒烟"));
     assert!(!house.get(&timeline, Some(&fire)).await.text().contains("二楼冒烟"), "never theirs to read");
+}
+
+/// Puts inputs before the writer, as many at once as it takes.
+async fn put(house: &House, inputs: Vec<Input>) {
+    for some in inputs.chunks(3_000) {
+        let all = some.iter().map(|input| house.intake.submit(Submission::keyless(input.clone())));
+        futures::future::try_join_all(all).await.unwrap();
+    }
+}
+
+fn command(command: Command) -> Input {
+    Input::Command { actor: Actor::System, mode: Mode::Real, command }
+}
+
+fn smoke(raised: bool) -> Input {
+    let (sensor, rule, kind) = ("smoke-b1".into(), "r".into(), "smoke".into());
+    let observation = Observation::SensorEdge { sensor, rule, kind, raised, value: None, at: Timestamp(NOW) };
+    Input::Observe { mode: Mode::Real, observation }
+}
+
+/// An alarm far from the first that is judged false at once.
+fn false_alarm(n: u64) -> [Input; 3] {
+    let place = Place { building: Some("b2".into()), ..Place::about("g2".into(), Point { x: 130.0, y: 20.0 }) };
+    let (rule, kind, key, alarm) = ("d".into(), "smoke".into(), n.to_string(), AlarmId(n));
+    let observation = Observation::RuleHit { rule, kind, key, place, text: None };
+    let judge = Command::JudgeAlarm { alarm, verdict: Verdict::False, class: None, text: None };
+    [Input::Observe { mode: Mode::Real, observation }, command(Command::ConfirmAlarm(alarm)), command(judge)]
+}
+
+#[tokio::test]
+async fn the_film_of_an_incident_outlives_its_alarm_in_memory() {
+    let house = House::new().await;
+    let (duty, wall) = (house.log_in("dispatch").await, house.log_in("wall").await);
+    let new = NewBlob {
+        subject: Subject::Alarm(AlarmId(1)).to_string(),
+        content_type: "video/mp4".to_owned(),
+        max_bytes: 9,
+        at_ms: NOW,
+    };
+    let film = house.sqlite.put_blob(new, &mut &b"mp4"[..]).await.unwrap().id;
+    let (kind, from, to) = (ExhibitKind::Clip, Timestamp(NOW), Timestamp(NOW));
+    let exhibit = Exhibit { blob: BlobId::new(film.as_str()), kind, camera: Some("c001".into()), from, to };
+    let alarm = AlarmId(1);
+    let judge = Command::JudgeAlarm { alarm, verdict: Verdict::Genuine, class: None, text: None };
+    let add = Command::AddExhibit { of: ExhibitOf::Alarm(alarm), exhibit };
+    put(&house, vec![smoke(true), command(add), command(Command::ConfirmAlarm(alarm)), command(judge), smoke(false)])
+        .await;
+    let incident = IncidentId(3001);
+    put(&house, (2..).take(KEEP_ENDED).flat_map(false_alarm).collect()).await;
+    let head = house.store.head().await.unwrap().seq;
+    house.seen(head).await;
+
+    let path = format!("/api/v1/incidents/{incident}");
+    for session in [&duty, &wall] {
+        let shown = house.get(&path, Some(session)).await.json();
+        assert_eq!(shown["exhibits"][0]["blob"], film.as_str(), "{shown}");
+        let listed = house.get("/api/v1/incidents", Some(session)).await.json();
+        assert_eq!(listed["items"][0]["exhibits"][0]["blob"], film.as_str());
+        let lines = house.get(&format!("{path}/timeline"), Some(session)).await.json();
+        assert_eq!(lines[0]["kind"], "alarm_raised", "{}", lines[0]);
+    }
+    assert_eq!(house.get(&format!("/api/v1/blobs/{film}"), Some(&duty)).await.body, "mp4");
+    let states = Feed::open(&house, &duty, hello(0, 0, false)).await.snapshot().await.states;
+    let shown = states.into_iter().find_map(|s| match s.kind {
+        Some(Kind::Incident(incident)) => Some(incident),
+        _ => None,
+    });
+    assert_eq!(shown.unwrap().exhibits[0].blob, film.as_str());
 }

@@ -73,6 +73,7 @@ pub(crate) struct Plan {
 pub(crate) struct House {
     pub(crate) address: String,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) sqlite: Arc<SqliteStore>,
     pub(crate) telemetry: Arc<dyn Telemetry>,
     pub(crate) intake: SharedIntake,
     pub(crate) clock: ManualClock,
@@ -87,8 +88,8 @@ impl House {
 
     pub(crate) async fn with(plan: Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(&SqliteOptions::in_folder(folder.path())).await.unwrap());
+        let sqlite = Arc::new(SqliteStore::open(&SqliteOptions::in_folder(folder.path())).await.unwrap());
+        let store: Arc<dyn Store> = sqlite.clone();
         let file = folder.path().join("telemetry.db");
         let telemetry: Arc<dyn Telemetry> =
             Arc::new(SqliteTelemetry::open(&file, Duration::from_secs(5)).await.unwrap());
@@ -118,7 +119,7 @@ impl House {
         };
         let (stage, critical) = (runtime::tasks::Stage::Sockets, runtime::Criticality::Critical);
         tasks.spawn("gateway", stage, critical, async move { gateway::serve(listener, gateway).await.unwrap() });
-        let house = Self { address, store, telemetry, intake, clock, tasks, _folder: folder };
+        let house = Self { address, store, sqlite, telemetry, intake, clock, tasks, _folder: folder };
         while house.get("/readyz", None).await.status != 200 {
             tokio::task::yield_now().await;
         }

@@ -84,3 +84,18 @@ async fn rights_that_change_change_the_stream() {
     assert_eq!(resync.reason, "policy");
     assert_eq!(feed.snapshot().await.audience, "unit/water");
 }
+
+#[tokio::test]
+async fn a_store_that_takes_nothing_still_shows_everything() {
+    let house = House::new().await;
+    let duty = house.log_in("duty").await;
+    house.sqlite.refuse_writes(true).await.unwrap();
+    house.clock.advance(2 * 60_000);
+    for path in ["/api/v1/session", "/api/v1/incidents", "/api/v1/figures"] {
+        assert_eq!(house.get(path, Some(&duty)).await.status, 200, "{path}");
+    }
+    let report = r#"{"class":"fire","place":{"building":"b1"},"channel":"call"}"#;
+    assert_eq!(house.post("/api/v1/incidents", &duty, report).await.code(), "unavailable");
+    house.sqlite.refuse_writes(false).await.unwrap();
+    assert_eq!(house.post("/api/v1/incidents", &duty, report).await.status, 200);
+}

@@ -113,7 +113,7 @@ fn full_batch(store: &dyn Store, head: crate::Head, key: &str) -> Batch {
 async fn assert_untouched(store: &dyn Store, head: crate::Head) {
     assert_eq!(store.head().await.unwrap(), head);
     assert_eq!(store.tail(0, 100).await.unwrap().len() as u64, head.seq);
-    assert_eq!(store.snapshot(&[], false).await.unwrap().1.len() as u64, head.seq);
+    assert_eq!(store.snapshot(&[], usize::MAX).await.unwrap().1.len() as u64, head.seq);
     assert_eq!(store.outbox_waiting().await.unwrap(), head.seq);
     assert_eq!(store.open(&[head.seq + 1]).await.unwrap(), [(head.seq + 1, Opened::Missing)]);
 }
@@ -221,12 +221,35 @@ pub async fn deleted_documents_are_hidden_but_told(backend: &dyn Backend) {
     let batch = Batch { events: vec![event("p/1", "gone")], documents: vec![gone], ..Batch::new(head) };
     store.append(&batch).await.unwrap();
     assert_eq!(store.document("p", "1").await.unwrap(), None);
-    assert_eq!(ids(&store.snapshot(&["p"], false).await.unwrap().1), ["2"]);
+    assert_eq!(ids(&store.snapshot(&["p"], usize::MAX).await.unwrap().1), ["2"]);
     assert_eq!(ids(&store.documents(&Query { kind: "p".into(), limit: 9, ..Query::default() }).await.unwrap()), ["2"]);
     let told = store.documents_between(1, 3).await.unwrap();
     assert_eq!(ids(&told), ["2", "1"]);
     assert!(told[1].deleted && !told[1].open && told[1].payload.is_empty());
     assert_eq!(ids(&store.documents_between(2, 3).await.unwrap()), ["1"]);
+}
+
+/// What ended long ago is left out.
+pub async fn a_snapshot_holds_what_is_open_and_the_newest_that_ended(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let head = store.open_writer().await.unwrap();
+    let ended = |kind: &str, id: &str, seq| DocumentRow { open: false, ..document(kind, id, seq) };
+    let documents = vec![
+        document("a", "1", 1),
+        ended("a", "2", 2),
+        ended("a", "9", 3),
+        ended("a", "10", 4),
+        document("a", "11", 5),
+        ended("b", "1", 6),
+        DocumentRow { deleted: true, ..ended("b", "2", 7) },
+    ];
+    let events = vec![event("a/1", "x"); 7];
+    store.append(&Batch { events, documents, ..Batch::new(head) }).await.unwrap();
+    let found = async |kinds: &[&str], ended| ids(&store.snapshot(kinds, ended).await.unwrap().1).join(" ");
+    assert_eq!(found(&[], 0).await, "1 11");
+    assert_eq!(found(&[], 2).await, "1 9 10 11 1", "two of each kind, by kind and number");
+    assert_eq!(found(&["a"], 1).await, "1 10 11");
+    assert_eq!(found(&[], usize::MAX).await, "1 2 9 10 11 1");
 }
 
 /// What is too large is refused whole.
@@ -280,7 +303,7 @@ pub async fn a_snapshot_and_its_head_agree(backend: &dyn Backend) {
     let read = async {
         let mut last = 0;
         while last < 100 {
-            let (position, found) = other.snapshot(&["counter"], true).await.unwrap();
+            let (position, found) = other.snapshot(&["counter"], 0).await.unwrap();
             assert_eq!(position.log_id, start.log_id);
             assert_eq!(found.iter().map(|d| d.rev_seq).max().unwrap_or(0), position.seq);
             assert!(position.seq >= last);
@@ -355,7 +378,7 @@ pub async fn a_batch_of_many_rows_is_stored(backend: &dyn Backend) {
     };
     let head = store.append(&batch).await.unwrap();
     assert_eq!(head.seq, n);
-    assert_eq!(store.snapshot(&["a"], true).await.unwrap().1.len() as u64, n);
+    assert_eq!(store.snapshot(&["a"], 0).await.unwrap().1.len() as u64, n);
     let tail = store.tail(n - 1, 9).await.unwrap();
     assert_eq!(tail[0].event.payload, (n - 1).to_string());
     let opened = store.open(&[n]).await.unwrap();

@@ -70,6 +70,7 @@ macro_rules! conformance {
             log: a_new_log_is_empty_and_terms_rise, events_are_in_order_without_gaps, a_stale_writer_is_fenced,
                 a_moved_head_is_refused, a_batch_is_stored_whole_or_not_at_all, keys_are_found_kept_and_expire,
                 documents_are_filtered_and_paged, deleted_documents_are_hidden_but_told, limits_are_refused,
+                a_snapshot_holds_what_is_open_and_the_newest_that_ended,
                 a_snapshot_and_its_head_agree, a_restore_makes_old_cursors_worthless, a_dropped_append_is_whole_or_nothing,
                 a_batch_of_many_rows_is_stored;
             sealed: values_are_sealed_and_open, an_erased_subject_is_gone, a_batch_cannot_write_and_erase_a_subject,

@@ -5,6 +5,8 @@ use bytes::Bytes;
 use super::{Backend, holds};
 use crate::{Batch, Credential, OutboxRow, Session, limits};
 
+const KINDS: &[&str] = &["department.task", "never"];
+
 /// Due, retried, done.
 pub async fn the_outbox_delivers_at_least_once(backend: &dyn Backend) {
     let store = backend.open().await;
@@ -21,15 +23,16 @@ pub async fn the_outbox_delivers_at_least_once(backend: &dyn Backend) {
     assert_eq!((store.outbox_waiting().await.unwrap(), store.outbox_next_due().await.unwrap()), (3, Some(100)));
     let each = [("fire".to_owned(), 1), ("late".to_owned(), 1), ("police".to_owned(), 1)];
     assert_eq!(store.outbox_by_target().await.unwrap(), each);
-    assert!(store.outbox_due(99, 10).await.unwrap().is_empty());
-    let due = store.outbox_due(200, 10).await.unwrap();
+    assert!(store.outbox_due(KINDS, 99, 10).await.unwrap().is_empty());
+    let due = store.outbox_due(KINDS, 200, 10).await.unwrap();
     assert_eq!(due.iter().map(|d| d.row.clone()).collect::<Vec<_>>(), [outbox[1].clone(), outbox[2].clone()]);
-    assert_eq!(store.outbox_due(200, 10).await.unwrap(), due, "until it is done it is due");
-    assert_eq!(store.outbox_due(200, 1).await.unwrap().len(), 1);
+    assert_eq!(store.outbox_due(KINDS, 200, 10).await.unwrap(), due, "until it is done it is due");
+    assert_eq!(store.outbox_due(KINDS, 200, 1).await.unwrap().len(), 1);
+    assert!(store.outbox_due(&["clip"], 200, 10).await.unwrap().is_empty(), "those of others are not in the way");
 
     let error = "连接被拒绝".repeat(200);
     assert!(store.outbox_retry(due[0].id, 250, 1, &error).await.unwrap());
-    let after = backend.open().await.outbox_due(250, 10).await.unwrap();
+    let after = backend.open().await.outbox_due(KINDS, 250, 10).await.unwrap();
     assert_eq!(after.iter().map(|d| &*d.row.target).collect::<Vec<_>>(), ["police", "fire"]);
     let kept = after[1].last_error.as_deref().unwrap();
     assert!(after[1].attempts == 1 && kept.len() <= limits::ERROR_TEXT && error.starts_with(kept));
@@ -39,7 +42,7 @@ pub async fn the_outbox_delivers_at_least_once(backend: &dyn Backend) {
     assert!(!store.outbox_retry(due[0].id, 1, 2, "").await.unwrap());
     assert_eq!(store.outbox_waiting().await.unwrap(), 1);
     store.append(&Batch { outbox: vec![row("new", 1)], ..Batch::new(head) }).await.unwrap();
-    let new = &store.outbox_due(1, 10).await.unwrap()[0];
+    let new = &store.outbox_due(KINDS, 1, 10).await.unwrap()[0];
     assert!(new.id > due[0].id.max(due[1].id), "an id is never used again");
 }
 

@@ -105,6 +105,12 @@ impl Db {
         set_limit(&mut conn, pages).await.map_err(db_error)
     }
 
+    #[cfg(feature = "testing")]
+    pub(super) async fn query_only(&self, on: bool) -> Result<()> {
+        let sql = format!("PRAGMA query_only = {on}");
+        sqlx::query(AssertSqlSafe(sql)).execute(&self.writer).await.map(drop).map_err(db_error)
+    }
+
     pub(super) async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;

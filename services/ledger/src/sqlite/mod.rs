@@ -99,6 +99,12 @@ impl SqliteStore {
         self.db.limit_pages(pages).await
     }
 
+    /// For tests: while `on`, all that writes fails as `ReadOnly`.
+    #[cfg(feature = "testing")]
+    pub async fn refuse_writes(&self, on: bool) -> Result<()> {
+        self.db.query_only(on).await
+    }
+
     /// Waits for running calls and closes the files. Later calls fail.
     pub async fn close(&self) {
         self.db.close().await;

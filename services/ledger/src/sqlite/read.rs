@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
-use sqlx::{QueryBuilder, Sqlite, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     SqliteStore,
@@ -51,33 +51,29 @@ impl Log for SqliteStore {
         self.collect(sql, event, limits::PAGE).await
     }
 
-    async fn snapshot(&self, kinds: &[&str], open_only: bool) -> Result<(Position, Vec<DocumentRow>)> {
+    async fn snapshot(&self, kinds: &[&str], ended: usize) -> Result<(Position, Vec<DocumentRow>)> {
         let mut tx = self.db.read().await?;
         let head = read_head(&mut tx).await?;
-        let mut sql = QueryBuilder::<Sqlite>::new(DOCUMENT);
-        sql.push("d.deleted = 0");
-        if open_only {
-            sql.push(" AND d.open = 1");
-        }
+        let mut found = Vec::new();
+        let mut open = QueryBuilder::<Sqlite>::new(DOCUMENT);
+        open.push("d.deleted = 0 AND d.open = 1");
         if !kinds.is_empty() {
-            sql.push(" AND d.kind IN (");
-            let mut list = sql.separated(", ");
+            open.push(" AND d.kind IN (");
+            let mut list = open.separated(", ");
             for kind in kinds {
                 list.push_bind(*kind);
             }
-            sql.push(")");
+            open.push(")");
         }
-        sql.push(" ORDER BY d.kind, d.sort");
-        let mut found = Vec::new();
-        let mut query = sql.build();
-        query = query.persistent(false);
-        let mut rows = query.fetch(&mut *tx);
-        while let Some(row) = rows.try_next().await.map_err(db_error)? {
-            if found.len() == limits::SNAPSHOT {
-                return Err(LedgerError::invalid("snapshot", format!("more than {} documents", limits::SNAPSHOT)));
-            }
-            found.push(document(&row)?);
+        gather(&mut tx, open, &mut found).await?;
+        let kinds = if ended == 0 { Vec::new() } else { known_kinds(&mut tx, kinds).await? };
+        for kind in kinds {
+            let mut sql = QueryBuilder::<Sqlite>::new(DOCUMENT);
+            sql.push("d.deleted = 0 AND d.open = 0 AND d.kind = ").push_bind(kind);
+            sql.push(" ORDER BY d.sort DESC LIMIT ").push_bind(page(ended, limits::SNAPSHOT + 1));
+            gather(&mut tx, sql, &mut found).await?;
         }
+        found.sort_by_cached_key(|d| (d.kind.clone(), sort_key(&d.id)));
         Ok((head.position(), found))
     }
 
@@ -146,6 +142,27 @@ impl Log for SqliteStore {
     async fn ping(&self) -> Result<()> {
         self.head().await.map(drop)
     }
+}
+
+/// Adds the documents of a query to a snapshot.
+async fn gather(tx: &mut SqliteConnection, mut sql: QueryBuilder<Sqlite>, into: &mut Vec<DocumentRow>) -> Result<()> {
+    let mut rows = sql.build().persistent(false).fetch(tx);
+    while let Some(row) = rows.try_next().await.map_err(db_error)? {
+        if into.len() == limits::SNAPSHOT {
+            return Err(LedgerError::invalid("snapshot", format!("more than {} documents", limits::SNAPSHOT)));
+        }
+        into.push(document(&row)?);
+    }
+    Ok(())
+}
+
+/// `kinds`, or all that there are.
+async fn known_kinds(tx: &mut SqliteConnection, kinds: &[&str]) -> Result<Vec<String>> {
+    if !kinds.is_empty() {
+        return Ok(kinds.iter().map(|k| (*k).to_owned()).collect());
+    }
+    let rows = sqlx::query("SELECT DISTINCT kind FROM documents").fetch_all(tx).await.map_err(db_error)?;
+    rows.iter().map(|row| get(row, 0)).collect()
 }
 
 impl SqliteStore {

@@ -13,11 +13,16 @@ use crate::{
 
 #[async_trait]
 impl Outbox for SqliteStore {
-    async fn outbox_due(&self, now_ms: i64, limit: usize) -> Result<Vec<StoredOutbox>> {
+    async fn outbox_due(&self, kinds: &[&str], now_ms: i64, limit: usize) -> Result<Vec<StoredOutbox>> {
         let mut sql = QueryBuilder::<Sqlite>::new(
             "SELECT id, seq, attempts, last_error, kind, target, payload, due_ms FROM outbox WHERE due_ms <= ",
         );
-        sql.push_bind(now_ms).push(" ORDER BY due_ms, id LIMIT ").push_bind(page(limit, limits::PAGE));
+        sql.push_bind(now_ms).push(" AND kind IN (");
+        let mut list = sql.separated(", ");
+        for kind in kinds {
+            list.push_bind(*kind);
+        }
+        sql.push(") ORDER BY due_ms, id LIMIT ").push_bind(page(limit, limits::PAGE));
         self.collect(sql, outbox_row, limits::PAGE).await
     }
 

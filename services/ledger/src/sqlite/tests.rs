@@ -35,7 +35,7 @@ fn batch(head: Head) -> Batch {
 async fn assert_whole(store: &SqliteStore) -> Head {
     let head = store.head().await.unwrap();
     assert_eq!(store.tail(0, 1_000).await.unwrap().len() as u64, head.seq);
-    assert_eq!(store.snapshot(&[], false).await.unwrap().1.len() as u64, head.seq);
+    assert_eq!(store.snapshot(&[], usize::MAX).await.unwrap().1.len() as u64, head.seq);
     assert_eq!(store.outbox_waiting().await.unwrap(), head.seq);
     let opened = store.open(&[head.seq, head.seq + 1]).await.unwrap();
     assert!(head.seq == 0 || matches!(opened[0].1, Opened::Value { .. }));

@@ -243,6 +243,8 @@ fn every_word_about_an_alarm_in_every_state() {
                 "shelve" => shelve,
                 _ => Command::UnshelveAlarm(alarm),
             };
+            let exercise = w.in_mode(Mode::Exercise, command.clone());
+            assert_eq!(exercise.unwrap_err().code, Code::ModeMismatch, "{what} in state {state}");
             let input = Input::Command { actor: Actor::System, mode: Mode::Real, command };
             check(&format!("{what} in state {state}"), cell, &w.put(&input));
         }
