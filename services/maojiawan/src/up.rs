@@ -19,7 +19,7 @@ use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    accounts::{self, First},
+    accounts::{self, First, Password},
     config::{self, Config},
     content::Reads,
     demo::{Demo, Phase},
@@ -194,9 +194,11 @@ impl Centre {
             status,
         };
         let stop = self.tasks.stop(Stage::Sources);
-        self.tasks.spawn("sensing", Stage::Sources, Criticality::Ordinary, async move {
-            if let Err(error) = sensing::run(parts, stop).await {
+        self.tasks.spawn("sensing", Stage::Sources, Criticality::Critical, async move {
+            if let Err(error) = sensing::run(parts, stop.clone()).await {
                 tracing::error!(error = %error, "sensing cannot start");
+                // The rest runs without it; `/readyz` and the wall say so.
+                stop.cancelled().await;
             }
         });
     }
@@ -355,7 +357,7 @@ fn first_accounts(config: &Config, demo: Option<&Demo>) -> anyhow::Result<Vec<Fi
             name: a.name.clone(),
             unit: a.unit.clone(),
             grid: a.grid.clone(),
-            password: media::secret(&a.password_file)?,
+            password: Password::File(a.password_file.clone()),
             post: None,
         })
     });
