@@ -36,7 +36,8 @@ lint: prepare-tests
 	cargo clippy --workspace --all-targets -- -D warnings
 
 soak: prepare-tests
-	PROPTEST_CASES=20000 cargo nextest run -p domain -p wire -p ledger -p video -p simulator --no-fail-fast
+	PROPTEST_CASES=20000 cargo nextest run --no-fail-fast \
+	  -p domain -p wire -p ledger -p sensing -p exchange -p gateway -p video -p simulator
 
 # The profile of `make up`, so that what is measured is what runs.
 bench: prepare

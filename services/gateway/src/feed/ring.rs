@@ -196,7 +196,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn every_client_sees_each_item_once_and_in_order(
             steps in prop::collection::vec((1_u64..4, any::<bool>(), any::<bool>()), 1..60),

@@ -25,8 +25,6 @@ fn reload(state: &State) -> State {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
     #[test]
     fn events_read_back(seed: u64) {
         let mut dice = Dice::seeded(seed);

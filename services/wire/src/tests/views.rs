@@ -105,8 +105,6 @@ fn incident(state: &State, sight: Sight, vault: &Vault) -> feed::Incident {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
     #[test]
     fn facts_hold_no_value_of_the_vault(seed: u64) {
         for bytes in seen(&mut Dice::seeded(seed), Sight::Facts) {
