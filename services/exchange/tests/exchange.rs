@@ -165,7 +165,7 @@ async fn a_message_is_placed_by_its_words_and_taken_once() {
     let Input::Observe { observation: Observation::MessageIn { from, person, place, .. }, .. } = &taken[0].1 else {
         panic!("a message")
     };
-    assert_eq!((from.as_str(), person.as_deref()), ("19900000001", Some("hash of 19900000001")));
+    assert_eq!((from.as_str(), person.as_deref()), ("19900000001", Some("hash of person/19900000001")));
     let place = place.as_ref().unwrap();
     assert_eq!((place.building.as_ref().unwrap().as_str(), place.unit, place.floor), ("b12", Some(2), Some(6)));
 }
@@ -315,7 +315,12 @@ async fn a_rule_over_two_departments_is_a_patrol_with_a_finding() {
         .collect();
     assert_eq!(
         hits,
-        [("vacant_power", "b12/2/0604", Some(4), "登记空置的住房有用电：12栋2单元0604，一周用电 88.5 度".to_owned())]
+        [(
+            "vacant_power",
+            "hash of rule/vacant_power/b12/2/0604",
+            Some(4),
+            "登记空置的住房有用电：12栋2单元0604，一周用电 88.5 度".to_owned()
+        )]
     );
     assert!(seen.iter().any(|o| matches!(o, Observation::PatrolFound { what, .. } if what == "rule_hit")));
     running.stop().await;

@@ -174,10 +174,7 @@ impl Centre {
             outbox: store.clone(),
             decode: Arc::new(|payload| wire::outgoing::decode(payload).ok()),
             content: Arc::new(Reads { store, site: self.site.clone() }),
-            person: Arc::new(move |phone| {
-                let national = domain::text::national_number(phone).unwrap_or_else(|| phone.to_owned());
-                hex::encode(hash.request_hash(format!("person/{national}").as_bytes()))
-            }),
+            hash: Arc::new(move |text| hex::encode(hash.request_hash(text.as_bytes()))),
             clock: self.clock.clone(),
         };
         Ok(exchange::Exchange::new(parts)?)

@@ -223,7 +223,7 @@ impl Centre {
             outbox: outbox.clone(),
             decode: Arc::new(decode),
             content: Arc::new(Texts),
-            person: Arc::new(|number| format!("hash of {number}")),
+            hash: Arc::new(|text| format!("hash of {text}")),
             clock: Arc::new(clock.clone()),
         })?;
         Ok(Self { router: exchange.router(), exchange, writer, clock, outbox, config })
