@@ -35,7 +35,7 @@ pub struct Config {
     pub departments: Vec<Connector>,
     /// The message platform.
     pub sms: Option<Sms>,
-    /// PEM file with the authorities trusted for https.
+    /// PEM file with the authorities trusted for https; no others are.
     pub ca_file: Option<PathBuf>,
     /// Data rules in place of the shipped ones; empty = the shipped ones.
     pub data_rules: Vec<DataRule>,
@@ -203,17 +203,20 @@ impl Config {
     }
 
     fn check_urls(&self) -> Result<(), ExchangeError> {
-        let pushes = self.departments.iter().filter_map(|c| Some((c.unit.as_str(), c.push.as_ref()?.url.as_str())));
-        let pulls = self.departments.iter().filter_map(|c| Some((c.unit.as_str(), c.pull.as_ref()?.url.as_str())));
-        let sms = self.sms.iter().filter_map(|s| Some(("sms", s.send.as_ref()?.url.as_str())));
+        let departments = || self.departments.iter();
+        let pushes =
+            departments().filter_map(|c| Some((format!("departments.{}.push", c.unit), &c.push.as_ref()?.url)));
+        let pulls = departments().filter_map(|c| Some((format!("departments.{}.pull", c.unit), &c.pull.as_ref()?.url)));
+        let sms = self.sms.iter().filter_map(|s| Some(("sms.send".to_owned(), &s.send.as_ref()?.url)));
         for (of, url) in pushes.chain(pulls).chain(sms) {
-            let fit = reqwest::Url::parse(url).is_ok_and(|u| matches!(u.scheme(), "http" | "https"));
-            if !fit {
-                return Err(ExchangeError::Config {
-                    key: format!("exchange.{of}.url"),
-                    message: "须为 http 或 https 地址 must be an http or https address",
-                });
-            }
+            let url = reqwest::Url::parse(url);
+            let message = match url.as_ref().map(reqwest::Url::scheme) {
+                Ok("http") => continue,
+                Ok("https") if self.ca_file.is_some() => continue,
+                Ok("https") => "https 须有 ca_file https needs exchange.ca_file, for no other authority is trusted",
+                _ => "须为 http 或 https 地址 must be an http or https address",
+            };
+            return Err(ExchangeError::Config { key: format!("exchange.{of}"), message });
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, RequestBuilder, Response};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
@@ -36,14 +36,9 @@ pub(crate) enum CallError {
 }
 
 impl CallError {
-    /// The same call would be answered the same way.
+    /// The same call would be answered the same way; the other side is not down.
     pub(crate) fn refuses(&self) -> bool {
         matches!(self, Self::Status(s) if (400..500).contains(s) && !matches!(s, 408 | 425 | 429))
-    }
-
-    /// The other side lives and refuses; it is not down.
-    pub(crate) fn alive(&self) -> bool {
-        self.refuses()
     }
 }
 
@@ -54,6 +49,9 @@ pub(crate) fn client(ca_file: Option<&Path>) -> Result<Client, ExchangeError> {
         let bad = || ExchangeError::Certificates { file: file.display().to_string() };
         for certificate in CertificateDer::pem_file_iter(file).map_err(|_| bad())? {
             roots.add(certificate.map_err(|_| bad())?).map_err(|_| bad())?;
+        }
+        if roots.is_empty() {
+            return Err(bad());
         }
     }
     let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -83,18 +81,18 @@ pub(crate) struct Call<'a> {
 impl Call<'_> {
     /// Posts a JSON body under a key; the answer's body.
     pub(crate) async fn post(&self, client: &Client, url: &str, key: &str, body: Vec<u8>) -> Result<Bytes, CallError> {
-        let request = self.signed(client.post(url), &body).header(KEY, key);
+        let request = self.signed(client.post(url), key, &body).header(KEY, key);
         self.send(request.header("content-type", "application/json").body(body)).await
     }
 
     /// Gets; the answer's body.
     pub(crate) async fn get(&self, client: &Client, url: &str) -> Result<Bytes, CallError> {
-        self.send(self.signed(client.get(url), b"")).await
+        self.send(self.signed(client.get(url), "", b"")).await
     }
 
-    fn signed(&self, request: RequestBuilder, body: &[u8]) -> RequestBuilder {
+    fn signed(&self, request: RequestBuilder, key: &str, body: &[u8]) -> RequestBuilder {
         request
-            .header(SIGNATURE, sign(self.secret, self.now_s, body))
+            .header(SIGNATURE, sign(self.secret, self.now_s, key, body))
             .header(TIMESTAMP, self.now_s.to_string())
             .timeout(Duration::from_secs(self.timeout_s.max(1).into()))
     }
@@ -102,7 +100,7 @@ impl Call<'_> {
     async fn send(&self, request: RequestBuilder) -> Result<Bytes, CallError> {
         let response = request.send().await.map_err(|e| cause(&e))?;
         let status = response.status();
-        if status != StatusCode::OK && !status.is_success() {
+        if !status.is_success() {
             return Err(CallError::Status(status.as_u16()));
         }
         self.body(response).await

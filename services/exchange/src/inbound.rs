@@ -19,6 +19,7 @@ use domain::{
     ids::UnitId,
     incident::Receipt,
     input::{Actor, Command, Input, Observation},
+    text,
 };
 use link::intake::{Done, Submission};
 use runtime::telemetry::names;
@@ -101,8 +102,9 @@ async fn sms(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) 
                 return Err(problem);
             }
         };
+        let national = text::national_number(&message.from);
         let observation = Observation::MessageIn {
-            person: Some((shared.person)(&message.from)),
+            person: Some((shared.hash)(&format!("person/{}", national.as_ref().unwrap_or(&message.from)))),
             place: gazetteer::locate(&shared.site, &message.text),
             from: message.from,
             text: message.text,

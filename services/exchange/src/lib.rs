@@ -86,8 +86,8 @@ pub struct Parts {
     pub decode: ports::Decode,
     /// Reads what deliveries point at, at the moment of sending.
     pub content: Arc<dyn ports::Content>,
-    /// Keyed hash of a telephone number.
-    pub person: ports::PersonKey,
+    /// Hides values.
+    pub hash: ports::KeyedHash,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -108,7 +108,7 @@ pub(crate) struct Shared {
     pub(crate) outbox: Arc<dyn ledger::Outbox>,
     pub(crate) decode: ports::Decode,
     pub(crate) content: Arc<dyn ports::Content>,
-    pub(crate) person: ports::PersonKey,
+    pub(crate) hash: ports::KeyedHash,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) client: reqwest::Client,
     pub(crate) records: Mutex<records::Records>,
@@ -121,7 +121,7 @@ pub(crate) struct Shared {
 impl Exchange {
     /// Checks the configuration and makes the exchange; nothing runs yet.
     pub fn new(parts: Parts) -> Result<Self, ExchangeError> {
-        let Parts { config, site, intake, outbox, decode, content, person, clock } = parts;
+        let Parts { config, site, intake, outbox, decode, content, hash, clock } = parts;
         let rules = config.rules()?;
         config.check_with(&rules)?;
         let now = clock.now_ms();
@@ -142,7 +142,7 @@ impl Exchange {
             outbox,
             decode,
             content,
-            person,
+            hash,
             clock,
             messages,
         };

@@ -252,7 +252,7 @@ async fn sent(shared: &Shared, row: &StoredOutbox, message: MessageId, ok: bool)
 }
 
 fn failed(shared: &Shared, unit: &str, error: &CallError) {
-    if error.alive() {
+    if error.refuses() {
         shared.heard(unit);
     } else {
         shared.failed(unit);

@@ -13,7 +13,6 @@ use domain::{
     time::Timestamp,
 };
 use link::intake::Submission;
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -68,8 +67,8 @@ async fn found(shared: &Shared, rule: &DataRule, patrol: PatrolId, hit: Hit, now
         tracing::warn!(rule = %rule.id, "a finding names no place and raises no alarm");
         return;
     };
-    // A key may be longer than the log's; its digest is as good.
-    let name = if hit.key.len() <= 48 { hit.key } else { hex::encode(&Sha256::digest(hit.key.as_bytes())[..16]) };
+    // What two departments agree in may be a person's number, so events and keys hold its hash only.
+    let name = (shared.hash)(&format!("rule/{}/{}", rule.id, hit.key));
     let day = now.saturating_add(OFFSET_MS).div_euclid(DAY_MS);
     let observation = Observation::RuleHit {
         rule: rule.id.as_str().into(),

@@ -12,8 +12,8 @@ use domain::{
 
 /// Reads the payload of an outbox row.
 pub type Decode = Arc<dyn Fn(&[u8]) -> Option<Outgoing> + Send + Sync>;
-/// Keyed hash of a telephone number, given without blanks.
-pub type PersonKey = Arc<dyn Fn(&str) -> String + Send + Sync>;
+/// Keyed hash of a text, at most 64 characters: stands for a value that events and keys must not hold.
+pub type KeyedHash = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
 /// A task as its unit is told.
 #[derive(Clone, Debug, PartialEq)]

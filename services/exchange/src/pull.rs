@@ -33,7 +33,7 @@ pub(crate) async fn run(shared: &Shared, connector: &Connector) {
         match round(shared, connector, pull, &mut cursor).await {
             Ok(()) => shared.heard(&connector.unit),
             Err(error) => {
-                if error.alive() {
+                if error.refuses() {
                     tracing::warn!(unit.id = %connector.unit, %error, "a department refuses to give records");
                 } else {
                     tracing::debug!(unit.id = %connector.unit, %error, "a department gives no records now");

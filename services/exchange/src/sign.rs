@@ -1,7 +1,8 @@
-//! The signature of calls in both directions: `X-Signature: v1=<hex HMAC-SHA256(secret, timestamp + "." + body)>` with
-//! `X-Timestamp` in seconds since 1970, within a window. Pure.
+//! The signature of calls in both directions: `X-Signature: v1=<hex HMAC-SHA256(secret, lines)>`, where the lines are
+//! `X-Timestamp` (seconds since 1970, within a window), `Idempotency-Key` (empty if there is none) and the body, joined by
+//! line feeds. The key is signed, so that a call that was overheard takes no effect under another key. Pure.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -22,22 +23,22 @@ pub enum Unsigned {
     Missing,
     /// Outside the window.
     Stale,
-    /// Made with another secret or for another body.
+    /// Made with another secret, or for another key or body.
     Wrong,
 }
 
-fn tag(secret: &Secret, timestamp: &str, body: &[u8]) -> [u8; 32] {
+fn tag(secret: &Secret, timestamp: &str, key: &[u8], body: &[u8]) -> [u8; 32] {
     // HMAC takes keys of any length; the other arm never runs.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.bytes()) else { return [0; 32] };
-    mac.update(timestamp.as_bytes());
-    mac.update(b".");
-    mac.update(body);
+    for part in [timestamp.as_bytes(), b"\n", key, b"\n", body] {
+        mac.update(part);
+    }
     mac.finalize().into_bytes().into()
 }
 
 /// The value of the signature header.
-pub fn sign(secret: &Secret, timestamp_s: i64, body: &[u8]) -> String {
-    format!("v1={}", hex::encode(tag(secret, &timestamp_s.to_string(), body)))
+pub fn sign(secret: &Secret, timestamp_s: i64, key: &str, body: &[u8]) -> String {
+    format!("v1={}", hex::encode(tag(secret, &timestamp_s.to_string(), key.as_bytes(), body)))
 }
 
 /// Checks the headers of a request. The comparison takes constant time and comes first, so that nothing else can be
@@ -47,7 +48,8 @@ pub fn verify(secret: &Secret, headers: &HeaderMap, body: &[u8], now_s: i64, win
     let timestamp = text(TIMESTAMP)?;
     let at: i64 = timestamp.parse().map_err(|_| Unsigned::Missing)?;
     let given = text(SIGNATURE)?.strip_prefix("v1=").and_then(|h| hex::decode(h).ok()).ok_or(Unsigned::Missing)?;
-    if !bool::from(tag(secret, timestamp, body).as_slice().ct_eq(&given)) {
+    let key = headers.get(KEY).map_or(&[][..], HeaderValue::as_bytes);
+    if !bool::from(tag(secret, timestamp, key, body).as_slice().ct_eq(&given)) {
         return Err(Unsigned::Wrong);
     }
     if at.abs_diff(now_s) > u64::from(window_s) {
@@ -65,36 +67,39 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(SIGNATURE, signature.parse().unwrap());
         headers.insert(TIMESTAMP, timestamp.parse().unwrap());
+        headers.insert(KEY, "k-1".parse().unwrap());
         headers
     }
 
     #[test]
     fn known_signatures() {
-        // printf '<timestamp>.<body>' | openssl dgst -sha256 -hmac <secret>
+        // printf '<timestamp>\n<key>\n<body>' | openssl dgst -sha256 -hmac <secret>
         let vectors = [
             (
                 "0123456789abcdef",
                 1_700_000_000,
+                "k-1",
                 "{}",
-                "e4f8e2ecae2295b2ddb2f0b5584c8275e226c0ebe9b3b819e70156bb67122e3e",
+                "9338989272917109c65af180f1e66212c3d804ac59358526a6e8a8b807c85bde",
             ),
-            ("demo-secret-of-fire", 1, "", "4de0076eac286398c21feb4a4982e6e357ccde040799402a6d8d7e6fd67c8cef"),
+            ("demo-secret-of-fire", 1, "", "", "6f32f188bfc7377e5cb65246b9438632d9705077d58c1c5fb9d1bb471618fa9b"),
             (
                 "密钥密钥密钥密钥",
                 1_753_000_000,
+                "XF-2026-7",
                 r#"{"text":"冒烟"}"#,
-                "4211e8f825ecaae849a11b3597f6103ac13fb0b759f170e84305cd044504e2e6",
+                "c1a39faff6a4a033de1b679b36f895d70a846529b0efd2cecec968fbe9942e42",
             ),
         ];
-        for (secret, at, body, expect) in vectors {
-            assert_eq!(sign(&Secret::new(secret), at, body.as_bytes()), format!("v1={expect}"));
+        for (secret, at, key, body, expect) in vectors {
+            assert_eq!(sign(&Secret::new(secret), at, key, body.as_bytes()), format!("v1={expect}"));
         }
     }
 
     #[test]
-    fn only_the_right_secret_body_and_time_pass() {
+    fn only_the_right_secret_key_body_and_time_pass() {
         let secret = Secret::new("0123456789abcdef");
-        let good = sign(&secret, 1_000, b"{}");
+        let good = sign(&secret, 1_000, "k-1", b"{}");
         let check = |h: &HeaderMap, body: &[u8], now| verify(&secret, h, body, now, 300);
         assert_eq!(check(&headers(&good, "1000"), b"{}", 1_300), Ok(()));
         assert_eq!(check(&headers(&good, "1000"), b"{}", 700), Ok(()));
@@ -102,6 +107,11 @@ mod tests {
         assert_eq!(check(&headers(&good, "1000"), b"{}", 699), Err(Unsigned::Stale));
         assert_eq!(check(&headers(&good, "1000"), b"{ }", 1_000), Err(Unsigned::Wrong));
         assert_eq!(check(&headers(&good, "1001"), b"{}", 1_000), Err(Unsigned::Wrong));
+        let mut overheard = headers(&good, "1000");
+        overheard.insert(KEY, "k-2".parse().unwrap());
+        assert_eq!(check(&overheard, b"{}", 1_000), Err(Unsigned::Wrong), "under another key");
+        overheard.remove(KEY);
+        assert_eq!(check(&overheard, b"{}", 1_000), Err(Unsigned::Wrong), "without its key");
         assert_eq!(check(&headers("v1=00", "1000"), b"{}", 1_000), Err(Unsigned::Wrong), "a shortened tag");
         for bad in ["", "v1=", "v1=zz", "v2=00", good.trim_start_matches("v1=")] {
             let found = check(&headers(bad, "1000"), b"{}", 1_000);

@@ -11,7 +11,7 @@ use domain::{
     input::{Actor, Command, Input, Observation, Outgoing},
     patrol::{Light, PatrolKind},
 };
-use exchange::Config;
+use exchange::{Config, config::Secret, sign};
 use serde_json::{Value, json};
 use support::{Centre, Department, NOW, config, wait};
 
@@ -34,7 +34,13 @@ async fn the_example_configuration_is_read_and_unknown_keys_are_refused() {
             "key = [\"house\"]",
             "exchange.departments.housing.records.occupancy.key",
         ),
-        ("http://127.0.0.1:9/sms/send", "ftp://127.0.0.1/", "exchange.sms.url"),
+        ("http://127.0.0.1:9/sms/send", "ftp://127.0.0.1/", "exchange.sms.send"),
+        ("http://127.0.0.1:9/sms/send", "https://127.0.0.1/", "exchange.sms.send: https 须有 ca_file"),
+        (
+            "message_patrol_s = 3600",
+            "message_patrol_s = 3600\nca_file = \"tests/exchange.toml\"",
+            "tests/exchange.toml: 不是可用的证书",
+        ),
         ("message_patrol_s = 3600", "message_patrol_s = 1", "exchange.message_patrol_s"),
     ] {
         let config: Config = runtime::config::parse("exchange.toml", &text.replace(from, to)).unwrap();
@@ -94,6 +100,9 @@ async fn calls_that_are_not_signed_as_they_should_change_nothing() {
     assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("no_department")));
     let (status, problem) = centre.raw("fire/inbound", &secret, now, REPORT, REPORT, None).await;
     assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("key_missing")));
+    let overheard = sign::sign(&Secret::new(secret.as_str()), now, "k", REPORT.as_bytes());
+    let (status, problem) = centre.request("fire/inbound", &overheard, now, REPORT, Some("another key")).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::UNAUTHORIZED, &json!("signature_invalid")));
     let large = "x".repeat(64 * 1024 + 1);
     let (status, problem) = centre.raw("fire/inbound", &secret, now, &large, &large, Some("k")).await;
     assert_eq!((status, &problem["code"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!("too_large")));
@@ -156,7 +165,7 @@ async fn a_message_is_placed_by_its_words_and_taken_once() {
     let Input::Observe { observation: Observation::MessageIn { from, person, place, .. }, .. } = &taken[0].1 else {
         panic!("a message")
     };
-    assert_eq!((from.as_str(), person.as_deref()), ("19900000001", Some("hash of 19900000001")));
+    assert_eq!((from.as_str(), person.as_deref()), ("19900000001", Some("hash of person/19900000001")));
     let place = place.as_ref().unwrap();
     assert_eq!((place.building.as_ref().unwrap().as_str(), place.unit, place.floor), ("b12", Some(2), Some(6)));
 }
@@ -306,7 +315,12 @@ async fn a_rule_over_two_departments_is_a_patrol_with_a_finding() {
         .collect();
     assert_eq!(
         hits,
-        [("vacant_power", "b12/2/0604", Some(4), "登记空置的住房有用电：12栋2单元0604，一周用电 88.5 度".to_owned())]
+        [(
+            "vacant_power",
+            "hash of rule/vacant_power/b12/2/0604",
+            Some(4),
+            "登记空置的住房有用电：12栋2单元0604，一周用电 88.5 度".to_owned()
+        )]
     );
     assert!(seen.iter().any(|o| matches!(o, Observation::PatrolFound { what, .. } if what == "rule_hit")));
     running.stop().await;

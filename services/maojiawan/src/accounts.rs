@@ -1,6 +1,6 @@
 //! Brings the accounts of the configuration into the log, and their first passwords beside it.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use domain::{
@@ -20,9 +20,30 @@ pub(crate) struct First {
     pub(crate) name: String,
     pub(crate) unit: Option<String>,
     pub(crate) grid: Option<String>,
-    pub(crate) password: String,
+    pub(crate) password: Password,
     /// The post that it holds while nobody else was entered.
     pub(crate) post: Option<DutyPost>,
+}
+
+/// Where a first password comes from.
+pub(crate) enum Password {
+    /// Public: of the demo.
+    Public(&'static str),
+    /// The one line of a file, which is read only while the account has no password, and may be deleted then.
+    File(PathBuf),
+}
+
+impl Password {
+    fn read(self) -> anyhow::Result<String> {
+        match self {
+            Self::Public(text) => Ok(text.to_owned()),
+            Self::File(file) => {
+                let text = crate::media::secret(&file)?;
+                anyhow::ensure!(!text.is_empty(), "{}: 口令为空 the password is empty", file.display());
+                Ok(text)
+            }
+        }
+    }
 }
 
 /// What is missing is added; what is there stays as people changed it.
@@ -49,8 +70,7 @@ pub(crate) async fn ensure(
             submit(intake, Command::SetDuty { post, account: Some(first.id.as_str().into()) }).await?;
         }
         if store.credential(&first.id).await?.is_none() {
-            let password = first.password.clone();
-            #[allow(clippy::disallowed_methods, reason = "hashing on the blocking pool, awaited at once")]
+            let password = first.password.read()?;
             let hashed = tokio::task::spawn_blocking(move || gateway::accounts::hash_password(&password)).await?;
             let credential = Credential {
                 account: first.id.clone(),

@@ -8,7 +8,7 @@ use std::{
 use domain::account::Role;
 use exchange::ExchangeError;
 use runtime::config::{ConfigError, parse, refuse, refuse_after};
-use sensing::rules;
+use sensing::{SensingError, rules};
 use serde::Deserialize;
 
 /// The whole file.
@@ -192,6 +192,9 @@ fn check(file: &str, text: &str, config: &Config) -> Result<(), ConfigError> {
     if config.server.drain_s == 0 {
         return bad("server", "drain_s", "须大于 0 must be more than 0");
     }
+    if !runtime::telemetry::is_filter(&config.log.filter) {
+        return bad("log", "filter", "不是日志过滤表达式 is no log filter");
+    }
     if config.data.key_days == 0 {
         return bad("data", "key_days", "须大于 0 must be more than 0");
     }
@@ -217,16 +220,27 @@ fn check(file: &str, text: &str, config: &Config) -> Result<(), ConfigError> {
         }
     }
     for camera in &config.video.cameras {
-        let urls = std::iter::once(&camera.sub).chain(&camera.main);
-        if urls.into_iter().any(|u| url::Url::parse(u).map_or(true, |u| u.scheme() != "rtsp")) {
-            let message = "须为 rtsp:// 地址 must be an rtsp:// address";
-            return among("video.cameras", &camera.id, "sub", message);
+        let fit = |u: url::Url| u.scheme() == "rtsp" && u.username().is_empty() && u.password().is_none();
+        for (key, address) in std::iter::once(("sub", &camera.sub)).chain(camera.main.iter().map(|u| ("main", u))) {
+            if !url::Url::parse(address).is_ok_and(fit) {
+                let message = "须为 rtsp:// 地址，不含用户和口令 must be an rtsp:// address without user and password";
+                return among("video.cameras", &camera.id, key, message);
+            }
         }
     }
     for account in &config.accounts {
         if Role::parse(&account.role).is_none() {
             return among("accounts", &account.id, "role", "没有这个角色 there is no such role");
         }
+    }
+    if let Err(error) = config.sensing.check() {
+        return match error {
+            SensingError::Config { key, message } => match key.rsplit_once('.') {
+                Some((table, key)) => bad(table, key, message),
+                None => bad("sensing", key, message),
+            },
+            other => bad("sensing", "external", &other.to_string()),
+        };
     }
     if let Err(error) = rules::check(&config.sensing.rules) {
         return among("sensing.rules", &error.rule, "id", error.message);
@@ -258,6 +272,16 @@ mod tests {
         let config = load(Some(&path)).unwrap();
         assert_eq!(config.exchange.departments.len(), 8, "all eight departments are connected by data");
         assert!(!config.accounts.is_empty());
+        // What is commented out is right as well.
+        let text = std::fs::read_to_string(&path).unwrap();
+        let setting =
+            |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(k, _)| !k.contains(' '));
+        let all = text.lines().map(|l| l.strip_prefix("# ").filter(|l| setting(l)).unwrap_or(l).to_owned() + "\n");
+        let all: String = all.collect();
+        let config: Config = parse("all", &all).unwrap();
+        check("all", &all, &config).unwrap();
+        assert!(config.sensing.external.and_then(|e| e.tls).is_some_and(|t| t.key_file.is_some()));
+        assert!(config.exchange.ca_file.is_some() && config.demo.films.is_some());
     }
 
     #[test]
@@ -273,8 +297,28 @@ mod tests {
                     [[exchange.departments]]\nunit = \"energy\"\nsecret = \"short\"\n";
         let error = check("c.toml", text, &parse("c.toml", text).unwrap()).unwrap_err().to_string();
         assert!(error.starts_with("c.toml:7: exchange.departments.energy.secret: "), "{error}");
+        let text = "[[exchange.departments]]\nunit = \"fire\"\nsecret = \"0123456789abcdef\"\n\
+                    push = { url = \"https://fire.example/tasks\" }\n";
+        let error = check("c.toml", text, &parse("c.toml", text).unwrap()).unwrap_err().to_string();
+        assert!(error.starts_with("c.toml:4: exchange.departments.fire.push: https"), "{error}");
         let text = "[demo]\npace = 0.5\nrecords_minutes = -1\n";
         let error = check("c.toml", text, &parse("c.toml", text).unwrap()).unwrap_err().to_string();
         assert!(error.starts_with("c.toml:3: demo.records_minutes: "), "{error}");
+        for (text, at) in [
+            ("[log]\nfilter = \"info,video=loud\"\n", "2: log.filter"),
+            ("[sensing]\nport = 0\nkeep_alive_s = 1\n", "3: sensing.keep_alive_s"),
+            (
+                "[sensing.external]\nhost = \"h\"\nport = 8883\n[sensing.external.tls]\nca_file = \"a\"\ncert_file = \"c\"\n",
+                "6: sensing.external.tls.cert_file",
+            ),
+            (
+                "[[video.cameras]]\nid = \"c001\"\nsub = \"rtsp://h/sub\"\nmain = \"rtsp://admin:secret@h/main\"\n",
+                "4: video.cameras.c001.main",
+            ),
+        ] {
+            let error = check("c.toml", text, &parse("c.toml", text).unwrap()).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("c.toml:{at}: ")), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
     }
 }

@@ -16,7 +16,6 @@ use domain::{
 use exchange::config::{Connector, Endpoint, Mapping, Pull, Sms};
 use gateway::{DemoAccount, DemoConfig};
 use runtime::{Clock, retry::Backoff};
-use sensing::status::BrokerState;
 use simulator::cameras::address_of;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -26,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    accounts::First,
+    accounts::{First, Password},
     config::{self, Config},
     simulate::{CameraFile, FILMS, READY},
 };
@@ -151,7 +150,7 @@ impl Demo {
     pub(crate) fn gateway(&self) -> DemoConfig {
         let accounts = self.people().into_iter().map(|p| DemoAccount {
             account: p.first.id,
-            password: p.first.password,
+            password: PASSWORD.to_owned(),
             role: p.first.role.name().to_owned(),
             name_zh: p.title.0,
             name_en: p.title.1,
@@ -288,7 +287,7 @@ fn person(id: &str, role: Role, name: &str, title: (&str, &str), post: Option<Du
         name: name.to_owned(),
         unit: None,
         grid: None,
-        password: PASSWORD.to_owned(),
+        password: Password::Public(PASSWORD),
         post,
     };
     Person { first, title: (title.0.to_owned(), title.1.to_owned()) }
@@ -322,11 +321,10 @@ fn write_secret(file: &Path, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The broker's port once it is connected; `None` when it does not come, and the site runs without sensors.
+/// The broker's port as soon as it is chosen: a broker that comes late finds the gateways trying. `None` when there will be
+/// none, and the site runs without sensors.
 async fn broker_port(sensing: &mut watch::Receiver<sensing::Status>) -> Option<u16> {
-    let connected = sensing.wait_for(|s| s.broker == BrokerState::Connected && s.port.is_some());
-    let status = tokio::time::timeout(Duration::from_secs(15), connected).await;
-    status.ok().and_then(Result::ok).and_then(|s| s.port)
+    sensing.wait_for(|s| s.port.is_some()).await.ok().and_then(|s| s.port)
 }
 
 fn tell(phase: &watch::Sender<Phase>, clock: &dyn Clock, up: bool, detail: &str) {
@@ -368,5 +366,23 @@ async fn watch_child(
                 return child.wait().await.map_or_else(|e| e.to_string(), |status| status.to_string());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sensing::{Status, status::BrokerState};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_site_has_sensors_also_when_the_broker_comes_late() {
+        let lost = Status { broker: BrokerState::Lost("not yet".to_owned()), ..Status::default() };
+        let (tell, mut status) = watch::channel(lost);
+        let (port, ()) = tokio::join!(broker_port(&mut status), async { tell.send_modify(|s| s.port = Some(1883)) });
+        assert_eq!(port, Some(1883));
+        let (tell, mut status) = watch::channel(Status::default());
+        drop(tell);
+        assert_eq!(broker_port(&mut status).await, None, "sensing could not start");
     }
 }

@@ -19,7 +19,7 @@ use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    accounts::{self, First},
+    accounts::{self, First, Password},
     config::{self, Config},
     content::Reads,
     demo::{Demo, Phase},
@@ -174,10 +174,7 @@ impl Centre {
             outbox: store.clone(),
             decode: Arc::new(|payload| wire::outgoing::decode(payload).ok()),
             content: Arc::new(Reads { store, site: self.site.clone() }),
-            person: Arc::new(move |phone| {
-                let national = domain::text::national_number(phone).unwrap_or_else(|| phone.to_owned());
-                hex::encode(hash.request_hash(format!("person/{national}").as_bytes()))
-            }),
+            hash: Arc::new(move |text| hex::encode(hash.request_hash(text.as_bytes()))),
             clock: self.clock.clone(),
         };
         Ok(exchange::Exchange::new(parts)?)
@@ -194,9 +191,11 @@ impl Centre {
             status,
         };
         let stop = self.tasks.stop(Stage::Sources);
-        self.tasks.spawn("sensing", Stage::Sources, Criticality::Ordinary, async move {
-            if let Err(error) = sensing::run(parts, stop).await {
+        self.tasks.spawn("sensing", Stage::Sources, Criticality::Critical, async move {
+            if let Err(error) = sensing::run(parts, stop.clone()).await {
                 tracing::error!(error = %error, "sensing cannot start");
+                // The rest runs without it; `/readyz` and the wall say so.
+                stop.cancelled().await;
             }
         });
     }
@@ -355,7 +354,7 @@ fn first_accounts(config: &Config, demo: Option<&Demo>) -> anyhow::Result<Vec<Fi
             name: a.name.clone(),
             unit: a.unit.clone(),
             grid: a.grid.clone(),
-            password: media::secret(&a.password_file)?,
+            password: Password::File(a.password_file.clone()),
             post: None,
         })
     });

@@ -156,7 +156,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_overrun_is_aborted() {
         let tasks = Tasks::default();
-        tasks.spawn("stuck", Stage::Core, Criticality::Ordinary, std::future::pending());
+        let (alive, gone) = tokio::sync::oneshot::channel::<()>();
+        tasks.spawn("stuck", Stage::Core, Criticality::Ordinary, async move {
+            let _alive = alive;
+            std::future::pending().await
+        });
         tasks.drain(Duration::from_secs(1)).await;
+        assert!(gone.await.is_err(), "what it held is let go");
     }
 }

@@ -46,6 +46,11 @@ pub mod names {
     pub const OUTBOX_WAITING: &str = "maojiawan_outbox_waiting";
 }
 
+/// Whether `text` is a filter that [`logs`] can follow; otherwise it takes `info`.
+pub fn is_filter(text: &str) -> bool {
+    EnvFilter::try_new(text).is_ok()
+}
+
 /// Installs the log writer (stderr). `filter` as of `RUST_LOG`; `json` for machines.
 pub fn logs(filter: &str, json: bool) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));

@@ -119,7 +119,8 @@ fn conf(dir: &Path, port: u16) -> String {
          connection_messages false\n\
          log_dest stderr\n\
          log_type error\n\
-         log_type warning\n"
+         log_type warning\n\
+         log_type notice\n"
     )
 }
 
@@ -209,16 +210,35 @@ async fn goodbye(child: &mut tokio::process::Child) {
     let _ = child.kill().await;
 }
 
+/// A fault of the broker, or messages that it drops because we take none and its queue is full.
+fn loud(line: &str) -> bool {
+    line.starts_with("Error") || line.contains("messages are being dropped")
+}
+
 /// The broker's own words go into our log.
 async fn forward(log: Option<BufReader<tokio::process::ChildStderr>>) {
     let Some(log) = log else { return };
     let mut lines = log.lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let text = line.split_once(": ").map_or(line.as_str(), |(_, text)| text);
-        if text.starts_with("Error") {
+        if loud(text) {
             tracing::warn!(target: "sensing::mosquitto", "{text}");
         } else {
             tracing::info!(target: "sensing::mosquitto", "{text}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_of_the_broker_is_loud() {
+        // Mosquitto says it once for each time that the queue fills, as a notice.
+        assert!(loud("Outgoing messages are being dropped for client maojiawan-sensing."));
+        assert!(loud("Error: Unable to open log file."));
+        assert!(!loud("Saving in-memory database."));
+        assert!(conf(Path::new("/d"), 1).contains("\nlog_type notice\n"));
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::rules::Rule;
+use crate::{SensingError, broker::MESSAGE_LIMIT, rules::Rule};
 
 /// `[sensing]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Config {
     pub program: String,
     /// MQTT client id. The broker keeps what it could not deliver under this name, so it must not change.
     pub client_id: String,
-    /// Keep-alive, seconds.
+    /// Keep-alive, seconds; 5 to 600.
     pub keep_alive_s: u16,
     /// Largest payload taken, bytes; larger ones are recorded and acknowledged.
     pub max_payload: usize,
@@ -39,6 +39,42 @@ impl Default for Config {
             max_payload: 32_768,
             history_days: 90,
             rules: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Checks what types cannot, except the rules.
+    ///
+    /// # Errors
+    /// The dotted key of the first value that is wrong.
+    pub fn check(&self) -> Result<(), SensingError> {
+        let bad = |key, message| Err(SensingError::Config { key, message });
+        if self.client_id.is_empty() || self.client_id.len() > 64 || self.client_id.contains(char::is_whitespace) {
+            return bad("sensing.client_id", "须为 1 到 64 字节且无空白 must be 1 to 64 bytes without blanks");
+        }
+        if !(5..=600).contains(&self.keep_alive_s) {
+            return bad("sensing.keep_alive_s", "须在 5 到 600 之间 must lie between 5 and 600");
+        }
+        if !(1..=MESSAGE_LIMIT).contains(&self.max_payload) {
+            return bad("sensing.max_payload", "须在 1 到 65536 之间 must lie between 1 and 65536");
+        }
+        let Some(external) = &self.external else { return Ok(()) };
+        if external.host.is_empty() || external.port == 0 {
+            let key = if external.host.is_empty() { "sensing.external.host" } else { "sensing.external.port" };
+            return bad(key, "不能为空或 0 must not be empty or 0");
+        }
+        if external.user.is_none() && external.password_file.is_some() {
+            return bad("sensing.external.password_file", "有口令须有用户 a password needs a user");
+        }
+        match &external.tls {
+            Some(Tls { cert_file: Some(_), key_file: None, .. }) => {
+                bad("sensing.external.tls.cert_file", "有证书须有私钥 a certificate needs its key")
+            }
+            Some(Tls { cert_file: None, key_file: Some(_), .. }) => {
+                bad("sensing.external.tls.key_file", "有私钥须有证书 a key needs its certificate")
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -74,4 +110,37 @@ pub struct Tls {
     /// PEM file with its key.
     #[serde(default)]
     pub key_file: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn wrong_values_are_named_by_their_key() {
+        Config::default().check().unwrap();
+        let whole = "[external]\nhost = \"h\"\nport = 8883\nuser = \"u\"\npassword_file = \"p\"\n\
+                     tls = { ca_file = \"ca\", cert_file = \"c\", key_file = \"k\" }\n";
+        let check = |text: &str| runtime::config::parse::<Config>("c", text).unwrap().check();
+        check(whole).unwrap();
+        let external = |from: &str, to: &str| whole.replace(from, to);
+        for (text, key) in [
+            // Each of these would be a panic of the client or a refusal by the broker.
+            ("client_id = \"\"".to_owned(), "client_id"),
+            ("client_id = \"a b\"".to_owned(), "client_id"),
+            ("keep_alive_s = 4".to_owned(), "keep_alive_s"),
+            ("keep_alive_s = 601".to_owned(), "keep_alive_s"),
+            ("max_payload = 0".to_owned(), "max_payload"),
+            ("max_payload = 65537".to_owned(), "max_payload"),
+            (external("\"h\"", "\"\""), "external.host"),
+            (external("8883", "0"), "external.port"),
+            (external("user = \"u\"", ""), "external.password_file"),
+            (external(", key_file = \"k\"", ""), "external.tls.cert_file"),
+            (external(", cert_file = \"c\"", ""), "external.tls.key_file"),
+        ] {
+            let error = check(&text).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("sensing.{key}: ")), "{text}: {error}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, path::Path, sync::Arc, time::Duration};
 
 use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Packet, Publish, QoS, StateError, SubscribeFilter,
-    SubscribeReasonCode, TlsConfiguration, Transport, mqttbytes,
+    SubscribeReasonCode, TlsConfiguration, TlsError, Transport, mqttbytes,
 };
 use runtime::{Clock, retry::Backoff};
 use rustls::{
@@ -60,7 +60,7 @@ pub(crate) async fn options(config: &Config, child: Option<&Child>) -> Result<Mq
     let mut options = MqttOptions::new(&config.client_id, host, port);
     options.set_clean_session(false);
     options.set_manual_acks(true);
-    options.set_keep_alive(Duration::from_secs(config.keep_alive_s.max(5).into()));
+    options.set_keep_alive(Duration::from_secs(config.keep_alive_s.into()));
     options.set_inflight(WINDOW);
     options.set_max_packet_size(INCOMING, MESSAGE_LIMIT);
     if let Some(child) = child {
@@ -93,7 +93,8 @@ fn tls_config(tls: &Tls) -> Result<ClientConfig, SensingError> {
     let bad = |file: &Path| SensingError::Tls { file: file.display().to_string() };
     let certificates = |file: &Path| -> Result<Vec<CertificateDer<'static>>, SensingError> {
         let read = CertificateDer::pem_file_iter(file).map_err(|_| bad(file))?;
-        read.collect::<Result<_, _>>().map_err(|_| bad(file))
+        let all: Vec<_> = read.collect::<Result<_, _>>().map_err(|_| bad(file))?;
+        if all.is_empty() { Err(bad(file)) } else { Ok(all) }
     };
     let mut roots = RootCertStore::empty();
     for certificate in certificates(&tls.ca_file)? {
@@ -243,7 +244,7 @@ impl Drive<'_> {
                 format!("收到过大的报文 a packet of {size} bytes is read next time")
             }
             Some(size) => format!("代理持有过大的报文 a packet of {size} bytes blocks the session"),
-            None => error.to_string(),
+            None => words(error),
         };
         if self.status.borrow().broker == BrokerState::Connected {
             tracing::info!(error = %words, "the connection to the MQTT broker is lost");
@@ -304,6 +305,24 @@ impl Drive<'_> {
             });
         }
     }
+}
+
+/// Why there is no connection, for the page.
+fn words(error: &ConnectionError) -> String {
+    let untrusted = |e: &std::io::Error| {
+        let inner = e.get_ref().and_then(|e| e.downcast_ref());
+        matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+    };
+    let what = match error {
+        ConnectionError::Tls(TlsError::Io(e)) if untrusted(e) => {
+            "代理的证书不可信 the broker's certificate is not trusted"
+        }
+        ConnectionError::Tls(_) => "无法建立 TLS no TLS with the broker",
+        ConnectionError::ConnectionRefused(_) => "代理拒绝登录 the broker refuses the login",
+        ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => "代理没有应答 the broker does not answer",
+        _ => "与代理没有连接 no connection to the broker",
+    };
+    format!("{what}: {error}")
 }
 
 /// An answer is due, unless nobody waits for it.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     formats::{self, Message, Why},
-    rules::{self, Edge, Rule, Sample, State},
+    rules::{self, Arrival, Edge, Rule, Sample, State},
 };
 
 /// An edge on its way to the writer, as it is stored meanwhile. Names and numbers only.
@@ -80,9 +80,9 @@ impl Engine {
     }
 
     /// Takes one message.
-    pub(crate) fn take(&mut self, topic: &str, payload: &[u8], again: bool, now: i64, out: &mut Changes) {
+    pub(crate) fn take(&mut self, topic: &str, payload: &[u8], arrival: Arrival, now: i64, out: &mut Changes) {
         match formats::parse(topic, payload, |id| self.sensors.get(id).copied()) {
-            Ok(Message::Reading(reading)) => self.reading(reading, again, now, out),
+            Ok(Message::Reading(reading)) => self.reading(reading, arrival, now, out),
             Ok(Message::Link { sensor, online }) => self.link(SensorId::new(sensor), online, out),
             Ok(Message::Gateway { gateway, online, sensors }) => self.gateway(gateway, online, sensors, out),
             Ok(Message::Nothing) => {}
@@ -90,7 +90,7 @@ impl Engine {
         }
     }
 
-    fn reading(&mut self, reading: formats::Reading, again: bool, now: i64, out: &mut Changes) {
+    fn reading(&mut self, reading: formats::Reading, arrival: Arrival, now: i64, out: &mut Changes) {
         let at = reading.at.unwrap_or(now).min(now);
         let row = |sensor: String, value, unit: Option<&str>| ledger::Reading {
             sensor,
@@ -102,13 +102,14 @@ impl Engine {
             out.telemetry.readings.push(row(format!("{}/{name}", reading.sensor), value, Some(unit)));
         }
         let id = SensorId::new(&reading.sensor);
-        if self.links.get(&id) == Some(&false) && !again {
+        // What reports is there, also a device that was last told as lost by an earlier run.
+        if arrival == Arrival::First {
             self.link(id.clone(), true, out);
         }
         let Some(measure) = reading.measure else { return };
         let Some(kind) = self.sensors.get(&reading.sensor).copied() else { return };
         out.telemetry.readings.push(row(reading.sensor, measure.value, unit(kind)));
-        let sample = Sample { at: reading.at, value: measure.value, detected: measure.detected, again };
+        let sample = Sample { at: reading.at, value: measure.value, detected: measure.detected, arrival };
         for index in 0..self.rules.len() {
             let key = (id.clone(), index);
             let state = self.states.get(&key).copied().unwrap_or_default();

@@ -51,7 +51,7 @@ fn engine(stored: &[RuleState]) -> Engine {
 
 fn take(engine: &mut Engine, topic: &str, body: &str, now: i64) -> Changes {
     let mut out = Changes::default();
-    engine.take(topic, body.as_bytes(), false, now, &mut out);
+    engine.take(topic, body.as_bytes(), Arrival::First, now, &mut out);
     out.seal(engine);
     out
 }
@@ -114,6 +114,17 @@ fn states_of_devices_are_told_on_change() {
     assert_eq!(told("mjw/v1/gateways/1/status", will), [("s1".into(), false), ("l1".into(), false)]);
     assert_eq!(told("mjw/v1/sensors/s1/reading", r#"{"v":0}"#), [("s1".into(), true)], "what reports is there");
     assert_eq!(told("mjw/v1/gateways/1/status", "offline"), [("s1".into(), false)], "the gateway's devices are known");
+}
+
+#[test]
+fn a_device_that_an_earlier_run_told_as_lost_is_back_by_a_reading() {
+    let mut engine = engine(&[]);
+    let out = take(&mut engine, "mjw/v1/sensors/s1/reading", r#"{"v":0}"#, T0);
+    assert_eq!(out.links, [("s1".into(), true)]);
+    assert_eq!(take(&mut engine, "mjw/v1/sensors/s1/reading", r#"{"v":0}"#, T0 + 1).links, [], "once");
+    let mut out = Changes::default();
+    engine.take("mjw/v1/sensors/l1/reading", br#"{"v":0}"#, Arrival::Kept, T0, &mut out);
+    assert_eq!(out.links, [], "what the broker kept proves nothing");
 }
 
 #[test]

@@ -29,11 +29,20 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
+use status::BrokerState;
 pub use status::Status;
 
 /// Why sensing cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum SensingError {
+    /// A value of the configuration.
+    #[error("{key}: {message}")]
+    Config {
+        /// Dotted key.
+        key: &'static str,
+        /// What is wrong, in both languages.
+        message: &'static str,
+    },
     /// Files of the child broker cannot be written, or a named file cannot be read.
     #[error("{file}: 无法读写 cannot be read or written")]
     File {
@@ -79,12 +88,23 @@ pub struct Parts {
 /// QoS 1 never fills it.
 const QUEUE: usize = 2_048;
 
-/// Runs until `stop`. Returns early only when it cannot start; everything later is contained and retried.
+/// Runs until `stop`. Returns early only when it cannot start, which the status then says; everything later is contained
+/// and retried.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), SensingError> {
+    let status = parts.status.clone();
+    let outcome = serve(parts, stop).await;
+    if let Err(error) = &outcome {
+        status.send_modify(|s| s.broker = BrokerState::Lost(error.to_string()));
+    }
+    outcome
+}
+
+async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError> {
     let Parts { config, dir, site, intake, telemetry, clock, status } = parts;
+    status.send_modify(|s| s.since_ms = clock.now_ms());
+    config.check()?;
     let rules = if config.rules.is_empty() { rules::shipped()? } else { config.rules.clone() };
     rules::check(&rules)?;
-    status.send_modify(|s| s.since_ms = clock.now_ms());
     let child = match &config.external {
         Some(_) => None,
         None => Some(broker::Child::prepare(&config, &dir).await?),

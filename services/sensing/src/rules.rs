@@ -124,8 +124,19 @@ pub struct Sample {
     pub value: f64,
     /// The device decides by itself; overrides the bounds.
     pub detected: Option<bool>,
-    /// The broker delivers it again.
-    pub again: bool,
+    /// How it comes.
+    pub arrival: Arrival,
+}
+
+/// How the broker delivers a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// For the first time.
+    First,
+    /// Again, because it was not acknowledged.
+    Again,
+    /// As the last word of its topic, which it kept (retained) for whoever subscribes; of any age.
+    Kept,
 }
 
 /// Where a rule stands for one sensor.
@@ -174,7 +185,7 @@ pub struct Edge {
 
 /// Takes a reading that arrives at `now` (ms). `None` when it is not newer than what was seen.
 pub fn step(state: &State, rule: &Rule, sample: Sample, now: i64) -> Option<(State, Option<Edge>)> {
-    let at = moment(state, sample, now)?;
+    let at = moment(state, rule, sample, now)?;
     let begins = sample.detected.unwrap_or_else(|| rule.raise.met(sample.value));
     let stays = sample.detected.unwrap_or_else(|| rule.keep.met(sample.value));
     let mut next = State { at, value: sample.value, ..*state };
@@ -195,7 +206,7 @@ pub fn step(state: &State, rule: &Rule, sample: Sample, now: i64) -> Option<(Sta
         }
         Phase::Raised { .. } => Some(false),
     };
-    Some(turn(next, edge, now))
+    Some(turn(next, edge, at, now))
 }
 
 /// Time passes without a reading.
@@ -205,7 +216,8 @@ pub fn tick(state: &State, rule: &Rule, now: i64) -> Option<(State, Edge)> {
         Phase::Raised { seen } if rule.release_s > 0 && now - seen >= i64::from(rule.release_s) * 1_000 => false,
         _ => return None,
     };
-    let (state, edge) = turn(State { at: state.at.max(now), ..*state }, Some(raised), now);
+    // The time of the newest reading stays: it is the device's, whose next reading may carry an earlier time than ours.
+    let (state, edge) = turn(*state, Some(raised), state.at.max(now), now);
     edge.map(|edge| (state, edge))
 }
 
@@ -214,21 +226,26 @@ fn held(since: i64, rule: &Rule, now: i64) -> bool {
 }
 
 /// The moment of a reading that counts: never in the future, not before any other. A device without a clock is always
-/// heard, also twice; what the broker delivers again was seen when nothing newer is missing.
-fn moment(state: &State, sample: Sample, now: i64) -> Option<i64> {
-    let Some(at) = sample.at.map(|at| at.min(now)) else { return Some(now.max(state.at)) };
-    if state.at == 0 || at > state.at || (at == state.at && !sample.again) {
+/// heard, also twice, except for a call that the broker kept: it was heard when it was made. What the broker delivers
+/// again was seen when nothing newer is missing.
+fn moment(state: &State, rule: &Rule, sample: Sample, now: i64) -> Option<i64> {
+    let Some(at) = sample.at.map(|at| at.min(now)) else {
+        let stale = sample.arrival == Arrival::Kept && rule.release_s > 0;
+        return (!stale).then_some(now.max(state.at));
+    };
+    let first = sample.arrival == Arrival::First;
+    if state.at == 0 || at > state.at || (at == state.at && first) {
         return Some(at);
     }
-    let reset = !sample.again && state.at.saturating_sub(at) > CLOCK_RESET_MS;
+    let reset = first && state.at.saturating_sub(at) > CLOCK_RESET_MS;
     reset.then_some(now)
 }
 
-fn turn(mut state: State, edge: Option<bool>, now: i64) -> (State, Option<Edge>) {
+fn turn(mut state: State, edge: Option<bool>, at: i64, now: i64) -> (State, Option<Edge>) {
     let edge = edge.map(|raised| {
         state.edges = state.edges.saturating_add(1);
         state.phase = if raised { Phase::Raised { seen: now } } else { Phase::Calm };
-        Edge { number: state.edges, raised, value: state.value, at: state.at }
+        Edge { number: state.edges, raised, value: state.value, at }
     });
     (state, edge)
 }
@@ -255,7 +272,7 @@ mod tests {
     }
 
     fn sample(at: i64, value: f64) -> Sample {
-        Sample { at: Some(at), value, detected: None, again: false }
+        Sample { at: Some(at), value, detected: None, arrival: Arrival::First }
     }
 
     /// Runs (seconds, value) and gives the edges as (seconds, raised).
@@ -299,24 +316,42 @@ mod tests {
     #[test]
     fn a_button_releases_itself() {
         let rule = Rule { release_s: 300, ..rule(0) };
-        let press = Sample { at: Some(T0), value: 1.0, detected: Some(true), again: false };
+        let press = Sample { at: Some(T0), value: 1.0, detected: Some(true), arrival: Arrival::First };
         let (state, edge) = step(&State::default(), &rule, press, T0).unwrap();
         assert!(edge.unwrap().raised);
         assert_eq!(tick(&state, &rule, T0 + 299_999), None);
-        let (_, edge) = tick(&state, &rule, T0 + 300_000).unwrap();
+        let (state, edge) = tick(&state, &rule, T0 + 300_000).unwrap();
         assert!(!edge.raised);
+        // The clock of the button is a minute behind ours.
+        let late = Sample { at: Some(T0 + 240_001), ..press };
+        let (_, edge) = step(&state, &rule, late, T0 + 300_001).unwrap();
+        assert!(edge.unwrap().raised, "the next press counts whatever the button's clock says");
+    }
+
+    #[test]
+    fn a_call_that_the_broker_kept_is_no_new_call() {
+        let button = Rule { release_s: 300, ..rule(0) };
+        let press = Sample { at: Some(T0), value: 11.0, detected: Some(true), arrival: Arrival::First };
+        let (state, _) = step(&State::default(), &button, press, T0).unwrap();
+        let (state, _) = tick(&state, &button, T0 + 300_000).unwrap();
+        let kept = Sample { arrival: Arrival::Kept, ..press };
+        let now = T0 + 3_600_000;
+        assert_eq!(step(&state, &button, kept, now), None, "by its time");
+        assert_eq!(step(&state, &button, Sample { at: None, ..kept }, now), None, "of a device without a clock");
+        let smoke = step(&State::default(), &rule(0), Sample { at: None, ..kept }, now).unwrap();
+        assert!(smoke.1.unwrap().raised, "a condition that was the last word still holds");
     }
 
     #[test]
     fn old_readings_change_nothing_until_the_clock_went_back() {
         let rule = rule(0);
         let (state, _) = step(&State::default(), &rule, sample(T0, 3.0), T0).unwrap();
-        let again = Sample { again: true, ..sample(T0, 11.0) };
+        let again = Sample { arrival: Arrival::Again, ..sample(T0, 11.0) };
         assert_eq!(step(&state, &rule, again, T0 + 5), None, "the same moment, redelivered");
         let clockless = Sample { at: None, ..sample(0, 11.0) };
         assert!(step(&state, &rule, clockless, T0).unwrap().1.is_some(), "two in one millisecond both count");
         assert_eq!(step(&state, &rule, sample(T0 - 60_000, 11.0), T0 + 5), None, "late");
-        let again = Sample { again: true, ..sample(T0 - 3_600_000, 11.0) };
+        let again = Sample { arrival: Arrival::Again, ..sample(T0 - 3_600_000, 11.0) };
         assert_eq!(step(&state, &rule, again, T0 + 5), None, "redelivered");
         let (state, edge) = step(&state, &rule, sample(1_000, 11.0), T0 + 5).unwrap();
         assert_eq!((edge.unwrap().at, state.at), (T0 + 5, T0 + 5), "a device without the right time is still heard");
@@ -375,7 +410,7 @@ mod tests {
                 if let Some((next, _)) = step(&state, &rule, *s, s.at.unwrap()) { state = next; }
             }
             for s in &all {
-                prop_assert_eq!(step(&state, &rule, Sample { again: true, ..*s }, T0 + 100_000), None);
+                prop_assert_eq!(step(&state, &rule, Sample { arrival: Arrival::Again, ..*s }, T0 + 100_000), None);
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::{
     connection::{Ack, Delivery},
     engine::{Changes, Engine, PendingEdge},
     formats::Why,
-    rules::Rule,
+    rules::{Arrival, Rule},
 };
 
 /// Messages of one batch.
@@ -113,7 +113,12 @@ impl Worker {
         if p.payload.len() > self.max_payload {
             changes.unreadable.push((Why::Oversize, p.payload.len() as u64));
         } else {
-            engine.take(&p.topic, &p.payload, p.dup, now, changes);
+            let arrival = match (p.retain, p.dup) {
+                (true, _) => Arrival::Kept,
+                (false, true) => Arrival::Again,
+                (false, false) => Arrival::First,
+            };
+            engine.take(&p.topic, &p.payload, arrival, now, changes);
         }
         self.status.send_modify(|s| s.counts.messages += 1);
     }

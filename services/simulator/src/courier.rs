@@ -133,7 +133,7 @@ impl Round {
         let answer = self
             .client
             .post(&self.url)
-            .header(SIGNATURE, sign(&self.secret, now, &letter.body))
+            .header(SIGNATURE, sign(&self.secret, now, &letter.key, &letter.body))
             .header(TIMESTAMP, now.to_string())
             .header(KEY, &letter.key)
             .header("Content-Type", "application/json")

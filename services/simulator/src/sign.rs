@@ -1,7 +1,7 @@
-//! The signature of calls between the centre and the outside: HMAC-SHA256 of `timestamp.body`, timestamps in seconds,
-//! accepted within five minutes. Kept here so that the simulator shares no code with what it tests.
+//! The signature of calls between the centre and the outside: HMAC-SHA256 of the lines timestamp, key and body, timestamps
+//! in seconds, accepted within five minutes. Kept here so that the simulator shares no code with what it tests.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
@@ -30,18 +30,18 @@ pub enum Refusal {
     Wrong,
 }
 
-fn mac(secret: &Secret, timestamp: &str, body: &[u8]) -> Option<Hmac<Sha256>> {
+fn mac(secret: &Secret, timestamp: &str, key: &[u8], body: &[u8]) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.bytes()).ok()?;
-    mac.update(timestamp.as_bytes());
-    mac.update(b".");
-    mac.update(body);
+    for part in [timestamp.as_bytes(), b"\n", key, b"\n", body] {
+        mac.update(part);
+    }
     Some(mac)
 }
 
-/// The value of the signature header.
-pub fn sign(secret: &Secret, timestamp_s: i64, body: &[u8]) -> String {
+/// The value of the signature header; `key` is empty when the call has none.
+pub fn sign(secret: &Secret, timestamp_s: i64, key: &str, body: &[u8]) -> String {
     // HMAC takes keys of any length, so the empty case never happens.
-    let tag = mac(secret, &timestamp_s.to_string(), body).map(|m| m.finalize().into_bytes());
+    let tag = mac(secret, &timestamp_s.to_string(), key.as_bytes(), body).map(|m| m.finalize().into_bytes());
     format!("v1={}", tag.map(hex::encode).unwrap_or_default())
 }
 
@@ -54,7 +54,8 @@ pub fn verify(secret: &Secret, headers: &HeaderMap, body: &[u8], now_s: i64) -> 
     if at.abs_diff(now_s) > WINDOW_S.unsigned_abs() {
         return Err(Refusal::Stale);
     }
-    mac(secret, timestamp, body).and_then(|m| m.verify_slice(&tag).ok()).ok_or(Refusal::Wrong)
+    let key = headers.get(KEY).map_or(&[][..], HeaderValue::as_bytes);
+    mac(secret, timestamp, key, body).and_then(|m| m.verify_slice(&tag).ok()).ok_or(Refusal::Wrong)
 }
 
 #[cfg(test)]
@@ -66,28 +67,32 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(SIGNATURE, signature.parse().unwrap());
         headers.insert(TIMESTAMP, timestamp.parse().unwrap());
+        headers.insert(KEY, "k-1".parse().unwrap());
         headers
     }
 
     #[test]
     fn a_known_signature() {
-        // printf '1700000000.{}' | openssl dgst -sha256 -hmac 0123456789abcdef
+        // printf '1700000000\nk-1\n{}' | openssl dgst -sha256 -hmac 0123456789abcdef
         let secret = Secret::new("0123456789abcdef");
         assert_eq!(
-            sign(&secret, 1_700_000_000, b"{}"),
-            "v1=e4f8e2ecae2295b2ddb2f0b5584c8275e226c0ebe9b3b819e70156bb67122e3e"
+            sign(&secret, 1_700_000_000, "k-1", b"{}"),
+            "v1=9338989272917109c65af180f1e66212c3d804ac59358526a6e8a8b807c85bde"
         );
     }
 
     #[test]
     fn only_the_right_secret_body_and_time_pass() {
         let secret = Secret::new("0123456789abcdef");
-        let good = sign(&secret, 1_000, b"{}");
+        let good = sign(&secret, 1_000, "k-1", b"{}");
         assert_eq!(verify(&secret, &headers(&good, "1000"), b"{}", 1_300), Ok(()));
         assert_eq!(verify(&secret, &headers(&good, "1000"), b"{}", 1_301), Err(Refusal::Stale));
         assert_eq!(verify(&secret, &headers(&good, "1000"), b"{}", 699), Err(Refusal::Stale));
         assert_eq!(verify(&secret, &headers(&good, "1000"), b"{ }", 1_000), Err(Refusal::Wrong));
         assert_eq!(verify(&secret, &headers(&good, "1001"), b"{}", 1_000), Err(Refusal::Wrong));
+        let mut overheard = headers(&good, "1000");
+        overheard.insert(KEY, "k-2".parse().unwrap());
+        assert_eq!(verify(&secret, &overheard, b"{}", 1_000), Err(Refusal::Wrong), "under another key");
         assert_eq!(verify(&Secret::new("another secret"), &headers(&good, "1000"), b"{}", 1_000), Err(Refusal::Wrong));
         assert_eq!(verify(&secret, &headers("v1=zz", "1000"), b"{}", 1_000), Err(Refusal::Missing));
         assert_eq!(verify(&secret, &HeaderMap::new(), b"{}", 1_000), Err(Refusal::Missing));

@@ -62,11 +62,11 @@ async function json<T>(answer: Response): Promise<T> {
   return (text === '' ? undefined : JSON.parse(text)) as T
 }
 
-/** Headers of a signed call. */
+/** Headers of a signed call: its time, its key and its body are signed. */
 export function signed(secret: string, body: string): Record<string, string> {
-  const time = String(Math.floor(Date.now() / 1000))
-  const tag = createHmac('sha256', secret).update(`${time}.${body}`).digest('hex')
-  return { 'content-type': 'application/json', 'x-timestamp': time, 'x-signature': `v1=${tag}`, 'idempotency-key': randomUUID() }
+  const [time, key] = [String(Math.floor(Date.now() / 1000)), randomUUID()]
+  const tag = createHmac('sha256', secret).update(`${time}\n${key}\n${body}`).digest('hex')
+  return { 'content-type': 'application/json', 'x-timestamp': time, 'x-signature': `v1=${tag}`, 'idempotency-key': key }
 }
 
 /** A department's own system calls the centre. */

@@ -224,7 +224,7 @@ impl Centre {
             outbox: outbox.clone(),
             decode: Arc::new(decode),
             content: Arc::new(Texts),
-            person: Arc::new(|number| format!("hash of {number}")),
+            hash: Arc::new(|text| format!("hash of {text}")),
             clock: Arc::new(clock.clone()),
         })?;
         Ok(Self { router: exchange.router(), exchange, writer, clock, outbox, config })
@@ -296,10 +296,22 @@ impl Centre {
         body: &str,
         key: Option<&str>,
     ) -> (StatusCode, Value) {
+        let signature = sign::sign(&Secret::new(secret), at_s, key.unwrap_or(""), signed.as_bytes());
+        self.request(path, &signature, at_s, body, key).await
+    }
+
+    pub(crate) async fn request(
+        &self,
+        path: &str,
+        signature: &str,
+        at_s: i64,
+        body: &str,
+        key: Option<&str>,
+    ) -> (StatusCode, Value) {
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(format!("/{path}"))
-            .header(sign::SIGNATURE, sign::sign(&Secret::new(secret), at_s, signed.as_bytes()))
+            .header(sign::SIGNATURE, signature)
             .header(sign::TIMESTAMP, at_s.to_string());
         if let Some(key) = key {
             request = request.header(sign::KEY, key);

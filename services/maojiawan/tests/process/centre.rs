@@ -31,11 +31,13 @@ fn after<'t>(line: &'t str, mark: &str) -> Option<&'t str> {
     Some(line.split_once(mark)?.1.trim())
 }
 
+fn write_password(folder: &Path) {
+    std::fs::write(folder.join("password"), PASSWORD).unwrap();
+}
+
 impl Centre {
     /// Starts it with its data in `folder` and waits until it says that it is ready.
     fn start(folder: &Path) -> Self {
-        let password = folder.join("password");
-        std::fs::write(&password, PASSWORD).unwrap();
         let config = folder.join("centre.toml");
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n[data]\nfolder = \"{0}/data\"\n[log]\nfilter = \"warn\"\n\
@@ -110,8 +112,11 @@ fn running(folder: &Path) -> Vec<String> {
 #[test]
 fn it_stops_in_order_on_either_signal_and_starts_again_on_its_data() {
     let folder = tempfile::tempdir().unwrap();
+    write_password(folder.path());
     for signal in ["-TERM", "-INT"] {
         let centre = Centre::start(folder.path());
+        // A first password is needed once; whoever deletes its file can still start again.
+        let _ = std::fs::remove_file(folder.path().join("password"));
         assert_eq!(centre.ask("GET /healthz HTTP/1.1", "").0, 200);
         let log_in = format!(r#"{{"account":"chief","password":"{PASSWORD}"}}"#);
         let head = "POST /api/v1/session HTTP/1.1\r\ncontent-type: application/json";
@@ -125,8 +130,24 @@ fn it_stops_in_order_on_either_signal_and_starts_again_on_its_data() {
 }
 
 #[test]
+fn its_broker_dies_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    write_password(folder.path());
+    let centre = Centre::start(folder.path());
+    while centre.dependency("broker")["state"] != "up" {
+        std::thread::yield_now();
+    }
+    assert!(running(folder.path()).iter().any(|l| l.starts_with("mosquitto ")), "{:?}", running(folder.path()));
+    assert_eq!(centre.end("-KILL").0, None);
+    while !running(folder.path()).is_empty() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn each_dependency_is_named_with_its_state_and_since_when() {
     let folder = tempfile::tempdir().unwrap();
+    write_password(folder.path());
     let centre = Centre::start(folder.path());
     for name in ["store", "feed", "writer", "broker"] {
         let dependency = centre.dependency(name);

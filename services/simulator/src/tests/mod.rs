@@ -87,7 +87,7 @@ impl Setup {
         let request = self
             .client
             .request(method, self.url(path))
-            .header(SIGNATURE, sign(&Secret::new(SECRET), now, body.as_bytes()))
+            .header(SIGNATURE, sign(&Secret::new(SECRET), now, key, body.as_bytes()))
             .header(TIMESTAMP, now.to_string())
             .header(KEY, key)
             .body(body.to_owned());
@@ -175,7 +175,7 @@ async fn unsigned_stale_and_foreign_calls_change_nothing() {
         let request = setup
             .client
             .post(setup.url("/departments/fire/tasks"))
-            .header(SIGNATURE, sign(&Secret::new(secret), at, b"{\"task\":1}"))
+            .header(SIGNATURE, sign(&Secret::new(secret), at, "k", b"{\"task\":1}"))
             .header(TIMESTAMP, at.to_string())
             .header(KEY, "k")
             .body("{\"task\":1}");
