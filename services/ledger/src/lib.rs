@@ -18,6 +18,7 @@ mod error;
 mod model;
 mod port;
 mod reader;
+mod redis;
 mod seal;
 mod sqlite;
 
@@ -26,6 +27,7 @@ pub mod conformance;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use self::redis::{Fault, Link, LinkState, RedisBus, RedisOptions, RedisStatus};
 pub use batch::Batch;
 pub use blob::BlobReader;
 pub use bus::{Bus, Delivery, LocalBus, Published, Subscription};

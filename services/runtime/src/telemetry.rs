@@ -22,6 +22,18 @@ pub mod names {
     pub const FEED_RESYNCS: &str = "maojiawan_feed_resyncs_total";
     /// Events that a gateway read from the ledger because the bus skipped them.
     pub const GAP_FILLED: &str = "maojiawan_gap_filled_events_total";
+    /// Messages that the bus took.
+    pub const BUS_PUBLISHED: &str = "maojiawan_bus_published_total";
+    /// Messages for the bus that were given up, by reason; followers read them from the ledger.
+    pub const BUS_DROPPED: &str = "maojiawan_bus_dropped_total";
+    /// Messages too long for the bus, in whose place only the head was sent.
+    pub const BUS_HEADS: &str = "maojiawan_bus_heads_only_total";
+    /// Messages from the bus that were damaged, forged or of an unknown version.
+    pub const BUS_UNREADABLE: &str = "maojiawan_bus_unreadable_total";
+    /// Connections to the bus that ended or failed, by side.
+    pub const BUS_RECONNECTS: &str = "maojiawan_bus_reconnects_total";
+    /// Whether a side of the bus is connected, 0 or 1.
+    pub const BUS_CONNECTED: &str = "maojiawan_bus_connected";
     /// Media sockets open.
     pub const MEDIA_CLIENTS: &str = "maojiawan_media_clients";
     /// Cameras, by state.
