@@ -47,6 +47,17 @@ pub trait Subscription: Send {
     async fn next(&mut self) -> Delivery;
 }
 
+#[async_trait]
+impl<B: Bus + ?Sized> Bus for Arc<B> {
+    async fn publish(&self, events: Vec<Arc<Published>>) -> Result<()> {
+        (**self).publish(events).await
+    }
+
+    async fn subscribe(&self) -> Result<Box<dyn Subscription>> {
+        (**self).subscribe().await
+    }
+}
+
 /// The bus of one process. A subscriber may lag by its capacity.
 #[derive(Debug, Clone)]
 pub struct LocalBus(broadcast::Sender<Arc<Published>>);

@@ -14,7 +14,7 @@ const POLL: Duration = Duration::from_millis(2);
 const NEVER: Duration = Duration::from_secs(3_600);
 
 /// Commits and publishes `sizes` events a batch, each with one of three documents.
-async fn write(store: &dyn Store, bus: &dyn Bus, mut head: Head, sizes: &[usize]) -> Head {
+pub async fn write(store: &dyn Store, bus: &dyn Bus, mut head: Head, sizes: &[usize]) -> Head {
     for size in sizes {
         let seqs = head.seq + 1..=head.seq + *size as u64;
         let batch = Batch {
@@ -38,7 +38,7 @@ async fn read_event(reader: &mut Reader) -> Arc<Published> {
 }
 
 /// Reads up to `upto`; checks that each event comes once, in order and whole.
-async fn read(reader: &mut Reader, upto: u64) -> BTreeMap<String, DocumentRow> {
+pub async fn read(reader: &mut Reader, upto: u64) -> BTreeMap<String, DocumentRow> {
     let mut documents = BTreeMap::new();
     while reader.cursor().seq < upto {
         let expected = reader.cursor().seq + 1;
@@ -66,21 +66,72 @@ pub async fn follows(store: Arc<dyn Store>, bus: &dyn Bus, sizes: &[usize], poll
     assert_eq!(documents, snapshot, "a follower that merges documents converges");
 }
 
+/// What every bus must carry, by name, for a store that is empty at first. `make` makes a bus that keeps about so many
+/// messages for its slowest subscriber; the buses of one call may be one and the same.
+pub async fn carries(store: Arc<dyn Store>, make: &(dyn Fn(usize) -> Arc<dyn Bus> + Sync)) {
+    on_a_good_bus(store.clone(), &*make(1_024)).await;
+    on_a_bad_bus(store.clone(), &|| make(1_024)).await;
+    behind_its_cursor(store.clone(), &*make(16)).await;
+    too_slow(store.clone(), &*make(4)).await;
+    after_a_restore(store, &*make(16)).await;
+}
+
+async fn on_a_good_bus(store: Arc<dyn Store>, bus: &dyn Bus) {
+    follows(store, bus, &[1, 5, 0, 30, 2, 100], NEVER).await;
+}
+
+async fn on_a_bad_bus(store: Arc<dyn Store>, make: &(dyn Fn() -> Arc<dyn Bus> + Sync)) {
+    for seed in 0..60 {
+        let faults = Faults { dropped: 30, doubled: 15, held: 25 };
+        let bus = FaultyBus::new(make(), seed, faults);
+        follows(store.clone(), &bus, &[3, 1, 1, 7, 2, 1, 4], POLL).await;
+    }
+    let deaf = FaultyBus::new(make(), 1, Faults { dropped: 100, doubled: 0, held: 0 });
+    follows(store, &deaf, &[3, 1, 1_500], POLL).await;
+}
+
+async fn too_slow(store: Arc<dyn Store>, bus: &dyn Bus) {
+    let head = store.open_writer().await.unwrap();
+    let mut reader = Reader::follow(store.clone(), bus, head.position(), NEVER).await.unwrap();
+    let head = write(&*store, bus, head, &[50, 50]).await;
+    read(&mut reader, head.seq).await;
+    let head = write(&*store, bus, head, &[3]).await;
+    read(&mut reader, head.seq).await;
+}
+
+async fn behind_its_cursor(store: Arc<dyn Store>, bus: &dyn Bus) {
+    let head = store.open_writer().await.unwrap();
+    let cursor = Position { seq: head.seq + 17, ..head.position() };
+    let head = write(&*store, bus, head, &[2_500]).await;
+    let mut reader = Reader::follow(store.clone(), bus, cursor, NEVER).await.unwrap();
+    read(&mut reader, head.seq).await;
+}
+
+async fn after_a_restore(store: Arc<dyn Store>, bus: &dyn Bus) {
+    let head = store.open_writer().await.unwrap();
+    let head = write(&*store, bus, head, &[3]).await;
+    let mut reader = Reader::follow(store.clone(), bus, head.position(), NEVER).await.unwrap();
+    let renewed = store.renew().await.unwrap();
+    // On the bus: the first message of the new log.
+    let renewed = write(&*store, bus, renewed, &[1]).await;
+    for _ in 0..2 {
+        assert!(matches!(reader.next().await.unwrap(), Step::LogChanged(h) if h == renewed));
+    }
+    // By the poll: a cursor of the old log, and one beyond the end.
+    for cursor in [head.position(), Position { seq: renewed.seq + 99, ..renewed.position() }] {
+        let mut reader = Reader::follow(store.clone(), bus, cursor, POLL).await.unwrap();
+        assert!(matches!(reader.next().await.unwrap(), Step::LogChanged(h) if h == renewed));
+    }
+}
+
 /// Without faults the bus alone would do.
 pub async fn a_reader_yields_each_event_once_on_a_good_bus(backend: &dyn Backend) {
-    follows(backend.open().await, &LocalBus::new(1_024), &[1, 5, 0, 30, 2, 100], NEVER).await;
+    on_a_good_bus(backend.open().await, &LocalBus::new(1_024)).await;
 }
 
 /// Dropped, doubled, reordered, by many seeds.
 pub async fn a_reader_yields_each_event_once_on_a_bad_bus(backend: &dyn Backend) {
-    let store = backend.open().await;
-    for seed in 0..60 {
-        let faults = Faults { dropped: 30, doubled: 15, held: 25 };
-        let bus = FaultyBus::new(LocalBus::new(1_024), seed, faults);
-        follows(store.clone(), &bus, &[3, 1, 1, 7, 2, 1, 4], POLL).await;
-    }
-    let deaf = FaultyBus::new(LocalBus::new(16), 1, Faults { dropped: 100, doubled: 0, held: 0 });
-    follows(store, &deaf, &[3, 1, 1_500], POLL).await;
+    on_a_bad_bus(backend.open().await, &|| Arc::new(LocalBus::new(1_024))).await;
 }
 
 /// Nothing follows that would reveal the gap.
@@ -95,25 +146,12 @@ pub async fn a_lost_last_message_is_noticed(backend: &dyn Backend) {
 
 /// The bus keeps less than was published.
 pub async fn a_slow_reader_fills_the_gap(backend: &dyn Backend) {
-    let store = backend.open().await;
-    let head = store.open_writer().await.unwrap();
-    let bus = LocalBus::new(4);
-    let mut reader = Reader::follow(store.clone(), &bus, head.position(), NEVER).await.unwrap();
-    let head = write(&*store, &bus, head, &[50, 50]).await;
-    read(&mut reader, 100).await;
-    write(&*store, &bus, head, &[3]).await;
-    read(&mut reader, 103).await;
+    too_slow(backend.open().await, &LocalBus::new(4)).await;
 }
 
 /// More than one page behind.
 pub async fn a_late_reader_starts_at_its_cursor(backend: &dyn Backend) {
-    let store = backend.open().await;
-    let head = store.open_writer().await.unwrap();
-    let bus = LocalBus::new(16);
-    write(&*store, &bus, head, &[2_500]).await;
-    let cursor = Position { seq: 17, ..head.position() };
-    let mut reader = Reader::follow(store.clone(), &bus, cursor, NEVER).await.unwrap();
-    read(&mut reader, 2_500).await;
+    behind_its_cursor(backend.open().await, &LocalBus::new(16)).await;
 }
 
 /// A closed bus leaves the poll.
@@ -129,20 +167,5 @@ pub async fn a_reader_outlives_its_bus(backend: &dyn Backend) {
 
 /// A restore.
 pub async fn a_changed_log_is_told(backend: &dyn Backend) {
-    let store = backend.open().await;
-    let head = store.open_writer().await.unwrap();
-    let bus = LocalBus::new(16);
-    let head = write(&*store, &bus, head, &[3]).await;
-    let mut reader = Reader::follow(store.clone(), &bus, head.position(), NEVER).await.unwrap();
-    let renewed = store.renew().await.unwrap();
-    // On the bus: the first message of the new log.
-    let renewed = write(&*store, &bus, renewed, &[1]).await;
-    for _ in 0..2 {
-        assert!(matches!(reader.next().await.unwrap(), Step::LogChanged(h) if h == renewed));
-    }
-    // By the poll: a cursor of the old log, and one beyond the end.
-    for cursor in [head.position(), Position { seq: 99, ..renewed.position() }] {
-        let mut reader = Reader::follow(store.clone(), &bus, cursor, POLL).await.unwrap();
-        assert!(matches!(reader.next().await.unwrap(), Step::LogChanged(h) if h == renewed));
-    }
+    after_a_restore(backend.open().await, &LocalBus::new(16)).await;
 }

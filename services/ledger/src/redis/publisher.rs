@@ -120,6 +120,11 @@ impl Queue {
         self.with(|w| w.head)
     }
 
+    /// The head to send while nothing waits: one that overtook its messages would make followers ask for them.
+    fn beat(&self) -> Option<Position> {
+        self.with(|w| w.head.filter(|_| w.messages.is_empty()))
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut Waiting) -> T) -> T {
         work(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -139,8 +144,9 @@ impl Publisher {
     pub(super) async fn run(self) {
         while self.queue.head().is_none() {
             tokio::select! {
-                () = self.stop.cancelled() => return,
+                biased;
                 () = self.queue.ready.notified() => {}
+                () = self.stop.cancelled() => return,
             }
         }
         self.board.set(Side::Publisher, LinkState::Connecting);
@@ -163,8 +169,10 @@ impl Publisher {
     async fn session(&self) -> Result<(), Fault> {
         let info = login(&self.options).await?;
         let connected = tokio::select! {
-            () = self.stop.cancelled() => return Ok(()),
+            biased;
             connected = connect(&self.options, &info, AsyncConnectionConfig::new()) => connected,
+            // What waits is worth one attempt more.
+            () = self.stop.cancelled(), if self.queue.beat().is_some() => return Ok(()),
         };
         let (connection, driver) = connected?;
         tokio::select! {
@@ -181,28 +189,31 @@ impl Publisher {
         loop {
             let messages = tokio::select! {
                 biased;
-                _ = beat.tick() => self.queue.head().map(|head| self.codec.head(head)).into_iter().collect(),
-                messages = self.next() => messages,
+                messages = self.next() => match messages {
+                    Some(messages) => messages,
+                    None => return Ok(()),
+                },
+                _ = beat.tick() => match self.queue.beat() {
+                    Some(head) => vec![self.codec.head(head)],
+                    None => continue,
+                },
             };
-            if messages.is_empty() {
-                return Ok(());
-            }
             self.send(&mut connection, &messages).await?;
             self.board.set(Side::Publisher, LinkState::Up);
         }
     }
 
-    /// What waits; nothing when told to stop.
-    async fn next(&self) -> Vec<Bytes> {
+    /// What waits; `None` when told to stop and nothing does.
+    async fn next(&self) -> Option<Vec<Bytes>> {
         loop {
             let messages = self.queue.take();
             if !messages.is_empty() {
-                return messages;
+                return Some(messages);
             }
             tokio::select! {
                 biased;
                 () = self.queue.ready.notified() => {}
-                () = self.stop.cancelled() => return Vec::new(),
+                () = self.stop.cancelled() => return None,
             }
         }
     }
