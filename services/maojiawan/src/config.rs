@@ -3,10 +3,12 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use domain::account::Role;
 use exchange::ExchangeError;
+use ledger::{LedgerError, RedisOptions};
 use runtime::config::{ConfigError, parse, refuse, refuse_after};
 use sensing::{SensingError, rules};
 use serde::Deserialize;
@@ -17,6 +19,7 @@ use serde::Deserialize;
 pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) data: Data,
+    pub(crate) bus: Bus,
     pub(crate) log: Log,
     pub(crate) site: Site,
     pub(crate) gateway: gateway::Config,
@@ -57,6 +60,50 @@ pub(crate) struct Data {
 impl Default for Data {
     fn default() -> Self {
         Self { folder: "data".into(), key_days: 30 }
+    }
+}
+
+/// `[bus]`: how events reach other processes. Without `redis` they stay in this one, and nothing else is needed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Bus {
+    /// `redis://HOST:PORT`, or `rediss://HOST:PORT` with `ca_file`; version 6 or newer. Redis only speeds up: without it
+    /// followers poll the ledger.
+    pub(crate) redis: Option<String>,
+    /// The authorities trusted for `rediss://`, PEM; no others are.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// ACL user, with `password_file`.
+    pub(crate) user: Option<String>,
+    /// File with the password, one line; read anew for each connection.
+    pub(crate) password_file: Option<PathBuf>,
+    /// Start of the channel's name: `PREFIX:SITE:events`.
+    pub(crate) prefix: String,
+    /// Seconds between two heartbeats; three missed ones are told.
+    pub(crate) heartbeat_s: u16,
+}
+
+impl Default for Bus {
+    fn default() -> Self {
+        let (redis, ca_file, user, password_file) = (None, None, None, None);
+        Self { redis, ca_file, user, password_file, prefix: "maojiawan".to_owned(), heartbeat_s: 1 }
+    }
+}
+
+impl Bus {
+    /// How to reach Redis; `None` when the bus is in the process. An error names the key.
+    pub(crate) fn redis(&self) -> Result<Option<RedisOptions>, LedgerError> {
+        let Some(address) = &self.redis else { return Ok(None) };
+        let heartbeat = Duration::from_secs(self.heartbeat_s.into());
+        let options = RedisOptions {
+            user: self.user.clone(),
+            password_file: self.password_file.clone(),
+            prefix: self.prefix.clone(),
+            heartbeat,
+            silence: heartbeat * 3,
+            ..RedisOptions::at(address, self.ca_file.clone())?
+        };
+        options.check()?;
+        Ok(Some(options))
     }
 }
 
@@ -198,6 +245,14 @@ fn check(file: &str, text: &str, config: &Config) -> Result<(), ConfigError> {
     if config.data.key_days == 0 {
         return bad("data", "key_days", "须大于 0 must be more than 0");
     }
+    if !(1..=60).contains(&config.bus.heartbeat_s) {
+        return bad("bus", "heartbeat_s", "须在 1 到 60 之间 must lie between 1 and 60");
+    }
+    match config.bus.redis() {
+        Err(LedgerError::Invalid { what, reason }) => return bad("bus", what, &reason),
+        Err(other) => return bad("bus", "redis", &other.to_string()),
+        Ok(_) => {}
+    }
     if !(16..=65_536).contains(&config.video.ring_mib) {
         return bad("video", "ring_mib", "须在 16 到 65536 之间 must lie between 16 and 65536");
     }
@@ -282,6 +337,7 @@ mod tests {
         check("all", &all, &config).unwrap();
         assert!(config.sensing.external.and_then(|e| e.tls).is_some_and(|t| t.key_file.is_some()));
         assert!(config.exchange.ca_file.is_some() && config.demo.films.is_some());
+        assert!(config.bus.redis().unwrap().is_some_and(|r| r.ca_file.is_some() && r.user.is_some()));
     }
 
     #[test]
@@ -306,6 +362,9 @@ mod tests {
         assert!(error.starts_with("c.toml:3: demo.records_minutes: "), "{error}");
         for (text, at) in [
             ("[log]\nfilter = \"info,video=loud\"\n", "2: log.filter"),
+            ("[bus]\nprefix = \"p\"\nredis = \"redis://:secret@h\"\n", "3: bus.redis"),
+            ("[bus]\nredis = \"redis://h\"\nuser = \"centre\"\n", "3: bus.user"),
+            ("[bus]\nheartbeat_s = 0\n", "2: bus.heartbeat_s"),
             ("[sensing]\nport = 0\nkeep_alive_s = 1\n", "3: sensing.keep_alive_s"),
             (
                 "[sensing.external]\nhost = \"h\"\nport = 8883\n[sensing.external.tls]\nca_file = \"a\"\ncert_file = \"c\"\n",

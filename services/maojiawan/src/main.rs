@@ -1,6 +1,7 @@
 //! 智慧卯家湾: one binary with several roles. This file only reads the command line.
 
 mod accounts;
+mod bus;
 mod check;
 mod config;
 mod content;

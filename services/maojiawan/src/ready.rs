@@ -9,9 +9,12 @@ use runtime::Clock;
 use sensing::status::BrokerState;
 use tokio::sync::watch;
 
+use crate::bus::Fanout;
+
 /// Watches the other roles.
 pub(crate) struct Parts {
     pub(crate) writer: watch::Receiver<dispatch::Status>,
+    pub(crate) bus: Fanout,
     pub(crate) sensing: watch::Receiver<sensing::Status>,
     pub(crate) media: Option<Arc<dyn Media>>,
     pub(crate) simulator: Option<watch::Receiver<crate::demo::Phase>>,
@@ -21,7 +24,7 @@ pub(crate) struct Parts {
 #[async_trait]
 impl Readiness for Parts {
     async fn dependencies(&self) -> Vec<Dependency> {
-        let mut found = vec![self.writer(), self.broker()];
+        let mut found = vec![self.writer(), self.bus.dependency(), self.broker()];
         if let Some(media) = &self.media {
             found.push(cameras(media.as_ref(), self.clock.now_ms()).await);
         }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, path::PathBuf, sync::Arc, time::Duration}
 use anyhow::{Context as _, bail};
 use dispatch::{CameraWatch, VideoPatrol, WriterOptions};
 use domain::{State, account::Role, input::Command, site::Site};
-use ledger::{Bus, LocalBus, SqliteOptions, SqliteStore, SqliteTelemetry, Store, Telemetry};
+use ledger::{SqliteOptions, SqliteStore, SqliteTelemetry, Store, Telemetry};
 use link::{
     intake::{Intake, SharedIntake},
     media::{CameraState, Media},
@@ -20,14 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     accounts::{self, First, Password},
+    bus::Fanout,
     config::{self, Config},
     content::Reads,
     demo::{Demo, Phase},
     media, ready,
 };
-
-/// Events that the slowest follower of the in-process bus may lag by.
-const BUS: usize = 8_192;
 
 /// Runs until a signal, or until a critical task breaks off.
 pub(crate) fn run(
@@ -78,9 +76,9 @@ async fn up(mut config: Config, demo: bool, metrics: MetricsPage) -> anyhow::Res
     let stores = open(&config.data.folder).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let tasks = Tasks::default();
-    let bus: Arc<dyn Bus> = Arc::new(LocalBus::new(BUS));
+    let bus = Fanout::start(&config.bus, site.id.as_str(), stores.store.as_ref(), &clock, &tasks)?;
     let options = WriterOptions::default();
-    let writer = dispatch::start(site.id.clone(), stores.store.clone(), bus.clone(), clock.clone(), options, &tasks);
+    let writer = dispatch::start(site.id.clone(), stores.store.clone(), bus.port(), clock.clone(), options, &tasks);
     let mut status = writer.status();
     // What `wait_for` returns holds the watch's lock, so it must not outlive the line.
     let wait = async { status.wait_for(|s| s.ok).await.is_ok() };
@@ -88,6 +86,7 @@ async fn up(mut config: Config, demo: bool, metrics: MetricsPage) -> anyhow::Res
     if !loaded {
         bail!("写入者未能就绪 the writer is not ready: {}", writer.status().borrow().reason);
     }
+    bus.announce(stores.store.head().await?.position());
     let intake: SharedIntake = Arc::new(writer.clone());
     let first = first_accounts(&config, demo.as_ref())?;
     start_site(&stores.store, intake.as_ref(), &site, first).await?;
@@ -103,7 +102,7 @@ struct Centre {
     stores: Stores,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
-    bus: Arc<dyn Bus>,
+    bus: Fanout,
     intake: SharedIntake,
     writer: dispatch::Writer,
     metrics: MetricsPage,
@@ -216,6 +215,7 @@ impl Centre {
     ) {
         let ready = ready::Parts {
             writer: self.writer.status(),
+            bus: self.bus.clone(),
             sensing: sensing.clone(),
             media: media.clone(),
             simulator: phase,
@@ -225,7 +225,7 @@ impl Centre {
         let gateway = gateway::Gateway {
             config: self.config.gateway.clone(),
             store: self.stores.store.clone(),
-            bus: self.bus.clone(),
+            bus: self.bus.port(),
             telemetry: self.stores.telemetry.clone(),
             intake: self.intake.clone(),
             media,

@@ -149,7 +149,7 @@ fn each_dependency_is_named_with_its_state_and_since_when() {
     let folder = tempfile::tempdir().unwrap();
     write_password(folder.path());
     let centre = Centre::start(folder.path());
-    for name in ["store", "feed", "writer", "broker"] {
+    for name in ["store", "feed", "writer", "bus", "broker"] {
         let dependency = centre.dependency(name);
         assert!(dependency["since"].as_i64().unwrap() > 1_700_000_000_000, "{dependency}");
         assert!(["up", "unknown", "down"].contains(&dependency["state"].as_str().unwrap()), "{dependency}");
