@@ -38,11 +38,16 @@ fn write_password(folder: &Path) {
 impl Centre {
     /// Starts it with its data in `folder` and waits until it says that it is ready.
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, "")
+    }
+
+    /// The same with further tables.
+    fn start_with(folder: &Path, tables: &str) -> Self {
         let config = folder.join("centre.toml");
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n[data]\nfolder = \"{0}/data\"\n[log]\nfilter = \"warn\"\n\
              [sensing]\nport = 0\n[[accounts]]\nid = \"chief\"\nrole = \"shift_chief\"\nname = \"值班长\"\n\
-             password_file = \"{0}/password\"\n",
+             password_file = \"{0}/password\"\n{tables}",
             folder.display()
         );
         std::fs::write(&config, text).unwrap();
@@ -165,4 +170,25 @@ fn each_dependency_is_named_with_its_state_and_since_when() {
         assert!(page.contains(&format!("\n{name}")), "{name} in\n{page}");
     }
     assert_eq!(centre.end("-TERM").0, Some(0));
+}
+
+#[test]
+fn it_runs_while_its_redis_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    write_password(folder.path());
+    // A port that was free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let centre = Centre::start_with(folder.path(), &format!("[bus]\nredis = \"redis://127.0.0.1:{free}\"\n"));
+    while centre.dependency("bus")["state"] != "down" {
+        std::thread::yield_now();
+    }
+    let bus = centre.dependency("bus");
+    assert!(bus["detail"].as_str().unwrap().contains("Redis cannot be reached"), "{bus}");
+    assert!(!bus["fatal"].as_bool().unwrap(), "{bus}");
+    let log_in = format!(r#"{{"account":"chief","password":"{PASSWORD}"}}"#);
+    let head = "POST /api/v1/session HTTP/1.1\r\ncontent-type: application/json";
+    assert_eq!(centre.ask(head, &log_in).0, 200, "all else works");
+    assert_eq!(centre.ask("GET /readyz HTTP/1.1", "").0, 200);
+    let (code, said, _) = centre.end("-TERM");
+    assert_eq!(code, Some(0), "{said}");
 }
