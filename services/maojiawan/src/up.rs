@@ -67,6 +67,9 @@ async fn up(mut config: Config, demo: bool, metrics: MetricsPage) -> anyhow::Res
     if demo && !address.ip().is_loopback() {
         bail!("演示只能监听本机回环地址 the demo listens at a loopback address only: {address}");
     }
+    if let (false, Some(key)) = (demo, config.exchange.example_secret()) {
+        bail!("{key}: 仍是示例中的密钥，请更换 still the example's secret, which everybody knows");
+    }
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("{address}: 地址无法监听，可能已被占用 cannot listen, perhaps it is in use"))?;
