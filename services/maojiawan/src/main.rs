@@ -5,6 +5,7 @@ mod check;
 mod config;
 mod content;
 mod demo;
+mod folder;
 mod media;
 mod ready;
 mod simulate;

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     account::Role,
     alarm::{Alarm, Verdict},
-    incident::{Channel, Exhibit, ExhibitKind, FeedbackResult, MAX_FEEDBACK, Receipt, Stage, TaskState},
+    incident::{Channel, ClockKind, Exhibit, ExhibitKind, FeedbackResult, MAX_FEEDBACK, Receipt, Stage, TaskState},
     input::{ExhibitOf, Observation, PushTarget},
     site::*,
     state::KEEP_ENDED,
@@ -554,6 +554,9 @@ fn a_reopened_incident_is_closed_again_by_the_unit_that_had_it() {
     w.chief(Command::Close { incident: id, text: None }).unwrap();
     w.now += Millis::hours(24).0;
     w.chief(Command::Reopen { incident: id, reason: "又吵起来".to_owned() }).unwrap();
+    let limits = w.state.site.as_ref().unwrap().class(&"noise".into()).unwrap().limits;
+    let push = w.state.incidents[&id].clocks(&limits).into_iter().find(|c| c.kind == ClockKind::Push).unwrap();
+    assert_eq!((push.since.0, push.ended), (w.now, None), "a new push is asked for now, not a day ago");
     let again = w.chief(Command::Rework { task, reason: "再去一次".to_owned() }).unwrap();
     assert_eq!(again.outgoing, [Outgoing::Push { unit: "police".into(), incident: id, task }], "the unit hears of it");
     let times = w.state.incidents[&id].task(task).unwrap().times;

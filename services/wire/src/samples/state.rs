@@ -202,6 +202,7 @@ impl Dice {
                 done: self.opt(Self::at),
                 verified: self.opt(Self::at),
                 ended: self.opt(Self::at),
+                reopened: self.later(Self::at).pop(),
             },
             reopened: self.u32(),
             bounces: self.u32(),
