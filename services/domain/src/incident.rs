@@ -499,7 +499,11 @@ impl Incident {
                 self.merged_into = Some(*into);
                 self.times.ended = at;
             }
-            Body::Absorbed { from, alarms, exhibits, .. } => {
+            Body::Absorbed { from, alarms, exhibits, level, .. } => {
+                self.level = level.map_or(self.level, |l| l.max(self.level));
+                if self.level == Level::Red && self.stage == Stage::PendingApproval {
+                    self.stage = Stage::Filed;
+                }
                 self.absorbed.push(*from);
                 self.alarms.extend(alarms);
                 self.exhibits.extend_from_slice(exhibits);

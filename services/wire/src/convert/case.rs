@@ -30,7 +30,7 @@ enums! {
 
 messages! {
     Evidence { source, kind, at, value, text }
-    SourceState { evidence, first, count, active }
+    SourceState { evidence, first, risen, count, active }
     Judgement { verdict, by, at, text }
     Shelf { until, reason, by }
     Alarm {

@@ -133,6 +133,7 @@ impl Dice {
             sources: self.list(|d| SourceState {
                 evidence: d.evidence(),
                 first: d.at(),
+                risen: d.later(Self::at).pop(),
                 count: d.u32(),
                 active: d.flag(),
             }),
