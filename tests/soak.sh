@@ -8,5 +8,6 @@ export FAULT_REPEATS="${SOAK_FAULTS:-10}"
 cargo nextest run -p domain -p wire -p ledger -p sensing -p exchange -p gateway -p video -p simulator --no-fail-fast
 deploy/dashboard.sh
 FEED_SEEDS="$PROPTEST_CASES" npm --prefix dashboard test
-cargo nextest run -p maojiawan --no-run
+# As `make test` builds it.
+cargo nextest run --workspace --no-run
 tests/e2e/node_modules/.bin/vitest run --config tests/e2e/vitest.config.ts faults

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { start } from '../dev/harness.mjs'
 
 interface Harness { address: string; requests: { method: string; path: string; key?: string; body: unknown }[]; close(): Promise<void> }
-interface Options { scenario?: 'calm' | 'fire'; role: string; path: string; size: [number, number]; locale?: 'en'; theme?: 'light'; full?: number }
+interface Options { scenario?: 'calm' | 'fire' | 'sources'; role: string; path: string; size: [number, number]; locale?: 'en'; theme?: 'light'; full?: number }
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 let browser: Browser
@@ -90,6 +90,23 @@ describe('wall', () => {
     )
     expect(small).toEqual([])
     expect(await violations()).toEqual([])
+    expect(said).toEqual([])
+  }, 60_000)
+
+  it('tells since when each source is so, and how many there are no rows for', async () => {
+    await open({ role: 'wall_display', scenario: 'sources', path: '/wall', size: [1920, 1080] })
+    await live(8)
+    const rows = page.locator('[data-row=source]')
+    expect(await rows.count()).toBe(2)
+    const clock = (text: string | null): string => text?.match(/\d\d:\d\d:\d\d/)?.[0] ?? ''
+    const [back, other] = [clock(await rows.nth(0).textContent()), clock(await rows.nth(1).textContent())]
+    expect(back).not.toBe('')
+    const seconds = (s: string): number => s.split(':').reduce((sum, part) => sum * 60 + Number(part), 0)
+    expect((seconds(back) - seconds(other) + 86_400) % 86_400).toBe(30)
+    expect(await page.locator('.focus').textContent()).toContain('其余 5 个来源')
+    const words = page.locator('.focus .words p')
+    expect(await words.evaluate((e) => e.scrollWidth <= e.clientWidth)).toBe(true)
+    expect(await clipped()).toEqual([])
     expect(said).toEqual([])
   }, 60_000)
 

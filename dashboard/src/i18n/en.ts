@@ -25,7 +25,7 @@ export const en: Messages = {
     calm: 'No red or yellow incident', calmLast: 'Last red incident closed {time}', calmNone: 'No closed red incident on record', elapsed: 'elapsed',
     case: 'Incident {id}', filedAt: 'filed {time}', raisedAt: 'alarm {time}', alarm: 'Alarm, not judged',
     registered: 'Registered', care: 'Need care', minors: 'Minors', grid: 'Grid', household: '{h} homes, {p} people',
-    today: 'Reported today', closed: 'Closed', handling: 'In progress', waiting: 'Waiting', cases: '{n}', noTasks: 'Not pushed yet', moreTasks: '{n} more tasks',
+    today: 'Reported today', closed: 'Closed', handling: 'In progress', waiting: 'Waiting', cases: '{n}', noTasks: 'Not pushed yet', moreTasks: '{n} more tasks', moreSources: '{n} more sources',
   },
   patrol: {
     data: 'Data', video: 'Video', message: 'Messages', departments: '{n} / {total} depts', cameras: '{n} / {total}', late: 'Missing: {units}', allIn: 'All in', awaiting: 'Waiting for data', round: 'Round {n}', today: '{n} today', latest: 'last {time}', checked: '{n} / {total}', running: 'running',

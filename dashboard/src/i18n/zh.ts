@@ -23,7 +23,7 @@ export const zh = {
     calm: '当前无红色、黄色事件', calmLast: '上一起红色事件 {time} 已结案', calmNone: '没有已结案的红色事件记录', elapsed: '已历时',
     case: '事件 {id}', filedAt: '{time} 建单', raisedAt: '{time} 告警', alarm: '告警 待判定',
     registered: '在册', care: '需照护', minors: '未成年', grid: '网格', household: '{h} 户 {p} 人',
-    today: '今日上报', closed: '已办结', handling: '处置中', waiting: '待签收', cases: '{n} 件', noTasks: '尚未推送', moreTasks: '其余 {n} 项任务',
+    today: '今日上报', closed: '已办结', handling: '处置中', waiting: '待签收', cases: '{n} 件', noTasks: '尚未推送', moreTasks: '其余 {n} 项任务', moreSources: '其余 {n} 个来源',
   },
   patrol: {
     data: '数据巡逻', video: '视频巡逻', message: '信息巡逻', departments: '{n} / {total} 部门', cameras: '{n} / {total} 路', late: '未到数：{units}', allIn: '全部到数', awaiting: '等待到数', round: '第 {n} 轮', today: '今日 {n} 条', latest: '最近 {time}', checked: '{n} / {total}', running: '进行中',

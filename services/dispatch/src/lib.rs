@@ -24,6 +24,9 @@ pub enum DispatchError {
     /// The ledger failed.
     #[error("ledger")]
     Ledger(#[from] ledger::LedgerError),
+    /// Another writer took the log over; it is not taken back.
+    #[error("another writer has the log")]
+    Fenced,
     /// A stored document cannot be read.
     #[error("document {kind}/{id}")]
     Document {

@@ -109,7 +109,7 @@ pub fn start(
     let (sender, inbox) = mpsc::channel(options.queue.max(1));
     let first = Status { ok: false, since_ms: clock.now_ms(), reason: "loading".to_owned() };
     let (status_sender, status) = watch::channel(first);
-    let core = Core { store, bus, clock, options, memory: None, status: status_sender };
+    let core = Core { store, bus, clock, options, memory: None, status: status_sender, fenced: false };
     let stop = tasks.stop(Stage::Core);
     tasks.spawn("dispatch.writer", Stage::Core, Criticality::Critical, core.run(inbox, stop));
     Writer { site, inbox: sender, status }
@@ -123,6 +123,8 @@ struct Core {
     /// Dropped after any commit error.
     memory: Option<(Head, State)>,
     status: watch::Sender<Status>,
+    /// Another writer has the log: this one ends, and its process with it.
+    fenced: bool,
 }
 
 /// An answer that waits for the commit, with the request in case the commit is taken apart.
@@ -139,6 +141,9 @@ impl Core {
                 if let Err(error) = self.load().await {
                     self.fail(&error);
                     refuse_all(&mut inbox, &reason(&error));
+                    if self.fenced {
+                        return;
+                    }
                     tokio::select! {
                         () = stop.cancelled() => return,
                         () = tokio::time::sleep(backoff.delay()) => continue,
@@ -167,6 +172,9 @@ impl Core {
     }
 
     async fn load(&mut self) -> Result<(), DispatchError> {
+        if self.fenced {
+            return Err(DispatchError::Fenced);
+        }
         let loaded = load::open(self.store.as_ref()).await?;
         tracing::info!(log.seq = loaded.0.seq, log.term = loaded.0.term, "writer has the log");
         self.memory = Some(loaded);
@@ -174,7 +182,8 @@ impl Core {
         Ok(())
     }
 
-    fn fail(&self, error: &DispatchError) {
+    fn fail(&mut self, error: &DispatchError) {
+        self.fenced |= matches!(error, DispatchError::Ledger(LedgerError::Fenced { .. }));
         let reason = reason(error);
         if self.status.borrow().reason != reason {
             tracing::error!(error = %reason, "the writer cannot store");

@@ -279,3 +279,21 @@ async fn replaying_the_log_gives_the_documents() {
     assert_eq!(replayed, loaded);
     centre.stop().await;
 }
+
+#[tokio::test]
+async fn a_writer_that_was_fenced_off_ends_and_takes_nothing_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let centre = Centre::started(folder.path()).await;
+    let other = SqliteStore::open(&SqliteOptions::in_folder(folder.path())).await.unwrap();
+    let term = other.open_writer().await.unwrap().term;
+    let refused = centre.command("k", Actor::System, Command::ConfirmAlarm(domain::ids::AlarmId(1))).await;
+    assert!(refused.is_err(), "{refused:?}");
+    let input = Input::Observe {
+        mode: Mode::Real,
+        observation: Observation::Unreadable { source: "x".to_owned(), why: "y".to_owned(), size: 1 },
+    };
+    let answer = centre.writer.submit(Submission::keyless(input)).await;
+    assert!(matches!(answer, Err(IntakeError::Unavailable(_))), "{answer:?}");
+    centre.tasks.failed().cancelled().await;
+    assert_eq!(other.head().await.unwrap().term, term);
+}

@@ -75,6 +75,9 @@ pub struct SourceState {
     pub evidence: Evidence,
     /// When it was first seen.
     pub first: Timestamp,
+    /// Since when it is so this time: later than `first` for one that had gone and came back. `None` in what was stored
+    /// before this was kept.
+    pub risen: Option<Timestamp>,
     /// How often it came.
     pub count: u32,
     /// Still so.
@@ -223,9 +226,18 @@ impl Alarm {
         if let Some(known) = self.sources.iter_mut().find(|s| s.evidence.source == evidence.source) {
             known.evidence = evidence.clone();
             known.count = known.count.saturating_add(1);
+            if !known.active {
+                known.risen = Some(now);
+            }
             known.active = active;
         } else if self.sources.len() < MAX_SOURCES {
-            self.sources.push(SourceState { evidence: evidence.clone(), first: now, count: 1, active });
+            self.sources.push(SourceState {
+                evidence: evidence.clone(),
+                first: now,
+                risen: Some(now),
+                count: 1,
+                active,
+            });
         } else {
             self.unlisted = self.unlisted.saturating_add(1);
         }

@@ -256,6 +256,8 @@ pub enum Body {
         alarms: Vec<AlarmId>,
         /// Photos, stills and clips that came with it.
         exhibits: Vec<Exhibit>,
+        /// Its level: the one that goes on is at least as urgent. `None` in events from before this was kept.
+        level: Option<Level>,
     },
     /// Filed 核实建单.
     Filed {

@@ -396,6 +396,8 @@ pub struct Times {
     pub verified: Option<Timestamp>,
     /// Closed, rejected or merged.
     pub ended: Option<Timestamp>,
+    /// Reopened, last.
+    pub reopened: Option<Timestamp>,
 }
 
 /// An incident.
@@ -497,7 +499,11 @@ impl Incident {
                 self.merged_into = Some(*into);
                 self.times.ended = at;
             }
-            Body::Absorbed { from, alarms, exhibits, .. } => {
+            Body::Absorbed { from, alarms, exhibits, level, .. } => {
+                self.level = level.map_or(self.level, |l| l.max(self.level));
+                if self.level == Level::Red && self.stage == Stage::PendingApproval {
+                    self.stage = Stage::Filed;
+                }
                 self.absorbed.push(*from);
                 self.alarms.extend(alarms);
                 self.exhibits.extend_from_slice(exhibits);
@@ -529,19 +535,20 @@ impl Incident {
                 self.stage = Stage::Closed;
                 self.times.ended = at;
             }
-            Body::Reopened { reason, .. } => self.reopen(*reason),
+            Body::Reopened { reason, .. } => self.reopen(*reason, event.at),
             Body::PlaceCorrected { place, .. } => self.place = place.clone(),
             Body::ExhibitAdded { exhibit, .. } => self.exhibits.push(exhibit.clone()),
             _ => self.apply_task(event),
         }
     }
 
-    fn reopen(&mut self, reason: Ref) {
+    fn reopen(&mut self, reason: Ref, now: Timestamp) {
         self.stage = if self.times.filed.is_some() { Stage::Approved } else { Stage::Accepted };
         self.reason = Some(reason);
         self.reopened = self.reopened.saturating_add(1);
         let t = &mut self.times;
         (t.pushed, t.delivered, t.done, t.verified, t.ended) = (None, None, None, None, None);
+        t.reopened = Some(now);
     }
 
     fn apply_task(&mut self, event: &Event) {
@@ -690,6 +697,8 @@ impl Incident {
         clock(ClockKind::Analyse, t.accepted, limits.analyse, t.filed, None);
         clock(ClockKind::Approve, t.filed, limits.approve, t.approved, None);
         let push_from = if self.level == Level::Red { t.filed } else { t.approved };
+        // Whoever reopens it asks for a new push; the old approval stands.
+        let push_from = push_from.map(|from| t.reopened.map_or(from, |again| again.max(from)));
         clock(ClockKind::Push, push_from, limits.push, t.delivered, None);
         for task in self.tasks.iter().filter(|t| !t.state.gone()) {
             let (s, terms, id) = (&task.times, &task.terms, Some(task.id));

@@ -86,6 +86,8 @@ codes! {
     DeclineLate = "decline_late", "已超过退回时限", "The time to decline is over";
     /// Merge into itself or a closed one.
     BadMerge = "bad_merge", "不能并入该事件", "It cannot be merged into that incident";
+    /// The other one has come further.
+    MergeBackwards = "merge_backwards", "对方事件办理更早，请反过来并入", "It has come less far: merge it into this one instead";
     /// A reason must be given.
     ReasonMissing = "reason_missing", "请填写原因", "Give a reason";
     /// The text is empty.

@@ -202,6 +202,15 @@ impl Config {
             .map_err(|(rule, message)| ExchangeError::Config { key: format!("exchange.data_rules.{rule}"), message })
     }
 
+    /// The key of a secret that is still the published example's, if one is.
+    pub fn example_secret(&self) -> Option<String> {
+        let example = |s: &Secret| s.bytes().starts_with(b"change-");
+        let department = self.departments.iter().find(|c| example(&c.secret));
+        department
+            .map(|c| format!("exchange.departments.{}.secret", c.unit))
+            .or_else(|| self.sms.as_ref().filter(|s| example(&s.secret)).map(|_| "exchange.sms.secret".to_owned()))
+    }
+
     fn check_urls(&self) -> Result<(), ExchangeError> {
         let departments = || self.departments.iter();
         let pushes =

@@ -26,6 +26,7 @@ pub(crate) fn migrate(path: Option<&Path>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let folder = &config.data.folder;
+        let _lock = crate::folder::take(folder)?;
         let options = SqliteOptions::in_folder(folder);
         let store = SqliteStore::open(&options).await.context("台账无法打开 the ledger cannot be opened")?;
         let file = folder.join("telemetry.db");

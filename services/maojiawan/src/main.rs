@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod content;
 mod demo;
+mod folder;
 mod media;
 mod ready;
 mod simulate;

@@ -58,12 +58,17 @@ struct Stores {
     store: Arc<dyn Store>,
     telemetry_file: Arc<SqliteTelemetry>,
     telemetry: Arc<dyn Telemetry>,
+    /// Held while the process runs.
+    _lock: std::fs::File,
 }
 
 async fn up(mut config: Config, demo: bool, metrics: MetricsPage) -> anyhow::Result<()> {
     let address = config.server.listen;
     if demo && !address.ip().is_loopback() {
         bail!("演示只能监听本机回环地址 the demo listens at a loopback address only: {address}");
+    }
+    if let (false, Some(key)) = (demo, config.exchange.example_secret()) {
+        bail!("{key}: 仍是示例中的密钥，请更换 still the example's secret, which everybody knows");
     }
     let listener = TcpListener::bind(address)
         .await
@@ -128,6 +133,7 @@ impl Centre {
         self.spawn_exchange(&exchange);
         self.spawn_upkeep();
         greet(self.config.server.listen, demo.as_ref());
+        self.spawn_clips(media.clone());
         if let Some(media) = &media {
             self.spawn_media(media, demo.is_some().then_some(phase.clone()));
         }
@@ -244,14 +250,17 @@ impl Centre {
         });
     }
 
+    fn spawn_clips(&self, media: Option<Arc<dyn Media>>) {
+        let (store, intake, clock) = (self.stores.store.clone(), self.intake.clone(), self.clock.clone());
+        let clips = dispatch::cut_clips(media, store, intake, clock, self.tasks.stop(Stage::Sources));
+        self.tasks.spawn("dispatch.clips", Stage::Sources, Criticality::Critical, clips);
+    }
+
     /// What watches the cameras. In the demo it begins when the simulated cameras are there, so that their making is
     /// no mass failure.
     fn spawn_media(&self, media: &Arc<dyn Media>, phase: Option<watch::Receiver<Phase>>) {
         let (intake, clock) = (self.intake.clone(), self.clock.clone());
         let stop = || self.tasks.stop(Stage::Sources);
-        let clips =
-            dispatch::cut_clips(media.clone(), self.stores.store.clone(), intake.clone(), clock.clone(), stop());
-        self.tasks.spawn("dispatch.clips", Stage::Sources, Criticality::Critical, clips);
         let (watched, begun) = (phase.clone(), stop());
         let work =
             dispatch::watch_cameras(media.clone(), intake.clone(), clock.clone(), CameraWatch::default(), stop());
@@ -298,8 +307,16 @@ impl Centre {
 }
 
 async fn sweep(store: &dyn Store, now_ms: i64, keep_ms: i64) {
-    if let Err(error) = store.expire_keys(now_ms - keep_ms).await {
-        tracing::warn!(code = error.code(), "old keys were not removed");
+    // In pieces, so that the writer is not kept waiting.
+    loop {
+        match store.expire_keys(now_ms - keep_ms).await {
+            Ok(0) => break,
+            Ok(_) => tokio::task::yield_now().await,
+            Err(error) => {
+                tracing::warn!(code = error.code(), "old keys were not removed");
+                break;
+            }
+        }
     }
     // A photo that no event named within a day never will be.
     if let Err(error) = store.sweep_blobs(now_ms - 86_400_000).await {
@@ -317,12 +334,13 @@ async fn there(phase: Option<watch::Receiver<Phase>>, stop: &CancellationToken) 
 }
 
 async fn open(folder: &Path) -> anyhow::Result<Stores> {
+    let lock = crate::folder::take(folder)?;
     let options = SqliteOptions::in_folder(folder);
     let sqlite = Arc::new(SqliteStore::open(&options).await.context("台账无法打开 the ledger cannot be opened")?);
     let file = folder.join("telemetry.db");
     let telemetry = SqliteTelemetry::open(&file, options.busy_timeout).await;
     let telemetry = Arc::new(telemetry.context("遥测库无法打开 the telemetry file cannot be opened")?);
-    Ok(Stores { store: sqlite.clone(), sqlite, telemetry: telemetry.clone(), telemetry_file: telemetry })
+    Ok(Stores { store: sqlite.clone(), sqlite, telemetry: telemetry.clone(), telemetry_file: telemetry, _lock: lock })
 }
 
 /// Puts site and accounts into the log where they are missing.

@@ -19,14 +19,16 @@ use sha2::Sha512;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Command,
-    sync::watch,
+    sync::{mpsc, watch},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{Config, SensingError, Status};
 
-/// Largest packet that the child broker takes, bytes. Must stay below [`crate::connection`]'s limit.
-pub const MESSAGE_LIMIT: usize = 65_536;
+/// Largest packet that the child broker takes, bytes: far above what a device sends, so that the centre sees, records and
+/// acknowledges what is too large. One that sends more is cut off, which the broker tells and [`crate::run`] records: a
+/// broker that drops it would acknowledge it and tell nobody.
+pub const PACKET_LIMIT: usize = 1 << 20;
 /// Messages that the broker sends ahead of our answers.
 pub const WINDOW: u16 = 512;
 /// Name of the user that devices log in with.
@@ -110,13 +112,13 @@ fn conf(dir: &Path, port: u16) -> String {
          persistence_location {dir}/store/\n\
          autosave_interval 30\n\
          persistent_client_expiration 30d\n\
-         message_size_limit {MESSAGE_LIMIT}\n\
+         max_packet_size {PACKET_LIMIT}\n\
          max_inflight_messages {WINDOW}\n\
          max_queued_messages 100000\n\
          max_queued_bytes 67108864\n\
          max_keepalive 600\n\
          sys_interval 0\n\
-         connection_messages false\n\
+         connection_messages true\n\
          log_dest stderr\n\
          log_type error\n\
          log_type warning\n\
@@ -152,13 +154,18 @@ impl Child {
         })
     }
 
-    /// Keeps it running until `stop`.
-    pub(crate) async fn supervise(self, status: &watch::Sender<Status>, stop: CancellationToken) {
+    /// Keeps it running until `stop`. Each device that it cuts off for a packet beyond [`PACKET_LIMIT`] goes to `cut`.
+    pub(crate) async fn supervise(
+        self,
+        status: &watch::Sender<Status>,
+        cut: mpsc::Sender<()>,
+        stop: CancellationToken,
+    ) {
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(15));
         status.send_modify(|s| s.port = Some(self.port));
         while !stop.is_cancelled() {
             let started = tokio::time::Instant::now();
-            self.run_once(status, &stop).await;
+            self.run_once(status, &cut, &stop).await;
             status.send_modify(|s| s.broker_pid = None);
             if started.elapsed() > STABLE {
                 backoff.reset();
@@ -170,7 +177,7 @@ impl Child {
         }
     }
 
-    async fn run_once(&self, status: &watch::Sender<Status>, stop: &CancellationToken) {
+    async fn run_once(&self, status: &watch::Sender<Status>, cut: &mpsc::Sender<()>, stop: &CancellationToken) {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", &self.program, "-c"]).arg(&self.conf);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -188,7 +195,7 @@ impl Child {
         });
         let log = child.stderr.take().map(BufReader::new);
         let ended = tokio::select! {
-            ended = async { tokio::join!(child.wait(), forward(log)).0 } => Some(ended),
+            ended = async { tokio::join!(child.wait(), forward(log, cut)).0 } => Some(ended),
             () = stop.cancelled() => None,
         };
         match ended {
@@ -210,21 +217,47 @@ async fn goodbye(child: &mut tokio::process::Child) {
     let _ = child.kill().await;
 }
 
-/// A fault of the broker, or messages that it drops because we take none and its queue is full.
-fn loud(line: &str) -> bool {
-    line.starts_with("Error") || line.contains("messages are being dropped")
+/// What a line of the broker's log means to us.
+#[derive(Debug, PartialEq)]
+enum Line {
+    /// A fault of the broker, or messages that it drops because we take none and its queue is full.
+    Loud,
+    /// A device was cut off for a packet beyond [`PACKET_LIMIT`].
+    Oversize,
+    /// Somebody came or went.
+    Traffic,
+    /// Anything else.
+    Plain,
+}
+
+fn line(text: &str) -> Line {
+    let any = |parts: &[&str]| parts.iter().any(|p| text.contains(p));
+    if text.ends_with("disconnected due to oversize packet.") {
+        Line::Oversize
+    } else if text.starts_with("Error") || any(&["messages are being dropped"]) {
+        Line::Loud
+    } else if text.starts_with("New c") || text.starts_with("Client ") {
+        Line::Traffic
+    } else {
+        Line::Plain
+    }
 }
 
 /// The broker's own words go into our log.
-async fn forward(log: Option<BufReader<tokio::process::ChildStderr>>) {
+async fn forward(log: Option<BufReader<tokio::process::ChildStderr>>, cut: &mpsc::Sender<()>) {
     let Some(log) = log else { return };
     let mut lines = log.lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        let text = line.split_once(": ").map_or(line.as_str(), |(_, text)| text);
-        if loud(text) {
-            tracing::warn!(target: "sensing::mosquitto", "{text}");
-        } else {
-            tracing::info!(target: "sensing::mosquitto", "{text}");
+    while let Ok(Some(text)) = lines.next_line().await {
+        let text = text.split_once(": ").map_or(text.as_str(), |(_, text)| text);
+        match line(text) {
+            Line::Loud => tracing::warn!(target: "sensing::mosquitto", "{text}"),
+            Line::Oversize => {
+                tracing::info!(target: "sensing::mosquitto", "{text}");
+                // When nothing can be stored these wait no longer than the queue is: the log has them.
+                let _ = cut.try_send(());
+            }
+            Line::Traffic => tracing::debug!(target: "sensing::mosquitto", "{text}"),
+            Line::Plain => tracing::info!(target: "sensing::mosquitto", "{text}"),
         }
     }
 }
@@ -234,11 +267,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_queue_of_the_broker_is_loud() {
+    fn lines_of_the_broker_are_told_apart() {
         // Mosquitto says it once for each time that the queue fills, as a notice.
-        assert!(loud("Outgoing messages are being dropped for client maojiawan-sensing."));
-        assert!(loud("Error: Unable to open log file."));
-        assert!(!loud("Saving in-memory database."));
+        assert_eq!(line("Outgoing messages are being dropped for client maojiawan-sensing."), Line::Loud);
+        assert_eq!(line("Error: Unable to open log file."), Line::Loud);
+        assert_eq!(line("Client meter-7 disconnected due to oversize packet."), Line::Oversize);
+        assert_eq!(line("Client meter-7 closed its connection."), Line::Traffic);
+        assert_eq!(line("New connection from 127.0.0.1:4711 on port 1883."), Line::Traffic);
+        assert_eq!(line("Saving in-memory database."), Line::Plain);
         assert!(conf(Path::new("/d"), 1).contains("\nlog_type notice\n"));
     }
 }

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::{SensingError, broker::MESSAGE_LIMIT, rules::Rule};
+use crate::{SensingError, rules::Rule};
+
+/// Largest `max_payload`, bytes.
+const LARGEST: usize = 65_536;
 
 /// `[sensing]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -56,7 +59,7 @@ impl Config {
         if !(5..=600).contains(&self.keep_alive_s) {
             return bad("sensing.keep_alive_s", "须在 5 到 600 之间 must lie between 5 and 600");
         }
-        if !(1..=MESSAGE_LIMIT).contains(&self.max_payload) {
+        if !(1..=LARGEST).contains(&self.max_payload) {
             return bad("sensing.max_payload", "须在 1 到 65536 之间 must lie between 1 and 65536");
         }
         let Some(external) = &self.external else { return Ok(()) };

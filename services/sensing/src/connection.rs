@@ -19,23 +19,28 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     SensingError, Status,
-    broker::{CENTRE_USER, Child, MESSAGE_LIMIT, WINDOW},
+    broker::{CENTRE_USER, Child, PACKET_LIMIT, WINDOW},
     config::{Config, External, Tls},
     formats::TOPICS,
     status::BrokerState,
 };
 
 /// Largest packet that is read at first, bytes.
-const INCOMING: usize = 4 * MESSAGE_LIMIT;
+const INCOMING: usize = 2 * PACKET_LIMIT;
 /// Largest packet that is read at all: an external broker's larger one blocks the session, which is shown.
 const INCOMING_MOST: usize = 16 << 20;
+/// Largest packet that we write: only subscriptions and answers.
+const OUTGOING: usize = 65_536;
 /// Answers that may wait for the socket; never fewer than the broker's window.
 const REQUESTS: usize = 4_096;
 
 /// A message with the connection that it came by.
 pub(crate) struct Delivery {
     pub(crate) connection: u64,
+    /// Without its payload when that is larger than taken, so that waiting messages stay small.
     pub(crate) publish: Publish,
+    /// Length of its payload as it came, bytes.
+    pub(crate) size: usize,
 }
 
 /// A message that may be acknowledged.
@@ -62,7 +67,7 @@ pub(crate) async fn options(config: &Config, child: Option<&Child>) -> Result<Mq
     options.set_manual_acks(true);
     options.set_keep_alive(Duration::from_secs(config.keep_alive_s.into()));
     options.set_inflight(WINDOW);
-    options.set_max_packet_size(INCOMING, MESSAGE_LIMIT);
+    options.set_max_packet_size(INCOMING, OUTGOING);
     if let Some(child) = child {
         options.set_credentials(CENTRE_USER, &child.centre_password);
     }
@@ -120,6 +125,7 @@ struct Drive<'a> {
     status: &'a watch::Sender<Status>,
     clock: &'a dyn Clock,
     stop: CancellationToken,
+    max_payload: usize,
     connection: u64,
     /// Answers that the client had no room for; at most 65,535, for each unanswered message has its own packet id.
     owed: VecDeque<Ack>,
@@ -128,6 +134,7 @@ struct Drive<'a> {
 /// Polls and acknowledges until `stop`, or until the worker is gone.
 pub(crate) async fn drive(
     options: MqttOptions,
+    max_payload: usize,
     deliveries: mpsc::Sender<Delivery>,
     acks: mpsc::Receiver<Ack>,
     status: &watch::Sender<Status>,
@@ -135,7 +142,8 @@ pub(crate) async fn drive(
     stop: CancellationToken,
 ) {
     let (client, mut events) = AsyncClient::new(options, REQUESTS);
-    let mut drive = Drive { client, deliveries, acks, status, clock, stop, connection: 0, owed: VecDeque::new() };
+    let mut drive =
+        Drive { client, deliveries, acks, status, clock, stop, max_payload, connection: 0, owed: VecDeque::new() };
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     while let Some(event) = drive.poll(&mut events).await {
         match event {
@@ -196,7 +204,13 @@ impl Drive<'_> {
                 });
                 true
             }
-            Packet::Publish(publish) => self.deliver(Delivery { connection: self.connection, publish }).await,
+            Packet::Publish(mut publish) => {
+                let size = publish.payload.len();
+                if size > self.max_payload {
+                    publish.payload = Default::default();
+                }
+                self.deliver(Delivery { connection: self.connection, publish, size }).await
+            }
             _ => true,
         }
     }
@@ -240,7 +254,7 @@ impl Drive<'_> {
         };
         let words = match oversize {
             Some(size) if size < INCOMING_MOST => {
-                events.mqtt_options.set_max_packet_size((size * 2).min(INCOMING_MOST), MESSAGE_LIMIT);
+                events.mqtt_options.set_max_packet_size((size * 2).min(INCOMING_MOST), OUTGOING);
                 format!("收到过大的报文 a packet of {size} bytes is read next time")
             }
             Some(size) => format!("代理持有过大的报文 a packet of {size} bytes blocks the session"),

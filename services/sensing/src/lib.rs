@@ -87,6 +87,8 @@ pub struct Parts {
 /// Deliveries and answers that may wait between the connection and the worker. More than the broker's window, so that
 /// QoS 1 never fills it.
 const QUEUE: usize = 2_048;
+/// Devices cut off by the broker that wait to be recorded.
+const CUTS: usize = 64;
 
 /// Runs until `stop`. Returns early only when it cannot start, which the status then says; everything later is contained
 /// and retried.
@@ -111,6 +113,7 @@ async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError
     };
     let options = connection::options(&config, child.as_ref()).await?;
     let (deliveries_tx, deliveries) = mpsc::channel(QUEUE);
+    let max = config.max_payload;
     let (acks, acks_rx) = mpsc::channel(QUEUE);
     let worker = worker::Worker {
         site,
@@ -124,14 +127,15 @@ async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError
     };
     // The broker outlives its client, so that the last answers reach it.
     let broker_stop = CancellationToken::new();
+    let (cut, cut_rx) = mpsc::channel(CUTS);
     let client = async {
-        let connection = connection::drive(options, deliveries_tx, acks_rx, &status, clock.as_ref(), stop.clone());
-        tokio::join!(connection, worker.run(deliveries, acks, stop.clone()));
+        let connection = connection::drive(options, max, deliveries_tx, acks_rx, &status, clock.as_ref(), stop.clone());
+        tokio::join!(connection, worker.run(deliveries, acks, cut_rx, stop.clone()));
         broker_stop.cancel();
     };
     let broker = async {
         if let Some(child) = child {
-            child.supervise(&status, broker_stop.clone()).await;
+            child.supervise(&status, cut, broker_stop.clone()).await;
         }
     };
     tokio::join!(client, broker);

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Status,
+    broker::PACKET_LIMIT,
     connection::{Ack, Delivery},
     engine::{Changes, Engine, PendingEdge},
     formats::Why,
@@ -69,9 +70,10 @@ impl Worker {
         self,
         deliveries: mpsc::Receiver<Delivery>,
         acks: mpsc::Sender<Ack>,
+        cut: mpsc::Receiver<()>,
         stop: CancellationToken,
     ) {
-        let work = self.work(deliveries, acks);
+        let work = self.work(deliveries, acks, cut);
         tokio::select! {
             biased;
             Stopped = work => {}
@@ -79,7 +81,12 @@ impl Worker {
         }
     }
 
-    async fn work(&self, mut deliveries: mpsc::Receiver<Delivery>, acks: mpsc::Sender<Ack>) -> Stopped {
+    async fn work(
+        &self,
+        mut deliveries: mpsc::Receiver<Delivery>,
+        acks: mpsc::Sender<Ack>,
+        mut cut: mpsc::Receiver<()>,
+    ) -> Stopped {
         let mut engine = self.restore().await;
         let mut limiter = Limiter::default();
         let mut tick = tokio::time::interval(TICK);
@@ -94,6 +101,10 @@ impl Worker {
             }
             let now = self.clock.now_ms();
             let mut changes = Changes::default();
+            // How large it was is not known: it was never read to its end.
+            while cut.try_recv().is_ok() {
+                changes.unreadable.push((Why::Oversize, PACKET_LIMIT as u64 + 1));
+            }
             for delivery in &batch {
                 self.take(&mut engine, delivery, now, &mut changes);
             }
@@ -110,8 +121,8 @@ impl Worker {
 
     fn take(&self, engine: &mut Engine, delivery: &Delivery, now: i64, changes: &mut Changes) {
         let p = &delivery.publish;
-        if p.payload.len() > self.max_payload {
-            changes.unreadable.push((Why::Oversize, p.payload.len() as u64));
+        if delivery.size > self.max_payload {
+            changes.unreadable.push((Why::Oversize, delivery.size as u64));
         } else {
             let arrival = match (p.retain, p.dup) {
                 (true, _) => Arrival::Kept,

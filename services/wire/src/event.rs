@@ -93,7 +93,7 @@ bodies! {
     Accepted { incident }
     Rejected { incident, reason }
     Merged { incident, into }
-    Absorbed { incident, from, alarms, exhibits }
+    Absorbed { incident, from, alarms, exhibits, level }
     Filed { incident, class, level }
     Approved { incident }
     ApprovalRefused { incident, reason }

@@ -174,6 +174,14 @@ macro_rules! enums {
                 }
             }
         }
+        impl $crate::field::Field<Option<i32>> for Option<$name> {
+            fn put(&self) -> Option<i32> {
+                self.as_ref().map($crate::field::Field::put)
+            }
+            fn get(stored: Option<i32>, field: &'static str) -> Result<Self, $crate::WireError> {
+                stored.map(|value| $crate::field::Field::get(value, field)).transpose()
+            }
+        }
     )*};
 }
 

@@ -5,7 +5,7 @@ use crate::{
     alarm::{Alarm, Evidence, MAX_SHELF, Source, Verdict},
     event::{Body, By},
     ids::*,
-    incident::Channel,
+    incident::{Channel, Exhibit, MAX_EXHIBITS},
     input::{Command, ExhibitOf, Outgoing},
     refusal::{Code, Refusal},
     site::{AlarmKind, Level, Place},
@@ -19,6 +19,8 @@ const CLIP_BEFORE: Millis = Millis::seconds(-10);
 const CLIP_AFTER: Millis = Millis::seconds(20);
 /// Cameras whose clip is kept with an alarm.
 const CLIP_CAMERAS: usize = 2;
+/// An alarm that was over for this long and comes back is a new moment with pictures of its own.
+const CLIP_AGAIN: Millis = Millis::minutes(10);
 /// Alarms that one tick deals with; the next one goes on. A commit is bounded.
 pub(super) const MAX_DUE: usize = 1_000;
 
@@ -171,13 +173,17 @@ impl Draft<'_> {
 
     fn add_evidence(&mut self, id: AlarmId, evidence: Evidence, kind: &AlarmKind) -> Result<(), Refusal> {
         let alarm = self.alarm(id)?;
+        let again = alarm.cleared.is_some_and(|t| self.now() - t >= CLIP_AGAIN);
+        let again = again && evidence.source.lasts() && alarm.exhibits.len() + CLIP_CAMERAS <= MAX_EXHIBITS;
+        let (place, filmed) = (alarm.place.clone(), evidence.at);
+        let is_camera = matches!(evidence.source, Source::Camera(_));
         let shown = self.kind(&alarm.kind)?;
         // What a device measures tells more than what somebody says.
         let telling = |k: &AlarmKind| (k.level, k.words.is_empty());
         let shown = if telling(kind) > telling(shown) { kind.id.clone() } else { shown.id.clone() };
         let level = alarm.level.max(kind.level);
         self.emit(Body::AlarmEvidence { alarm: id, level, kind: shown, evidence });
-        Ok(())
+        if again && level > Level::Normal && !is_camera { self.clips(id, &place, filmed) } else { Ok(()) }
     }
 
     fn raise(&mut self, place: &Place, evidence: Evidence, kind: &AlarmKind) -> Result<AlarmId, Refusal> {
@@ -252,11 +258,11 @@ impl Draft<'_> {
         }
     }
 
-    pub(super) fn add_exhibit(&mut self, of: ExhibitOf, exhibit: &crate::incident::Exhibit) -> Result<(), Refusal> {
+    pub(super) fn add_exhibit(&mut self, of: ExhibitOf, exhibit: &Exhibit) -> Result<(), Refusal> {
         match of {
             ExhibitOf::Alarm(alarm) => {
                 let found = self.alarm(alarm)?;
-                if found.exhibits.len() >= crate::incident::MAX_EXHIBITS {
+                if found.exhibits.len() >= MAX_EXHIBITS {
                     return Err(Code::TooMany.into());
                 }
                 self.mode = found.mode;
@@ -265,7 +271,7 @@ impl Draft<'_> {
             }
             ExhibitOf::Incident(incident) => {
                 let found = self.incident_in_mode(incident)?;
-                if found.exhibits.len() >= crate::incident::MAX_EXHIBITS {
+                if found.exhibits.len() >= MAX_EXHIBITS {
                     return Err(Code::TooMany.into());
                 }
                 self.out.refs.incident = Some(incident);

@@ -11,6 +11,15 @@ use crate::{
     text::{SecretKind, Subject},
 };
 
+/// How far an incident without tasks has come; whether it awaits approval tells no more than that it is filed.
+fn progress(stage: Stage) -> u8 {
+    match stage {
+        Stage::Reported => 0,
+        Stage::Accepted => 1,
+        _ => 2,
+    }
+}
+
 impl Draft<'_> {
     pub(super) fn incident_command(&mut self, _actor: &Actor, command: &Command) -> Result<(), Refusal> {
         match command {
@@ -133,15 +142,18 @@ impl Draft<'_> {
         if incident == into || !other.open() || !self.incident(incident)?.tasks.is_empty() {
             return Err(Refusal::field(Code::BadMerge, "into"));
         }
+        if progress(other.stage) < progress(self.incident(incident)?.stage) {
+            return Err(Refusal::field(Code::MergeBackwards, "into"));
+        }
         let room = MAX_EXHIBITS.saturating_sub(other.exhibits.len());
         let ended = self.incident(incident)?;
-        let alarms = ended.alarms.clone();
+        let (alarms, level) = (ended.alarms.clone(), Some(ended.level));
         let exhibits = ended.exhibits.iter().take(room).cloned().collect();
         self.emit(Body::Merged { incident, into });
         for alarm in alarms.iter().copied().filter(|a| self.alarm(*a).is_ok()).collect::<Vec<_>>() {
             self.emit(Body::AlarmMoved { alarm, incident: into });
         }
-        self.on(into, Body::Absorbed { incident: into, from: incident, alarms, exhibits })
+        self.on(into, Body::Absorbed { incident: into, from: incident, alarms, exhibits, level })
     }
 
     fn file(&mut self, id: IncidentId, class: Option<&ClassId>, level: Option<Level>) -> Result<(), Refusal> {

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     account::Role,
     alarm::{Alarm, Verdict},
-    incident::{Channel, Exhibit, ExhibitKind, FeedbackResult, MAX_FEEDBACK, Receipt, Stage, TaskState},
+    incident::{Channel, ClockKind, Exhibit, ExhibitKind, FeedbackResult, MAX_FEEDBACK, Receipt, Stage, TaskState},
     input::{ExhibitOf, Observation, PushTarget},
     site::*,
     state::KEEP_ENDED,
@@ -386,6 +386,28 @@ fn words_alone_are_an_alarm_of_their_kind_that_a_sensor_makes_more_telling() {
 }
 
 #[test]
+fn an_alarm_that_comes_back_is_filmed_again_and_tells_since_when() {
+    let mut w = World::new();
+    let first = w.edge("smoke", "smoke", true);
+    let alarm = first.refs.alarm.unwrap();
+    let films = |d: &Decision| d.outgoing.iter().filter(|o| matches!(o, Outgoing::Clip { .. })).count();
+    let since = |w: &World| w.state.alarms[&alarm].sources[0].risen;
+    assert_eq!((films(&first), since(&w)), (1, Some(Timestamp(w.now))));
+    let raised = w.now;
+    assert_eq!(films(&w.edge("smoke", "smoke", true)), 0, "it went on");
+    assert_eq!(since(&w), Some(Timestamp(raised)));
+    w.edge("smoke", "smoke", false);
+    w.now += Millis::minutes(5).0;
+    assert_eq!(films(&w.edge("smoke", "smoke", true)), 0, "the same moment");
+    assert_eq!(since(&w), Some(Timestamp(w.now)));
+    w.edge("smoke", "smoke", false);
+    w.now += Millis::minutes(150).0;
+    let again = w.edge("smoke", "smoke", true);
+    assert_eq!((again.refs.alarm, films(&again), since(&w)), (Some(alarm), 1, Some(Timestamp(w.now))));
+    assert_eq!(w.state.alarms[&alarm].sources[0].first, Timestamp(raised));
+}
+
+#[test]
 fn a_merged_incident_brings_its_alarms_and_its_pictures() {
     let mut w = World::new();
     let alarm = w.edge("smoke", "smoke", true).refs.alarm.unwrap();
@@ -399,8 +421,13 @@ fn a_merged_incident_brings_its_alarms_and_its_pictures() {
     };
     w.chief(Command::AddExhibit { of: ExhibitOf::Incident(opened), exhibit: exhibit.clone() }).unwrap();
     let into = w.report("noise");
+    let refused = w.chief(Command::Merge { incident: opened, into }).unwrap_err();
+    assert_eq!(refused.code, Code::MergeBackwards, "a filed one does not vanish in a mere report");
+    w.chief(Command::Accept(into)).unwrap();
+    w.chief(Command::File { incident: into, class: None, level: None }).unwrap();
     w.chief(Command::Merge { incident: opened, into }).unwrap();
     let target = &w.state.incidents[&into];
+    assert_eq!((target.level, target.stage), (Level::Red, Stage::Filed), "as urgent as what came to it");
     assert_eq!(target.absorbed, [opened]);
     assert_eq!(target.alarms, [alarm]);
     assert_eq!(target.exhibits, [exhibit]);
@@ -413,6 +440,8 @@ fn a_merged_incident_brings_its_alarms_and_its_pictures() {
     assert_eq!(w.edge("smoke", "smoke", true).refs.alarm, Some(alarm), "handled under the other number");
 
     let next = w.report("noise");
+    w.chief(Command::Accept(next)).unwrap();
+    w.chief(Command::File { incident: next, class: None, level: None }).unwrap();
     w.chief(Command::Merge { incident: into, into: next }).unwrap();
     assert_eq!(w.state.incidents[&next].alarms, [alarm], "and so on");
     assert_eq!(w.state.alarms[&alarm].incident, Some(next));
@@ -554,6 +583,9 @@ fn a_reopened_incident_is_closed_again_by_the_unit_that_had_it() {
     w.chief(Command::Close { incident: id, text: None }).unwrap();
     w.now += Millis::hours(24).0;
     w.chief(Command::Reopen { incident: id, reason: "又吵起来".to_owned() }).unwrap();
+    let limits = w.state.site.as_ref().unwrap().class(&"noise".into()).unwrap().limits;
+    let push = w.state.incidents[&id].clocks(&limits).into_iter().find(|c| c.kind == ClockKind::Push).unwrap();
+    assert_eq!((push.since.0, push.ended), (w.now, None), "a new push is asked for now, not a day ago");
     let again = w.chief(Command::Rework { task, reason: "再去一次".to_owned() }).unwrap();
     assert_eq!(again.outgoing, [Outgoing::Push { unit: "police".into(), incident: id, task }], "the unit hears of it");
     let times = w.state.incidents[&id].task(task).unwrap().times;

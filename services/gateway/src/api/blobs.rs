@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
-    access::{Sight, permit, sees_alarm, sees_exhibit, sees_incident},
+    access::{Sight, permit, sees_alarm, sees_cameras, sees_exhibit, sees_incident},
     event::Key,
     ids::{BlobId, IncidentId},
     incident::{Exhibit, ExhibitKind},
@@ -144,7 +144,7 @@ async fn may_see(desk: &Desk, caller: &Caller, subject: &str) -> Result<bool, Pr
         Some(Subject::Alarm(id)) => {
             let alarm = desk.mirror.find(&Key::Alarm(id), |s| s.alarms.get(&id).cloned()).await?;
             let Some(alarm) = alarm else { return Ok(false) };
-            if sees_alarm(&caller.audience, &alarm) != Sight::Hidden {
+            if sees_cameras(&caller.audience) && sees_alarm(&caller.audience, &alarm) != Sight::Hidden {
                 return Ok(true);
             }
             alarm.incident

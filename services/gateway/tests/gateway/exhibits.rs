@@ -168,24 +168,49 @@ fn false_alarm(n: u64) -> [Input; 3] {
     [Input::Observe { mode: Mode::Real, observation }, command(Command::ConfirmAlarm(alarm)), command(judge)]
 }
 
-#[tokio::test]
-async fn the_film_of_an_incident_outlives_its_alarm_in_memory() {
-    let house = House::new().await;
-    let (duty, wall) = (house.log_in("dispatch").await, house.log_in("wall").await);
+/// The film of the first alarm, a smoke detector's: its blob and the command that names it.
+async fn film(house: &House) -> (String, Command) {
+    let alarm = AlarmId(1);
     let new = NewBlob {
-        subject: Subject::Alarm(AlarmId(1)).to_string(),
+        subject: Subject::Alarm(alarm).to_string(),
         content_type: "video/mp4".to_owned(),
         max_bytes: 9,
         at_ms: NOW,
     };
-    let film = house.sqlite.put_blob(new, &mut &b"mp4"[..]).await.unwrap().id;
+    let blob = house.sqlite.put_blob(new, &mut &b"mp4"[..]).await.unwrap().id;
     let (kind, from, to) = (ExhibitKind::Clip, Timestamp(NOW), Timestamp(NOW));
-    let exhibit = Exhibit { blob: BlobId::new(film.as_str()), kind, camera: Some("c001".into()), from, to };
-    let alarm = AlarmId(1);
+    let exhibit = Exhibit { blob: BlobId::new(blob.as_str()), kind, camera: Some("c001".into()), from, to };
+    (blob.as_str().to_owned(), Command::AddExhibit { of: ExhibitOf::Alarm(alarm), exhibit })
+}
+
+fn genuine(alarm: AlarmId) -> [Input; 2] {
     let judge = Command::JudgeAlarm { alarm, verdict: Verdict::Genuine, class: None, text: None };
-    let add = Command::AddExhibit { of: ExhibitOf::Alarm(alarm), exhibit };
-    put(&house, vec![smoke(true), command(add), command(Command::ConfirmAlarm(alarm)), command(judge), smoke(false)])
-        .await;
+    [command(Command::ConfirmAlarm(alarm)), command(judge)]
+}
+
+#[tokio::test]
+async fn a_grid_manager_sees_the_film_of_an_incident_but_not_of_an_alarm() {
+    let house = House::new().await;
+    let (duty, grid) = (house.log_in("dispatch").await, house.log_in("grid1").await);
+    let (film, add) = film(&house).await;
+    put(&house, vec![smoke(true), command(add)]).await;
+    house.seen(house.store.head().await.unwrap().seq).await;
+    let path = format!("/api/v1/blobs/{film}");
+    assert_eq!(house.get(&path, Some(&duty)).await.status, 200);
+    assert_eq!(house.get(&path, Some(&grid)).await.status, 404);
+    put(&house, genuine(AlarmId(1)).to_vec()).await;
+    house.seen(house.store.head().await.unwrap().seq).await;
+    assert_eq!(house.get(&path, Some(&grid)).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_film_of_an_incident_outlives_its_alarm_in_memory() {
+    let house = House::new().await;
+    let (duty, wall) = (house.log_in("dispatch").await, house.log_in("wall").await);
+    let (film, add) = film(&house).await;
+    put(&house, vec![smoke(true), command(add)]).await;
+    put(&house, genuine(AlarmId(1)).to_vec()).await;
+    put(&house, vec![smoke(false)]).await;
     let incident = IncidentId(3001);
     put(&house, (2..).take(KEEP_ENDED).flat_map(false_alarm).collect()).await;
     let head = house.store.head().await.unwrap().seq;
@@ -194,9 +219,9 @@ async fn the_film_of_an_incident_outlives_its_alarm_in_memory() {
     let path = format!("/api/v1/incidents/{incident}");
     for session in [&duty, &wall] {
         let shown = house.get(&path, Some(session)).await.json();
-        assert_eq!(shown["exhibits"][0]["blob"], film.as_str(), "{shown}");
+        assert_eq!(shown["exhibits"][0]["blob"], film, "{shown}");
         let listed = house.get("/api/v1/incidents", Some(session)).await.json();
-        assert_eq!(listed["items"][0]["exhibits"][0]["blob"], film.as_str());
+        assert_eq!(listed["items"][0]["exhibits"][0]["blob"], film);
         let lines = house.get(&format!("{path}/timeline"), Some(session)).await.json();
         assert_eq!(lines[0]["kind"], "alarm_raised", "{}", lines[0]);
     }
@@ -206,5 +231,5 @@ async fn the_film_of_an_incident_outlives_its_alarm_in_memory() {
         Some(Kind::Incident(incident)) => Some(incident),
         _ => None,
     });
-    assert_eq!(shown.unwrap().exhibits[0].blob, film.as_str());
+    assert_eq!(shown.unwrap().exhibits[0].blob, film);
 }

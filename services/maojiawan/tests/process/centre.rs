@@ -135,6 +135,19 @@ fn it_stops_in_order_on_either_signal_and_starts_again_on_its_data() {
 }
 
 #[test]
+fn its_data_folder_is_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    write_password(folder.path());
+    let centre = Centre::start(folder.path());
+    let data = folder.path().join("data");
+    let second = Command::new(PROGRAM).args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(&data).output().unwrap();
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(said.contains("数据目录正被另一个进程使用"), "{said}");
+    assert_eq!(centre.dependency("writer")["state"], "up");
+}
+
+#[test]
 fn its_broker_dies_with_it() {
     let folder = tempfile::tempdir().unwrap();
     write_password(folder.path());

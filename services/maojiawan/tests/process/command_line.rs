@@ -71,6 +71,17 @@ fn a_busy_port_is_told() {
 }
 
 #[test]
+fn the_secrets_of_the_example_open_nothing() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/maojiawan.toml");
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let output = run(&["up", "--config", example, "--listen", "127.0.0.1:0", "--data", data]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("secret: 仍是示例中的密钥"), "{}", err(&output));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was begun");
+}
+
+#[test]
 fn the_demo_is_for_this_machine_only() {
     let folder = tempfile::tempdir().unwrap();
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8080"] {

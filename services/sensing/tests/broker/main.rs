@@ -173,7 +173,7 @@ impl Device {
     fn options(dir: &Path, port: u16, name: &str) -> MqttOptions {
         let mut options = MqttOptions::new(name, "127.0.0.1", port);
         options.set_credentials(broker::DEVICE_USER, broker::device_password(&dir.join("broker")).unwrap());
-        options.set_max_packet_size(1 << 20, 1 << 20);
+        options.set_max_packet_size(4 << 20, 4 << 20);
         options
     }
 
@@ -235,6 +235,7 @@ async fn messages_become_observations_and_what_cannot_be_read_is_recorded() {
     device.publish("mjw/v1/sensors/smoke-0/reading", "{").await;
     device.publish("mjw/v1/sensors/nobody/reading", r#"{"v":1}"#).await;
     device.publish("zigbee2mqtt/smoke-0", vec![b'x'; 40_000]).await;
+    device.publish("zigbee2mqtt/smoke-0", vec![b'x'; 900_000]).await;
     let whys = |s: &[Observation]| -> Vec<(String, u64)> {
         let why = |o: &Observation| match o {
             Observation::Unreadable { source, why, size } if source == "mqtt" => Some((why.clone(), *size)),
@@ -242,10 +243,20 @@ async fn messages_become_observations_and_what_cannot_be_read_is_recorded() {
         };
         s.iter().filter_map(why).collect()
     };
-    let seen = intake.until("three unreadable", |s| whys(s).len() == 3).await;
-    assert_eq!(whys(&seen), [("malformed".into(), 1), ("unknown_device".into(), 7), ("oversize".into(), 40_000)]);
-    let status = running.until("all six acknowledged", |s| s.counts.acked == 6).await;
-    assert_eq!((status.counts.malformed, status.counts.unknown_device, status.counts.oversize), (1, 1, 1));
+    let seen = intake.until("four unreadable", |s| whys(s).len() == 4).await;
+    let (small, large) = (("oversize".into(), 40_000), ("oversize".into(), 900_000));
+    assert_eq!(whys(&seen), [("malformed".into(), 1), ("unknown_device".into(), 7), small, large]);
+    let status = running.until("all seven acknowledged", |s| s.counts.acked == 7).await;
+    assert_eq!((status.counts.malformed, status.counts.unknown_device, status.counts.oversize), (1, 1, 2));
+
+    // One that the broker does not even read to its end: its sender is cut off, and that is recorded.
+    let mut giant = Device::new(Device::options(dir.path(), running.port, "giant"));
+    giant.client.publish("zigbee2mqtt/smoke-0", QoS::AtLeastOnce, false, vec![b'x'; 2 << 20]).await.unwrap();
+    let cut = async { while giant.events.poll().await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, cut).await.unwrap();
+    drop(giant);
+    let seen = intake.until("one cut off", |s| whys(s).len() == 5).await;
+    assert_eq!(whys(&seen)[4], ("oversize".into(), broker::PACKET_LIMIT as u64 + 1));
 
     // A device that vanishes is told by its last will.
     let mut options = Device::options(dir.path(), running.port, "two");

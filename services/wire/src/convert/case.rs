@@ -30,7 +30,7 @@ enums! {
 
 messages! {
     Evidence { source, kind, at, value, text }
-    SourceState { evidence, first, count, active }
+    SourceState { evidence, first, risen, count, active }
     Judgement { verdict, by, at, text }
     Shelf { until, reason, by }
     Alarm {
@@ -45,7 +45,7 @@ messages! {
         id, unit, terms, state, times, receipt, external, text, reason, replaces, feedback, reworks,
     }
     Exhibit { blob, kind, camera, from, to }
-    Times { reported, accepted, filed, approved, pushed, delivered, done, verified, ended }
+    Times { reported, accepted, filed, approved, pushed, delivered, done, verified, ended, reopened }
     Incident {
         id, class, level, place, mode, stage, channel, code, first_owner, reporter, text, alarms, merged_into, absorbed,
         approved_by, approved_after, reason, tasks, exhibits, times, reopened, bounces,

@@ -140,6 +140,7 @@ impl Dice {
                 from: IncidentId(self.roll()),
                 alarms: self.later(|d| AlarmId(d.roll())),
                 exhibits: self.later(Self::exhibit),
+                level: self.later(Self::pick).pop(),
             },
             Variant::Filed => Body::Filed { incident, class: self.id(), level: self.pick() },
             Variant::Approved => Body::Approved { incident },

@@ -133,6 +133,7 @@ impl Dice {
             sources: self.list(|d| SourceState {
                 evidence: d.evidence(),
                 first: d.at(),
+                risen: d.later(Self::at).pop(),
                 count: d.u32(),
                 active: d.flag(),
             }),
@@ -202,6 +203,7 @@ impl Dice {
                 done: self.opt(Self::at),
                 verified: self.opt(Self::at),
                 ended: self.opt(Self::at),
+                reopened: self.later(Self::at).pop(),
             },
             reopened: self.u32(),
             bounces: self.u32(),

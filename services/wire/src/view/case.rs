@@ -57,6 +57,7 @@ impl View<'_> {
             value: evidence.value,
             text: self.free(evidence.text),
             rule,
+            risen: source.risen.unwrap_or(source.first).0,
         }
     }
 

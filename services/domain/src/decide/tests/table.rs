@@ -18,6 +18,7 @@ fn expected(cell: char) -> Result<bool, Code> {
         't' => Code::TasksOpen,
         'a' => Code::AlreadyApproved,
         'b' => Code::BadMerge,
+        'm' => Code::MergeBackwards,
         'c' => Code::AlreadyConfirmed,
         'u' => Code::NotConfirmed,
         'j' => Code::AlreadyJudged,
@@ -82,7 +83,7 @@ fn at_stage(w: &mut World, stage: Stage) -> IncidentId {
 const INCIDENT: [(&str, &str); 14] = [
     ("accept", ".wwwwwwwwwww"),
     ("reject", ".ww.wwwwwwww"),
-    ("merge", ".ww...wwwwww"),
+    ("merge", ".wwmmmwwwwww"),
     ("absorb", ".bb........b"),
     ("file", "www.wwwwwwww"),
     ("approve", "wwww..aaaaaw"),

@@ -1,0 +1,23 @@
+//! The data folder: one process at a time works in it.
+
+use std::{
+    fs::{File, TryLockError},
+    path::Path,
+};
+
+use anyhow::{Context as _, bail};
+
+/// Makes the folder and takes it; it is free again when the process ends, however it ends.
+pub(crate) fn take(folder: &Path) -> anyhow::Result<File> {
+    let path = folder.join("lock");
+    let broken = || format!("{}: 数据目录无法使用 the data folder cannot be used", folder.display());
+    std::fs::create_dir_all(folder).with_context(broken)?;
+    let file = File::options().create(true).write(true).truncate(false).open(&path).with_context(broken)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("{}: 数据目录正被另一个进程使用 another process is using the data folder", folder.display())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(broken),
+    }
+}
