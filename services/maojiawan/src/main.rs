@@ -8,6 +8,7 @@ mod demo;
 mod media;
 mod ready;
 mod simulate;
+mod stores;
 mod up;
 
 use std::{path::PathBuf, process::ExitCode};

@@ -3,8 +3,9 @@
 //!
 //! Invariants: every write of the log locks the one row of `meta` and checks it, so that writers of all processes
 //! queue and a fenced one changes nothing; `synchronous_commit` is on whatever the server's default; integers are
-//! `BIGINT`, text is compared byte by byte. Erasure destroys a key in the tables at once; the write-ahead log, its
-//! archive and base backups hold the sealed key until they are recycled, as with every database.
+//! `BIGINT`, text is compared byte by byte. An erased key is gone for every query at once and vacuumed away after the
+//! commit, but unlike SQLite's `secure_delete` nothing overwrites it: its bytes, sealed by the master key, may survive
+//! in free space of their page, in the write-ahead log, its archive and base backups until those are recycled.
 
 mod append;
 mod blobs;

@@ -144,6 +144,10 @@ impl Log for PostgresStore {
     async fn ping(&self) -> Result<()> {
         self.head().await.map(drop)
     }
+
+    fn backend(&self) -> &'static str {
+        "PostgreSQL"
+    }
 }
 
 /// Adds the documents of a query to a snapshot.

@@ -142,6 +142,10 @@ impl Log for SqliteStore {
     async fn ping(&self) -> Result<()> {
         self.head().await.map(drop)
     }
+
+    fn backend(&self) -> &'static str {
+        "SQLite"
+    }
 }
 
 /// Adds the documents of a query to a snapshot.
