@@ -141,14 +141,17 @@ impl PostgresServer {
         for sql in [format!("ALTER SYSTEM SET {name} = '{value}'"), "SELECT pg_reload_conf()".to_owned()] {
             conn.execute(AssertSqlSafe(sql)).await.unwrap();
         }
+        conn.close().await.unwrap();
+        // A session without orders of its own shows what others see.
+        let mut plain = self.url("postgres").parse::<PgConnectOptions>().unwrap().connect().await.unwrap();
         loop {
             let now: String =
-                sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(&mut conn).await.unwrap();
+                sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(&mut plain).await.unwrap();
             if now == value {
                 break;
             }
         }
-        conn.close().await.unwrap();
+        plain.close().await.unwrap();
     }
 
     /// Runs SQL in a session that stays.
