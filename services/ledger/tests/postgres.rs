@@ -176,33 +176,34 @@ fn one_reading(at_ms: i64) -> TelemetryBatch {
 }
 
 /// Kills the server while appends are under way, at a different moment each time.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_server_killed_under_an_append_stores_it_whole_or_not_at_all() {
-    let server = PostgresServer::start();
+    let server = Arc::new(PostgresServer::start());
     let backend = Postgres::on(&server);
-    let store = Arc::new(backend.store().await);
+    let store = backend.store().await;
     let mut head = store.open_writer().await.unwrap();
     for round in 0..4 {
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let writer = store.clone();
-        let work = tokio::spawn(async move {
-            let mut tell = Some(tell);
-            for n in 0.. {
-                match writer.append(&batch(head)).await {
-                    Ok(next) => head = next,
-                    Err(error) => return (head, error),
-                }
-                if n == round * 7 {
-                    tell.take().unwrap().send(()).unwrap();
-                }
-            }
-            unreachable!()
+        let killer = server.clone();
+        let (go, begin) = std::sync::mpsc::sync_channel(1);
+        let killed = std::thread::spawn(move || {
+            begin.recv().unwrap();
+            killer.tell("KILL");
         });
-        told.await.unwrap();
-        server.tell("KILL");
-        let (acknowledged, error) = work.await.unwrap();
+        let mut appended = 0;
+        let error = loop {
+            if appended == 1 + round * 7 {
+                go.send(()).unwrap();
+            }
+            match store.append(&batch(head)).await {
+                Ok(next) => head = next,
+                Err(error) => break error,
+            }
+            appended += 1;
+        };
+        killed.join().unwrap();
         assert!(matches!(error, LedgerError::Unavailable(_) | LedgerError::Io(_)), "{error:?}");
         server.tell("start");
+        let acknowledged = head;
         head = store.open_writer().await.unwrap();
         assert_eq!(assert_whole(&store).await, head);
         let stored = head.seq - acknowledged.seq;

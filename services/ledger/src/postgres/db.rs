@@ -10,7 +10,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgDatabaseError, PgRow},
 };
 
-use super::slots::{Lease, Slots, Statement};
+use super::slots::{Lease, Reuse, Slots, Statement};
 use crate::{
     LedgerError, Result,
     rows::counter,
@@ -58,24 +58,24 @@ impl Db {
 
     /// A write transaction; rolled back when dropped.
     pub(super) async fn write(&self) -> Result<Lease> {
-        let mut lease = self.writer.lend(1).await?;
+        let mut lease = self.writer.lend(1, Reuse::Recent).await?;
         lease.begin("BEGIN").await?;
         Ok(lease)
     }
 
     /// The writer outside a transaction.
     pub(super) async fn writer(&self) -> Result<Lease> {
-        self.writer.lend(1).await
+        self.writer.lend(1, Reuse::Asked).await
     }
 
     /// For single reads.
     pub(super) async fn read(&self) -> Result<Lease> {
-        self.reader.lend(1).await
+        self.reader.lend(1, Reuse::Asked).await
     }
 
     /// A read transaction: all its reads see one state.
     pub(super) async fn snapshot(&self) -> Result<Lease> {
-        let mut lease = self.reader.lend(SNAPSHOT).await?;
+        let mut lease = self.reader.lend(SNAPSHOT, Reuse::Recent).await?;
         lease.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         Ok(lease)
     }
@@ -164,10 +164,10 @@ const ZERO: &str = "text";
 /// Tells PostgreSQL's failures apart by SQLSTATE, for all but commits: nothing was stored.
 pub(super) fn db_error(error: sqlx::Error) -> LedgerError {
     match &error {
-        sqlx::Error::Database(e) => match e.code().as_deref() {
-            Some(code) => by_code(&code.to_owned(), error),
-            None => LedgerError::Io(error.into()),
-        },
+        sqlx::Error::Database(e) => {
+            let code = e.code().map(std::borrow::Cow::into_owned).unwrap_or_default();
+            by_code(&code, error)
+        }
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
             LedgerError::Corrupt { what: "a column".into(), source: Some(error.into()) }
         }

@@ -26,8 +26,17 @@ use crate::{LedgerError, Result};
 
 /// How long what a dropped call left may take to be rolled back.
 const CLEAN_UP: Duration = Duration::from_secs(5);
-/// A connection that was idle for longer is asked whether it lives.
+/// A connection that was idle for longer is always asked whether it lives.
 const TRUSTED: Duration = Duration::from_secs(1);
+
+/// Which idle connection may be lent out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reuse {
+    /// One that was in use a moment ago, unasked: the lease begins a transaction, which finds out for nothing.
+    Recent,
+    /// One that was asked whether it lives.
+    Asked,
+}
 
 pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
@@ -47,7 +56,7 @@ impl Slots {
     }
 
     /// Lends a connection for single statements, for at most `times` the usual patience.
-    pub(super) async fn lend(self: &Arc<Self>, times: u32) -> Result<Lease> {
+    pub(super) async fn lend(self: &Arc<Self>, times: u32, reuse: Reuse) -> Result<Lease> {
         let deadline = Instant::now() + self.patience * times;
         let permit = match timeout_at(deadline, self.free.clone().acquire_owned()).await {
             Ok(Ok(permit)) => permit,
@@ -62,7 +71,7 @@ impl Slots {
             state: State::Ready,
             fresh: false,
         };
-        lease.conn = self.living(deadline).await;
+        lease.conn = self.living(deadline, reuse).await;
         if lease.conn.is_none() {
             lease.connect().await?;
         }
@@ -70,10 +79,10 @@ impl Slots {
     }
 
     /// An idle connection that is worth a try.
-    async fn living(&self, deadline: Instant) -> Option<PgConnection> {
+    async fn living(&self, deadline: Instant, reuse: Reuse) -> Option<PgConnection> {
         loop {
             let (mut conn, since) = self.lock().pop()?;
-            if since.elapsed() < TRUSTED {
+            if reuse == Reuse::Recent && since.elapsed() < TRUSTED {
                 return Some(conn);
             }
             let limit = deadline.min(Instant::now() + CLEAN_UP);

@@ -74,7 +74,7 @@ impl PostgresServer {
         run(as_user("cp").arg("-r").arg(template(&bin)).arg(&data));
         fs::write(data.join("postgresql.auto.conf"), SETTINGS).unwrap();
         run(as_user("chmod").arg("700").arg(&data));
-        let server = as_user(&bin.join("postgres"));
+        let server = as_user(bin.join("postgres"));
         let mut keeper = Command::new("sh")
             .args(["-c", KEEPER, "keeper"])
             .arg(&folder)
@@ -249,7 +249,7 @@ fn template(bin: &Path) -> PathBuf {
     if !made.exists() {
         let fresh = made.with_extension("new");
         run(Command::new("rm").arg("-rf").arg(&fresh));
-        let mut init = as_user(&bin.join("initdb"));
+        let mut init = as_user(bin.join("initdb"));
         init.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--wal-segsize=1", "-D"]).arg(&fresh);
         run(&mut init);
         fs::rename(&fresh, &made).unwrap();
