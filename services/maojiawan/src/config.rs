@@ -206,7 +206,9 @@ impl Ledger {
             return Some(("url", "须含用户、主机和数据库 must name user, host and database"));
         }
         let near = url.host_str().is_some_and(|h| {
-            h == "localhost" || h.starts_with("%2F") || h.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            h == "localhost"
+                || h.starts_with("%2F")
+                || h.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
         });
         if !near && !url.query_pairs().any(|(key, _)| key == "sslmode") {
             let message = "远程主机须写明 sslmode（如 verify-full） a host elsewhere needs sslmode, e.g. verify-full";
