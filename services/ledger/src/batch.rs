@@ -8,8 +8,9 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    BlobId, DocumentRow, EventRow, Head, KeyRow, LedgerError, OutboxRow, Published, Result, StoredEvent, VaultRow,
-    limits, model::name,
+    BlobId, DocumentRow, EventRow, Head, KeyRow, LedgerError, OutboxRow, Published, Result, StoredEvent,
+    TelemetryBatch, VaultRow, limits,
+    model::{key, name},
 };
 
 /// Everything that one commit stores. All of it or nothing.
@@ -143,6 +144,34 @@ impl Batch {
         }
         if total > limits::BATCH_BYTES {
             return Err(LedgerError::invalid("batch", format!("more than {} bytes", limits::BATCH_BYTES)));
+        }
+        Ok(())
+    }
+}
+
+impl TelemetryBatch {
+    /// Checks the limits; every backend calls it first.
+    pub fn check(&self) -> Result<()> {
+        let most = self.readings.len().max(self.rule_states.len()).max(self.pending.len());
+        if most > limits::ROWS {
+            return Err(LedgerError::invalid("telemetry batch", format!("more than {} rows", limits::ROWS)));
+        }
+        for r in &self.readings {
+            name("sensor", &r.sensor)?;
+            r.unit.iter().try_for_each(|u| name("unit", u))?;
+            if !r.value.is_finite() {
+                return Err(LedgerError::invalid("value", "is not a finite number"));
+            }
+        }
+        for r in &self.rule_states {
+            name("sensor", &r.sensor)?;
+            name("rule", &r.rule)?;
+        }
+        self.pending.iter().try_for_each(|p| key(&p.key))?;
+        let payloads =
+            self.rule_states.iter().map(|r| r.state.len()).chain(self.pending.iter().map(|p| p.payload.len()));
+        if payloads.max().unwrap_or(0) > limits::PAYLOAD {
+            return Err(LedgerError::invalid("payload", format!("more than {} bytes", limits::PAYLOAD)));
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use chacha20poly1305::{
     XChaCha20Poly1305, XNonce,
@@ -21,7 +22,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt},
 };
 
-use crate::{BlobId, BlobInfo, LedgerError, Result, seal::Key};
+use crate::{BlobId, BlobInfo, LedgerError, Result, limits, seal::Key};
 
 const CHUNK: usize = 64 << 10;
 const TAG: usize = 16;
@@ -98,8 +99,48 @@ impl BlobFiles {
     }
 }
 
+/// The rows of a backend that a sweep needs.
+#[async_trait]
+pub(crate) trait BlobRows: Sync {
+    /// Removes rows put before `before_ms` that no batch named. They go before their files: a batch that names such a
+    /// blob later is refused, so no event names a lost file.
+    async fn take_orphans(&self, before_ms: i64) -> Result<Vec<BlobId>>;
+    /// Blobs whose key was destroyed. Their rows stay, so that they read as erased.
+    async fn erased_blobs(&self) -> Result<Vec<BlobId>>;
+    /// Those of `ids` that have no row.
+    async fn without_row(&self, ids: Vec<BlobId>) -> Result<Vec<BlobId>>;
+}
+
+/// [`crate::Blobs::sweep_blobs`] of every backend.
+pub(crate) async fn sweep(rows: &dyn BlobRows, files: &BlobFiles, before_ms: i64) -> Result<usize> {
+    let orphans = rows.take_orphans(before_ms).await?;
+    let mut gone = orphans.len();
+    for id in &orphans {
+        files.remove(id).await?;
+    }
+    for id in rows.erased_blobs().await? {
+        gone += usize::from(files.remove(&id).await?);
+    }
+    let mut named = Vec::new();
+    for file in files.older_than(before_ms, limits::SWEEP).await? {
+        match file {
+            Ok(id) => named.push(id),
+            Err(unfinished) => gone += usize::from(gone_or(fs::remove_file(unfinished).await)?),
+        }
+    }
+    for id in rows.without_row(named).await? {
+        gone += usize::from(files.remove(&id).await?);
+    }
+    Ok(gone)
+}
+
+/// The name of a stored row.
+pub(crate) fn blob_id(name: &str) -> Result<BlobId> {
+    BlobId::parse(name).ok_or_else(|| LedgerError::corrupt("a blob's name"))
+}
+
 /// Removal of a file that may be gone.
-pub(crate) fn gone_or(removed: std::io::Result<()>) -> Result<bool> {
+fn gone_or(removed: std::io::Result<()>) -> Result<bool> {
     match removed {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),

@@ -49,6 +49,9 @@ pub enum LedgerError {
     /// Another process holds the store, or too many readers wait; try again.
     #[error("the store is busy")]
     Busy(#[source] Source),
+    /// The database does not answer, and nothing of the call came to it; try again.
+    #[error("the store cannot be reached")]
+    Unavailable(#[source] Source),
     /// The store cannot be written.
     #[error("the store is read-only")]
     ReadOnly(#[source] Source),
@@ -95,6 +98,7 @@ impl LedgerError {
             Self::Invalid { .. } => "ledger.invalid",
             Self::Full(_) => "ledger.full",
             Self::Busy(_) => "ledger.busy",
+            Self::Unavailable(_) => "ledger.unavailable",
             Self::ReadOnly(_) => "ledger.read_only",
             Self::Corrupt { .. } => "ledger.corrupt",
             Self::Io(_) => "ledger.io",
@@ -105,7 +109,7 @@ impl LedgerError {
 
     /// Whether the same call may succeed later without a change by the caller.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Full(_) | Self::Busy(_) | Self::ReadOnly(_) | Self::Io(_))
+        matches!(self, Self::Full(_) | Self::Busy(_) | Self::Unavailable(_) | Self::ReadOnly(_) | Self::Io(_))
     }
 }
 

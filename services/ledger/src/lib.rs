@@ -1,7 +1,8 @@
 //! The durable order: one gap-free log a site, with everything that must commit together with it.
 //!
 //! - [`Store`] is the port: log and documents ([`Log`]), sealed values ([`Vault`]) and files ([`Blobs`]), deliveries
-//!   ([`Outbox`]) and the secrets of accounts ([`Accounts`]). [`SqliteStore`] is the backend of one machine.
+//!   ([`Outbox`]) and the secrets of accounts ([`Accounts`]). [`SqliteStore`] is the backend of one machine,
+//!   [`PostgresStore`] the one beyond.
 //! - [`Telemetry`] keeps values of sensors in a file of its own; it never touches the log.
 //! - [`Bus`] fans out what was committed and is never trusted; [`Reader`] turns it into each event once and in order.
 //!
@@ -17,9 +18,13 @@ mod bus;
 mod error;
 mod model;
 mod port;
+mod postgres;
 mod reader;
 mod redis;
+mod rows;
+mod schema;
 mod seal;
+mod sealer;
 mod sqlite;
 
 #[cfg(feature = "testing")]
@@ -40,5 +45,6 @@ pub use port::{
     Accounts, Blobs, FoundBlob, Log, Outbox, PendingObservation, Reading, RuleState, Store, Telemetry, TelemetryBatch,
     Vault,
 };
+pub use postgres::{PostgresOptions, PostgresStore, PostgresTelemetry};
 pub use reader::{Reader, Step};
 pub use sqlite::{SqliteOptions, SqliteStore, SqliteTelemetry};

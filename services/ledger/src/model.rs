@@ -249,11 +249,16 @@ impl InputKey {
 
     pub(crate) fn check(&self) -> Result<()> {
         name("key scope", &self.scope)?;
-        if self.key.is_empty() || self.key.len() > limits::KEY {
-            return Err(LedgerError::invalid("key", format!("must have 1 to {} bytes", limits::KEY)));
-        }
-        Ok(())
+        key(&self.key)
     }
+}
+
+/// Keys come from outside; a zero byte is the one character that no text of PostgreSQL holds.
+pub(crate) fn key(value: &str) -> Result<()> {
+    if value.is_empty() || value.len() > limits::KEY || value.contains('\0') {
+        return Err(LedgerError::invalid("key", format!("must have 1 to {} bytes, none of them zero", limits::KEY)));
+    }
+    Ok(())
 }
 
 pub(crate) fn name(what: &'static str, value: &str) -> Result<()> {
@@ -352,6 +357,16 @@ pub struct Credential {
     pub locked_until_ms: i64,
     /// Seed of one-time codes; stored sealed.
     pub totp: Option<Secret>,
+}
+
+impl Credential {
+    pub(crate) fn check(&self) -> Result<()> {
+        name("account", &self.account)?;
+        if self.password_hash.len() > 512 || self.totp.as_ref().is_some_and(|t| t.expose().len() > 256) {
+            return Err(LedgerError::invalid("credential", "too long"));
+        }
+        Ok(())
+    }
 }
 
 /// A login.

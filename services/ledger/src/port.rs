@@ -62,6 +62,9 @@ pub trait Log: Send + Sync {
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<()>;
+
+    /// Which database it is, for health pages: its make, neither address nor path.
+    fn backend(&self) -> &'static str;
 }
 
 /// Sealed values.

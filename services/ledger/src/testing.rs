@@ -1,4 +1,6 @@
-//! A bus that misbehaves, for tests of those who follow one.
+//! A bus that misbehaves, for tests of those who follow one, and a PostgreSQL server of their own.
+
+pub mod postgres;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

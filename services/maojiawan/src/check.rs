@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
-use ledger::{Log as _, SqliteOptions, SqliteStore, SqliteTelemetry};
-
-use crate::config;
+use crate::{config, stores::Stores};
 
 /// Reads the file as `up` would and says what is wrong.
 pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
@@ -25,16 +22,10 @@ pub(crate) fn migrate(path: Option<&Path>) -> anyhow::Result<()> {
     let config = config::load(path)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let folder = &config.data.folder;
-        let _lock = crate::folder::take(folder)?;
-        let options = SqliteOptions::in_folder(folder);
-        let store = SqliteStore::open(&options).await.context("台账无法打开 the ledger cannot be opened")?;
-        let file = folder.join("telemetry.db");
-        let telemetry = SqliteTelemetry::open(&file, options.busy_timeout).await.context("遥测库 telemetry")?;
-        let head = store.head().await?;
-        println!("{}: 已是最新 up to date，log {} seq {}", folder.display(), head.log_id, head.seq);
-        telemetry.close().await;
-        store.close().await;
+        let stores = Stores::open(&config).await?;
+        let head = stores.store.head().await?;
+        println!("{}: 已是最新 up to date，log {} seq {}", stores.place, head.log_id, head.seq);
+        stores.close().await;
         Ok(())
     })
 }

@@ -20,6 +20,7 @@ pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) data: Data,
     pub(crate) bus: Bus,
+    pub(crate) ledger: Ledger,
     pub(crate) log: Log,
     pub(crate) site: Site,
     pub(crate) gateway: gateway::Config,
@@ -105,6 +106,18 @@ impl Bus {
         options.check()?;
         Ok(Some(options))
     }
+}
+
+/// `[ledger]`: where the log and telemetry are kept.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ledger {
+    /// `postgres://user@host:port/database`, without a password; none = SQLite in the data folder.
+    pub(crate) url: Option<String>,
+    /// File with the password of the user, one line.
+    pub(crate) password_file: Option<PathBuf>,
+    /// Schema of the log; telemetry has `<schema>_telemetry`. Default = `maojiawan`.
+    pub(crate) schema: Option<String>,
 }
 
 /// `[log]`.
@@ -221,6 +234,40 @@ pub(crate) struct Account {
     pub(crate) password_file: PathBuf,
 }
 
+impl Ledger {
+    /// The wrong key, and what is wrong with it. The address is never repeated: somebody may have put a password there.
+    fn fault(&self) -> Option<(&'static str, &'static str)> {
+        let Some(url) = &self.url else {
+            return (self.password_file.is_some() || self.schema.is_some()).then_some((
+                "url",
+                "缺少：口令或模式需要 PostgreSQL 地址 is missing: password and schema belong to one",
+            ));
+        };
+        let Some(url) = url::Url::parse(url).ok().filter(|u| matches!(u.scheme(), "postgres" | "postgresql")) else {
+            return Some(("url", "须为 postgres:// 地址 must be a postgres:// address"));
+        };
+        if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") {
+            return Some(("url", "口令须放在 password_file the password belongs into password_file"));
+        }
+        if url.host_str().is_none() || url.username().is_empty() || url.path().len() < 2 {
+            return Some(("url", "须含用户、主机和数据库 must name user, host and database"));
+        }
+        let near = url.host_str().is_some_and(|h| {
+            h == "localhost"
+                || h.starts_with("%2F")
+                || h.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        });
+        if !near && !url.query_pairs().any(|(key, _)| key == "sslmode") {
+            let message = "远程主机须写明 sslmode（如 verify-full） a host elsewhere needs sslmode, e.g. verify-full";
+            return Some(("url", message));
+        }
+        let fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let named = |s: &str| !s.is_empty() && s.len() <= 40 && s.chars().all(fit) && !s.starts_with("pg_");
+        (!self.schema.as_deref().is_none_or(named))
+            .then_some(("schema", "须为 a-z、0-9、_，最多 40 个字符 must be a-z, 0-9 and _, at most 40"))
+    }
+}
+
 /// Reads and checks the file; without one the defaults hold.
 pub(crate) fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
     let Some(path) = path else { return Ok(Config::default()) };
@@ -252,6 +299,9 @@ fn check(file: &str, text: &str, config: &Config) -> Result<(), ConfigError> {
         Err(LedgerError::Invalid { what, reason }) => return bad("bus", what, &reason),
         Err(other) => return bad("bus", "redis", &other.to_string()),
         Ok(_) => {}
+    }
+    if let Some((key, message)) = config.ledger.fault() {
+        return bad("ledger", key, message);
     }
     if !(16..=65_536).contains(&config.video.ring_mib) {
         return bad("video", "ring_mib", "须在 16 到 65536 之间 must lie between 16 and 65536");
@@ -338,6 +388,7 @@ mod tests {
         assert!(config.sensing.external.and_then(|e| e.tls).is_some_and(|t| t.key_file.is_some()));
         assert!(config.exchange.ca_file.is_some() && config.demo.films.is_some());
         assert!(config.bus.redis().unwrap().is_some_and(|r| r.ca_file.is_some() && r.user.is_some()));
+        assert!(config.ledger.url.is_some() && config.ledger.password_file.is_some());
     }
 
     #[test]
@@ -366,6 +417,11 @@ mod tests {
             ("[bus]\nredis = \"redis://h\"\nuser = \"centre\"\n", "3: bus.user"),
             ("[bus]\nheartbeat_s = 0\n", "2: bus.heartbeat_s"),
             ("[sensing]\nport = 0\nkeep_alive_s = 1\n", "3: sensing.keep_alive_s"),
+            ("[ledger]\nurl = \"mysql://u@h/d\"\n", "2: ledger.url"),
+            ("[ledger]\nurl = \"postgres://u:secret@127.0.0.1/d\"\n", "2: ledger.url"),
+            ("[ledger]\nurl = \"postgres://u@db.example/d\"\n", "2: ledger.url"),
+            ("[ledger]\nurl = \"postgres://u@127.0.0.1/\"\n", "2: ledger.url"),
+            ("[ledger]\nurl = \"postgres://u@[::1]/d\"\nschema = \"A\"\n", "3: ledger.schema"),
             (
                 "[sensing.external]\nhost = \"h\"\nport = 8883\n[sensing.external.tls]\nca_file = \"a\"\ncert_file = \"c\"\n",
                 "6: sensing.external.tls.cert_file",

@@ -10,6 +10,7 @@ mod folder;
 mod media;
 mod ready;
 mod simulate;
+mod stores;
 mod up;
 
 use std::{path::PathBuf, process::ExitCode};

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, path::PathBuf, sync::Arc, time::Duration}
 use anyhow::{Context as _, bail};
 use dispatch::{CameraWatch, VideoPatrol, WriterOptions};
 use domain::{State, account::Role, input::Command, site::Site};
-use ledger::{SqliteOptions, SqliteStore, SqliteTelemetry, Store, Telemetry};
+use ledger::Store;
 use link::{
     intake::{Intake, SharedIntake},
     media::{CameraState, Media},
@@ -25,6 +25,7 @@ use crate::{
     content::Reads,
     demo::{Demo, Phase},
     media, ready,
+    stores::Stores,
 };
 
 /// Runs until a signal, or until a critical task breaks off.
@@ -52,16 +53,6 @@ pub(crate) fn run(
     outcome
 }
 
-/// The durable parts.
-struct Stores {
-    sqlite: Arc<SqliteStore>,
-    store: Arc<dyn Store>,
-    telemetry_file: Arc<SqliteTelemetry>,
-    telemetry: Arc<dyn Telemetry>,
-    /// Held while the process runs.
-    _lock: std::fs::File,
-}
-
 async fn up(mut config: Config, demo: bool, metrics: MetricsPage) -> anyhow::Result<()> {
     let address = config.server.listen;
     if demo && !address.ip().is_loopback() {
@@ -78,7 +69,8 @@ async fn up(mut config: Config, demo: bool, metrics: MetricsPage) -> anyhow::Res
     let site = Arc::new(simulator::site::maojiawan(config.site.seed));
     let demo = demo.then(|| Demo::prepare(&mut config, site.clone())).transpose()?;
     say("打开台账 opening the ledger");
-    let stores = open(&config.data.folder).await?;
+    let stores = Stores::open(&config).await?;
+    tracing::info!(ledger = %stores.place, "the ledger is open");
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let tasks = Tasks::default();
     let bus = Fanout::start(&config.bus, site.id.as_str(), stores.store.as_ref(), &clock, &tasks)?;
@@ -151,8 +143,7 @@ impl Centre {
         };
         say("正在有序停止 stopping in order");
         self.tasks.drain(Duration::from_secs(u64::from(self.config.server.drain_s))).await;
-        self.stores.telemetry_file.close().await;
-        self.stores.sqlite.close().await;
+        self.stores.close().await;
         say("已停止 stopped");
         if failed {
             bail!("内部任务中断，见日志 a task broke off, see the log")
@@ -331,16 +322,6 @@ async fn there(phase: Option<watch::Receiver<Phase>>, stop: &CancellationToken) 
         () = stop.cancelled() => false,
         up = phase.wait_for(|p| p.up) => up.is_ok(),
     }
-}
-
-async fn open(folder: &Path) -> anyhow::Result<Stores> {
-    let lock = crate::folder::take(folder)?;
-    let options = SqliteOptions::in_folder(folder);
-    let sqlite = Arc::new(SqliteStore::open(&options).await.context("台账无法打开 the ledger cannot be opened")?);
-    let file = folder.join("telemetry.db");
-    let telemetry = SqliteTelemetry::open(&file, options.busy_timeout).await;
-    let telemetry = Arc::new(telemetry.context("遥测库无法打开 the telemetry file cannot be opened")?);
-    Ok(Stores { store: sqlite.clone(), sqlite, telemetry: telemetry.clone(), telemetry_file: telemetry, _lock: lock })
 }
 
 /// Puts site and accounts into the log where they are missing.

@@ -46,8 +46,8 @@ async fn store(desk: &Desk) -> Dependency {
         known.1
     };
     let (state, detail) = match answer {
-        Ok(()) => (Status::Up, None),
-        Err(error) => (Status::Down, Some(error.code().to_owned())),
+        Ok(()) => (Status::Up, Some(desk.store.backend().to_owned())),
+        Err(error) => (Status::Down, Some(format!("{}: {}", desk.store.backend(), error.code()))),
     };
     Dependency { name: "store".to_owned(), state, since_ms, fatal: true, detail }
 }

@@ -1,16 +1,17 @@
 //! The one write path of the log: a batch in one transaction.
 
-use std::collections::HashMap;
-
 use runtime::telemetry::names;
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use super::{
     SqliteStore,
-    db::{CHUNK, conflict, db_error, int},
+    db::{CHUNK, conflict, db_error},
     read_head,
 };
-use crate::{Batch, BlobId, DocumentRow, EventRow, Head, KeyRow, LedgerError, OutboxRow, Result};
+use crate::{
+    Batch, BlobId, DocumentRow, EventRow, Head, KeyRow, LedgerError, OutboxRow, Result,
+    rows::{check_head, int, join_units, last_documents, sort_key, units_of},
+};
 
 type Tx = Transaction<'static, Sqlite>;
 
@@ -19,16 +20,9 @@ impl SqliteStore {
         batch.check()?;
         let started = std::time::Instant::now();
         let mut tx = self.db.write().await?;
-        let actual = read_head(&mut tx).await?;
-        let expected = batch.expect;
-        if actual.log_id == expected.log_id && actual.term != expected.term {
-            return Err(LedgerError::Fenced { expected, actual });
-        }
-        if actual != expected {
-            return Err(LedgerError::HeadMoved { expected, actual });
-        }
+        check_head(batch.expect, read_head(&mut tx).await?)?;
         let after = batch.after();
-        insert_events(&mut tx, expected.seq, &batch.events).await?;
+        insert_events(&mut tx, batch.expect.seq, &batch.events).await?;
         upsert_documents(&mut tx, &batch.documents).await?;
         self.insert_vault(&mut tx, &batch.vault).await?;
         erase(&mut tx, &batch.erase, after.seq).await?;
@@ -69,24 +63,12 @@ async fn insert_events(tx: &mut Tx, after: u64, events: &[EventRow]) -> Result<(
     Ok(())
 }
 
-/// Orders ids by length, then text; ids are at most 128 bytes.
-pub(super) fn sort_key(id: &str) -> String {
-    format!("{:03}{id}", id.len())
-}
-
 const UPSERT_TAIL: &str = " ON CONFLICT (kind, id) DO UPDATE SET rev_seq = excluded.rev_seq, \
      deleted = excluded.deleted, open = excluded.open, level = excluded.level, stage = excluded.stage, \
      units = excluded.units, grid = excluded.grid, at_ms = excluded.at_ms, payload = excluded.payload";
 
 async fn upsert_documents(tx: &mut Tx, documents: &[DocumentRow]) -> Result<()> {
-    let last: HashMap<_, _> = documents.iter().enumerate().map(|(i, d)| ((&*d.kind, &*d.id), i)).collect();
-    let rows: Vec<_> = documents
-        .iter()
-        .enumerate()
-        .filter(|(i, d)| last.get(&(&*d.kind, &*d.id)) == Some(i))
-        .map(|(_, d)| d)
-        .collect();
-    for chunk in rows.chunks(CHUNK) {
+    for chunk in last_documents(documents).chunks(CHUNK) {
         let mut sql = QueryBuilder::new(
             "INSERT INTO documents (kind, id, sort, rev_seq, deleted, open, level, stage, units, grid, at_ms, payload) ",
         );
@@ -95,7 +77,7 @@ async fn upsert_documents(tx: &mut Tx, documents: &[DocumentRow]) -> Result<()> 
             row.push_bind(&*d.kind).push_bind(&*d.id).push_bind(sort_key(&d.id));
             row.push_bind(int(d.rev_seq)).push_bind(d.deleted);
             row.push_bind(d.open && !d.deleted).push_bind(c.level).push_bind(c.stage.as_deref());
-            row.push_bind(c.units.join("\n")).push_bind(c.grid.as_deref()).push_bind(c.at_ms);
+            row.push_bind(join_units(&c.units)).push_bind(c.grid.as_deref()).push_bind(c.at_ms);
             row.push_bind(if d.deleted { &[] } else { &*d.payload });
         });
         sql.push(UPSERT_TAIL);
@@ -111,12 +93,7 @@ async fn replace_units(tx: &mut Tx, documents: &[&DocumentRow]) -> Result<()> {
         row.push_bind(&*d.kind).push_bind(&*d.id);
     });
     sql.push(")").build().execute(&mut **tx).await.map_err(db_error)?;
-    let units: Vec<_> = documents
-        .iter()
-        .filter(|d| !d.deleted)
-        .flat_map(|d| d.columns.units.iter().map(|u| (u.as_str(), &*d.kind, &*d.id)))
-        .collect();
-    for chunk in units.chunks(CHUNK) {
+    for chunk in units_of(documents).chunks(CHUNK) {
         let mut sql = QueryBuilder::new("INSERT OR IGNORE INTO document_units (unit, kind, id) ");
         sql.push_values(chunk, |mut row, (unit, kind, id)| {
             row.push_bind(*unit).push_bind(*kind).push_bind(*id);

@@ -3,13 +3,19 @@
 
 use async_trait::async_trait;
 use sqlx::{QueryBuilder, Sqlite};
-use tokio::{fs, io::AsyncRead};
+use tokio::io::AsyncRead;
 
 use super::{
     SqliteStore,
-    db::{CHUNK, db_error, get, get_u64, int, page},
+    db::{CHUNK, db_error, get, get_u64},
 };
-use crate::{BlobId, BlobInfo, Blobs, FoundBlob, LedgerError, NewBlob, Result, blob::gone_or, limits, model::name};
+use crate::{
+    BlobId, BlobInfo, Blobs, FoundBlob, LedgerError, NewBlob, Result,
+    blob::{BlobRows, blob_id, sweep},
+    limits,
+    model::name,
+    rows::{int, page},
+};
 
 #[async_trait]
 impl Blobs for SqliteStore {
@@ -48,30 +54,12 @@ impl Blobs for SqliteStore {
             at_ms: get(&row, 3)?,
         };
         let Some(wrapped) = get::<Option<&[u8]>>(&row, 4)? else { return Ok(FoundBlob::Erased) };
-        let key = self.unwrap_key(&info.subject, wrapped)?;
+        let key = self.sealer.subject_key(&info.subject, wrapped)?;
         self.files.read(info, &key).await.map(|reader| FoundBlob::Blob(Box::new(reader)))
     }
 
     async fn sweep_blobs(&self, before_ms: i64) -> Result<usize> {
-        let orphans = self.take_orphans(before_ms).await?;
-        let mut gone = orphans.len();
-        for id in &orphans {
-            self.files.remove(id).await?;
-        }
-        for id in self.erased_blobs().await? {
-            gone += usize::from(self.files.remove(&id).await?);
-        }
-        let mut named = Vec::new();
-        for file in self.files.older_than(before_ms, limits::SWEEP).await? {
-            match file {
-                Ok(id) => named.push(id),
-                Err(unfinished) => gone += usize::from(gone_or(fs::remove_file(unfinished).await)?),
-            }
-        }
-        for id in self.without_row(named).await? {
-            gone += usize::from(self.files.remove(&id).await?);
-        }
-        Ok(gone)
+        sweep(self, &self.files, before_ms).await
     }
 }
 
@@ -97,8 +85,10 @@ impl SqliteStore {
         }
         tx.commit().await.map_err(db_error)
     }
+}
 
-    /// Removes the rows first: a batch that names such a blob later is refused, so no event names a lost file.
+#[async_trait]
+impl BlobRows for SqliteStore {
     async fn take_orphans(&self, before_ms: i64) -> Result<Vec<BlobId>> {
         let mut tx = self.db.write().await?;
         let rows = sqlx::query(
@@ -114,7 +104,6 @@ impl SqliteStore {
         rows.iter().map(|row| blob_id(get(row, 0)?)).collect()
     }
 
-    /// Their rows stay, so that they read as erased.
     async fn erased_blobs(&self) -> Result<Vec<BlobId>> {
         let rows = sqlx::query(
             "SELECT b.id FROM blobs b LEFT JOIN subject_keys k ON k.key_id = b.key_id WHERE k.key_id IS NULL",
@@ -138,8 +127,4 @@ impl SqliteStore {
         }
         Ok(ids)
     }
-}
-
-fn blob_id(name: &str) -> Result<BlobId> {
-    BlobId::parse(name).ok_or_else(|| LedgerError::corrupt("a blob's name"))
 }

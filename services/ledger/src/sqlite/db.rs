@@ -12,24 +12,21 @@ use std::{
     time::Duration,
 };
 
-use sha2::{Digest, Sha256};
 use sqlx::{
     AssertSqlSafe, Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
-use crate::{LedgerError, Result};
+use crate::{
+    LedgerError, Result,
+    rows::counter,
+    schema::{Migration, missing},
+};
 
 /// Rows of one `INSERT`: SQLite allows 32,766 bound values a statement.
 pub(super) const CHUNK: usize = 512;
 const READERS: u32 = 4;
 const QUEUE_FOR_A_CONNECTION: Duration = Duration::from_secs(10);
-
-/// A numbered change of the schema. Applied ones never change: their hashes are compared.
-pub(super) struct Migration {
-    pub(super) version: i64,
-    pub(super) sql: &'static str,
-}
 
 /// The connections to one file.
 pub(super) struct Db {
@@ -137,30 +134,17 @@ async fn migrate(conn: &mut SqliteConnection, migrations: &[Migration]) -> Resul
         .fetch_all(&mut *tx)
         .await
         .map_err(db_error)?;
-    for (i, row) in applied.iter().enumerate() {
-        let (version, hash): (i64, String) = (get(row, 0)?, get(row, 1)?);
-        match migrations.get(i) {
-            Some(m) if m.version == version && hash_of(m) == hash => {}
-            Some(m) if m.version == version => {
-                return Err(LedgerError::Schema(format!("applied migration {version} has changed")));
-            }
-            _ => return Err(LedgerError::Schema(format!("migration {version} is unknown to this program"))),
-        }
-    }
-    for m in migrations.iter().skip(applied.len()) {
+    let applied = applied.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect::<Result<Vec<_>>>()?;
+    for m in missing(&applied, migrations)? {
         sqlx::raw_sql(m.sql).execute(&mut *tx).await.map_err(db_error)?;
         sqlx::query("INSERT INTO migrations VALUES (?, ?)")
             .bind(m.version)
-            .bind(hash_of(m))
+            .bind(m.hash())
             .execute(&mut *tx)
             .await
             .map_err(db_error)?;
     }
     tx.commit().await.map_err(db_error)
-}
-
-fn hash_of(migration: &Migration) -> String {
-    hex::encode(Sha256::digest(migration.sql))
 }
 
 /// Tells SQLite's failures apart; see <https://sqlite.org/rescode.html>, the low byte is the primary code.
@@ -201,15 +185,5 @@ where
 
 /// A counter; SQLite's integers are signed, counters are not.
 pub(super) fn get_u64(row: &SqliteRow, column: usize) -> Result<u64> {
-    u64::try_from(get::<i64>(row, column)?).map_err(|_| LedgerError::corrupt("a negative counter"))
-}
-
-/// A counter for SQLite; beyond `i64` nothing is stored, so nothing is found.
-pub(super) fn int(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-/// A page size for SQLite.
-pub(super) fn page(limit: usize, most: usize) -> i64 {
-    i64::try_from(limit.min(most)).unwrap_or(0)
+    counter(get(row, column)?)
 }

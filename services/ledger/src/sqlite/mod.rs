@@ -19,11 +19,14 @@ use std::{
 use sqlx::{Sqlite, Transaction};
 
 use crate::{
-    Head, LedgerError, Result,
+    Head, Result,
     blob::BlobFiles,
-    seal::{Key, master_key},
+    rows::{int, new_id},
+    schema::Migration,
+    seal::Key,
+    sealer::Sealer,
 };
-use db::{Db, Migration, db_error, get, get_u64, int};
+use db::{Db, db_error, get, get_u64};
 pub use telemetry::SqliteTelemetry;
 
 const MIGRATIONS: &[Migration] =
@@ -59,7 +62,7 @@ impl SqliteOptions {
 pub struct SqliteStore {
     db: Db,
     files: BlobFiles,
-    master: Key,
+    sealer: Sealer,
     request_secret: Key,
 }
 
@@ -82,15 +85,13 @@ impl SqliteStore {
         let db = Db::open(&options.file, options.busy_timeout, MIGRATIONS).await?;
         let mut tx = db.write().await?;
         let row = sqlx::query("SELECT request_secret FROM meta").fetch_optional(&mut *tx).await.map_err(db_error)?;
-        let master = load_master(options.master_key.clone(), row.is_none()).await?;
+        let sealer = Sealer::load(options.master_key.clone(), row.is_none()).await?;
         let request_secret = match row {
-            Some(row) => master
-                .unwrap(get(&row, 0)?, REQUEST_SECRET)
-                .ok_or_else(|| LedgerError::corrupt("the request secret (or this is another master key)"))?,
-            None => create_meta(&mut tx, &master).await?,
+            Some(row) => sealer.request_secret(get(&row, 0)?)?,
+            None => create_meta(&mut tx, &sealer).await?,
         };
         tx.commit().await.map_err(db_error)?;
-        Ok(Self { db, files, master, request_secret })
+        Ok(Self { db, files, sealer, request_secret })
     }
 
     /// Bounds the size of the database file, in pages of 4 KiB; beyond it appends fail as `Full`. Never below the
@@ -111,27 +112,15 @@ impl SqliteStore {
     }
 }
 
-const REQUEST_SECRET: &str = "request-secret";
-
-#[allow(clippy::disallowed_methods, reason = "file IO on the blocking pool, awaited at once")]
-async fn load_master(path: PathBuf, create: bool) -> Result<Key> {
-    tokio::task::spawn_blocking(move || master_key(&path, create)).await.map_err(|e| LedgerError::Io(e.into()))?
-}
-
-async fn create_meta(tx: &mut Transaction<'static, Sqlite>, master: &Key) -> Result<Key> {
-    let secret = Key::random();
+async fn create_meta(tx: &mut Transaction<'static, Sqlite>, sealer: &Sealer) -> Result<Key> {
+    let (secret, wrapped) = sealer.new_request_secret()?;
     sqlx::query("INSERT INTO meta (one, log_id, seq, term, request_secret) VALUES (1, ?, 0, 0, ?)")
         .bind(int(new_id()))
-        .bind(master.wrap(&secret, REQUEST_SECRET)?)
+        .bind(wrapped)
         .execute(&mut **tx)
         .await
         .map_err(db_error)?;
     Ok(secret)
-}
-
-/// Random, not 0, and below 2^53 so that a browser's numbers hold it.
-fn new_id() -> u64 {
-    rand::random_range(1..1 << 53)
 }
 
 async fn read_head(tx: &mut Transaction<'static, Sqlite>) -> Result<Head> {

@@ -6,13 +6,13 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     SqliteStore,
-    append::sort_key,
-    db::{db_error, get, get_u64, int, page},
-    new_id, read_head,
+    db::{db_error, get, get_u64},
+    read_head,
 };
 use crate::{
     Batch, Columns, DocumentRow, EventRow, Head, InputKey, KeyRow, LedgerError, Log, Position, Query, Result,
     StoredEvent, limits,
+    rows::{changed, int, new_id, page, sort_key, split_units},
 };
 
 const EVENT: &str = "SELECT seq, at_ms, kind, version, stream, mode, payload FROM events ";
@@ -142,6 +142,10 @@ impl Log for SqliteStore {
     async fn ping(&self) -> Result<()> {
         self.head().await.map(drop)
     }
+
+    fn backend(&self) -> &'static str {
+        "SQLite"
+    }
 }
 
 /// Adds the documents of a query to a snapshot.
@@ -194,7 +198,7 @@ impl SqliteStore {
             .await
             .map_err(db_error)?;
         tx.commit().await.map_err(db_error)?;
-        Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+        Ok(changed(done.rows_affected()))
     }
 }
 
@@ -254,8 +258,7 @@ fn document(row: &SqliteRow) -> Result<DocumentRow> {
         columns: Columns {
             level: get(row, 5)?,
             stage: get(row, 6)?,
-            // Names hold no control characters, so a line break separates them.
-            units: get::<String>(row, 7)?.lines().map(str::to_owned).collect(),
+            units: split_units(get(row, 7)?),
             grid: get(row, 8)?,
             at_ms: get(row, 9)?,
         },

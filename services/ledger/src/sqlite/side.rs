@@ -5,10 +5,12 @@ use sqlx::{QueryBuilder, Sqlite, sqlite::SqliteRow};
 
 use super::{
     SqliteStore,
-    db::{db_error, get, get_u64, int, page},
+    db::{db_error, get, get_u64},
 };
 use crate::{
-    Accounts, Credential, LedgerError, Outbox, OutboxRow, Result, Secret, Session, StoredOutbox, limits, model::name,
+    Accounts, Credential, Outbox, OutboxRow, Result, Session, StoredOutbox, limits,
+    model::name,
+    rows::{changed, int, page},
 };
 
 #[async_trait]
@@ -66,11 +68,6 @@ fn outbox_row(row: &SqliteRow) -> Result<StoredOutbox> {
     })
 }
 
-/// What binds a sealed seed to its account.
-fn totp_place(account: &str) -> Vec<u8> {
-    format!("totp\n{account}").into_bytes()
-}
-
 type Statement<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
 
 impl SqliteStore {
@@ -79,7 +76,7 @@ impl SqliteStore {
         let mut tx = self.db.write().await?;
         let done = statement.execute(&mut *tx).await.map_err(db_error)?;
         tx.commit().await.map_err(db_error)?;
-        Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+        Ok(changed(done.rows_affected()))
     }
 }
 
@@ -87,11 +84,8 @@ impl SqliteStore {
 impl Accounts for SqliteStore {
     async fn put_credential(&self, credential: &Credential) -> Result<()> {
         let c = credential;
-        name("account", &c.account)?;
-        if c.password_hash.len() > 512 || c.totp.as_ref().is_some_and(|t| t.expose().len() > 256) {
-            return Err(LedgerError::invalid("credential", "too long"));
-        }
-        let totp = c.totp.as_ref().map(|t| self.master.seal(t.expose(), &totp_place(&c.account))).transpose()?;
+        c.check()?;
+        let totp = self.sealer.seal_totp(c)?;
         let sql = sqlx::query(
             "INSERT INTO credentials (account, password_hash, failed, locked_until_ms, totp) VALUES (?, ?, ?, ?, ?) \
              ON CONFLICT (account) DO UPDATE SET password_hash = excluded.password_hash, failed = excluded.failed, \
@@ -108,16 +102,12 @@ impl Accounts for SqliteStore {
             .await
             .map_err(db_error)?;
         let Some(row) = row else { return Ok(None) };
-        let open = |sealed: &[u8]| {
-            let plain = self.master.open(sealed, &totp_place(account));
-            plain.map(Secret::from).ok_or_else(|| LedgerError::corrupt("a one-time code seed"))
-        };
         Ok(Some(Credential {
             account: account.to_owned(),
             password_hash: get(&row, 0)?,
             failed: get(&row, 1)?,
             locked_until_ms: get(&row, 2)?,
-            totp: get::<Option<&[u8]>>(&row, 3)?.map(open).transpose()?,
+            totp: self.sealer.open_totp(account, get(&row, 3)?)?,
         }))
     }
 

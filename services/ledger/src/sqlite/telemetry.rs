@@ -6,19 +6,15 @@ use async_trait::async_trait;
 use futures::TryStreamExt;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
-use super::{
-    db::{CHUNK, Db, Migration, db_error, get, get_u64, int, page},
-    new_id,
-};
+use super::db::{CHUNK, Db, db_error, get, get_u64};
 use crate::{
-    LedgerError, PendingObservation, Reading, Result, RuleState, Telemetry, TelemetryBatch, limits, model::name,
+    PendingObservation, Reading, Result, RuleState, Telemetry, TelemetryBatch, limits,
+    rows::{HISTORY_PAGES, changed, int, new_id, page},
+    schema::Migration,
 };
 
 const MIGRATIONS: &[Migration] =
     &[Migration { version: 1, sql: include_str!("../../migrations/sqlite/telemetry_0001.sql") }];
-
-/// Pages of history that one read returns at most.
-const HISTORY_PAGES: usize = 10;
 
 /// The telemetry file of one machine.
 pub struct SqliteTelemetry {
@@ -83,7 +79,7 @@ impl Telemetry for SqliteTelemetry {
     }
 
     async fn commit(&self, batch: TelemetryBatch) -> Result<()> {
-        check(&batch)?;
+        batch.check()?;
         let mut tx = self.db.write().await?;
         insert_readings(&mut tx, &batch.readings).await?;
         for chunk in batch.rule_states.chunks(CHUNK) {
@@ -162,38 +158,12 @@ impl Telemetry for SqliteTelemetry {
         .await
         .map_err(db_error)?;
         tx.commit().await.map_err(db_error)?;
-        Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+        Ok(changed(done.rows_affected()))
     }
 
     async fn ping(&self) -> Result<()> {
         self.epoch().await.map(drop)
     }
-}
-
-fn check(batch: &TelemetryBatch) -> Result<()> {
-    let most = batch.readings.len().max(batch.rule_states.len()).max(batch.pending.len());
-    if most > limits::ROWS {
-        return Err(LedgerError::invalid("telemetry batch", format!("more than {} rows", limits::ROWS)));
-    }
-    for r in &batch.readings {
-        name("sensor", &r.sensor)?;
-        r.unit.iter().try_for_each(|u| name("unit", u))?;
-        if !r.value.is_finite() {
-            return Err(LedgerError::invalid("value", "is not a finite number"));
-        }
-    }
-    for r in &batch.rule_states {
-        name("sensor", &r.sensor)?;
-        name("rule", &r.rule)?;
-    }
-    if batch.pending.iter().any(|p| p.key.is_empty() || p.key.len() > limits::KEY) {
-        return Err(LedgerError::invalid("key", format!("must have 1 to {} bytes", limits::KEY)));
-    }
-    let payloads = batch.rule_states.iter().map(|r| r.state.len()).chain(batch.pending.iter().map(|p| p.payload.len()));
-    if payloads.max().unwrap_or(0) > limits::PAYLOAD {
-        return Err(LedgerError::invalid("payload", format!("more than {} bytes", limits::PAYLOAD)));
-    }
-    Ok(())
 }
 
 async fn insert_readings(tx: &mut SqliteConnection, readings: &[Reading]) -> Result<()> {

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    Batch, BlobId, Blobs, FoundBlob, Log, NewBlob, Opened, Outbox, OutboxRow, Query, Reading, Telemetry,
+    Batch, BlobId, Blobs, FoundBlob, LedgerError, Log, NewBlob, Opened, Outbox, OutboxRow, Query, Reading, Telemetry,
     TelemetryBatch, Vault, VaultRow,
     conformance::{append, document, event, holds},
 };

@@ -7,19 +7,14 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::{
     SqliteStore,
-    db::{CHUNK, conflict, db_error, get, get_u64, int},
+    db::{CHUNK, conflict, db_error, get, get_u64},
 };
-use crate::{LedgerError, Opened, Result, Secret, Vault, VaultRow, limits, seal::Key};
-
-/// What binds a wrapped key to its subject.
-fn key_place(subject: &str) -> String {
-    format!("subject-key\n{subject}")
-}
-
-/// What binds a sealed value to its row.
-fn value_place(id: u64, subject: &str, form: &str) -> Vec<u8> {
-    format!("vault\n{id}\n{form}\n{subject}").into_bytes()
-}
+use crate::{
+    LedgerError, Opened, Result, Vault, VaultRow, limits,
+    rows::int,
+    seal::Key,
+    sealer::{open_value, seal_value},
+};
 
 impl SqliteStore {
     /// The key of a subject, made when it has none; part of the caller's transaction.
@@ -30,21 +25,16 @@ impl SqliteStore {
             .await
             .map_err(db_error)?;
         if let Some(row) = found {
-            return Ok((get(&row, 0)?, self.unwrap_key(subject, get(&row, 1)?)?));
+            return Ok((get(&row, 0)?, self.sealer.subject_key(subject, get(&row, 1)?)?));
         }
-        let key = Key::random();
+        let (key, wrapped) = self.sealer.new_subject_key(subject)?;
         let row = sqlx::query("INSERT INTO subject_keys (subject, wrapped) VALUES (?, ?) RETURNING key_id")
             .bind(subject)
-            .bind(self.master.wrap(&key, &key_place(subject))?)
+            .bind(wrapped)
             .fetch_one(&mut *tx)
             .await
             .map_err(db_error)?;
         Ok((get(&row, 0)?, key))
-    }
-
-    pub(super) fn unwrap_key(&self, subject: &str, wrapped: &[u8]) -> Result<Key> {
-        let key = self.master.unwrap(wrapped, &key_place(subject));
-        key.ok_or_else(|| LedgerError::corrupt("the key of a subject"))
     }
 
     pub(super) async fn insert_vault(&self, tx: &mut SqliteConnection, rows: &[VaultRow]) -> Result<()> {
@@ -58,14 +48,10 @@ impl SqliteStore {
             let sealed = chunk
                 .iter()
                 .filter_map(|row| Some((row, keys.get(&*row.subject)?)))
-                .map(|(row, (key_id, key))| {
-                    let seal =
-                        |form, value: &Secret| key.seal(value.expose(), &value_place(row.id, &row.subject, form));
-                    Ok((row, *key_id, seal("full", &row.full)?, seal("masked", &row.masked)?))
-                })
+                .map(|(row, (key_id, key))| Ok((row, *key_id, seal_value(key, row)?)))
                 .collect::<Result<Vec<_>>>()?;
             let mut sql = QueryBuilder::new("INSERT INTO vault (id, subject, key_id, full, masked) ");
-            sql.push_values(sealed, |mut b, (row, key_id, full, masked)| {
+            sql.push_values(sealed, |mut b, (row, key_id, (full, masked))| {
                 b.push_bind(int(row.id)).push_bind(&*row.subject).push_bind(key_id).push_bind(full).push_bind(masked);
             });
             sql.build().execute(&mut *tx).await.map_err(conflict("a vault id"))?;
@@ -115,11 +101,7 @@ impl SqliteStore {
         let Some(wrapped) = row.try_get::<Option<&[u8]>, _>(4).map_err(db_error)? else {
             return Ok(Opened::Erased);
         };
-        let key = self.unwrap_key(subject, wrapped)?;
-        let open = |form, sealed: &[u8]| {
-            let plain = key.open(sealed, &value_place(id, subject, form));
-            plain.map(Secret::from).ok_or_else(|| LedgerError::corrupt("a sealed value"))
-        };
-        Ok(Opened::Value { full: open("full", get(row, 2)?)?, masked: open("masked", get(row, 3)?)? })
+        let key = self.sealer.subject_key(subject, wrapped)?;
+        open_value(&key, id, subject, get(row, 2)?, get(row, 3)?)
     }
 }

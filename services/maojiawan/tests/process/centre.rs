@@ -7,6 +7,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
+use ledger::testing::postgres::PostgresServer;
 use serde_json::Value;
 
 use crate::PROGRAM;
@@ -41,13 +42,13 @@ impl Centre {
         Self::start_with(folder, "")
     }
 
-    /// The same with further tables.
-    fn start_with(folder: &Path, tables: &str) -> Self {
+    /// As [`Centre::start`], with more configuration.
+    fn start_with(folder: &Path, more: &str) -> Self {
         let config = folder.join("centre.toml");
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n[data]\nfolder = \"{0}/data\"\n[log]\nfilter = \"warn\"\n\
              [sensing]\nport = 0\n[[accounts]]\nid = \"chief\"\nrole = \"shift_chief\"\nname = \"值班长\"\n\
-             password_file = \"{0}/password\"\n{tables}",
+             password_file = \"{0}/password\"\n{more}",
             folder.display()
         );
         std::fs::write(&config, text).unwrap();
@@ -204,4 +205,47 @@ fn it_runs_while_its_redis_is_away() {
     assert_eq!(centre.ask("GET /readyz HTTP/1.1", "").0, 200);
     let (code, said, _) = centre.end("-TERM");
     assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn it_keeps_its_data_in_postgresql() {
+    let server = PostgresServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    write_password(folder.path());
+    let ledger = format!("[ledger]\nurl = \"{}\"\nschema = \"centre\"\n", server.url("postgres"));
+    let log_in = format!(r#"{{"account":"chief","password":"{PASSWORD}"}}"#);
+    let head = "POST /api/v1/session HTTP/1.1\r\ncontent-type: application/json";
+    for _ in 0..2 {
+        let centre = Centre::start_with(folder.path(), &ledger);
+        let store = centre.dependency("store");
+        assert_eq!((&store["state"], &store["detail"]), (&"up".into(), &"PostgreSQL".into()));
+        assert_eq!(centre.ask(head, &log_in).0, 200);
+        let (code, said, log) = centre.end("-TERM");
+        assert_eq!((code, log.as_str()), (Some(0), ""), "{said}");
+    }
+    assert!(!folder.path().join("data/ledger.db").exists() && folder.path().join("data/master.key").exists());
+    let migrated = Command::new(PROGRAM).args(["migrate", "--config"]).arg(folder.path().join("centre.toml")).output();
+    let migrated = String::from_utf8(migrated.unwrap().stdout).unwrap();
+    assert!(migrated.starts_with("PostgreSQL ") && migrated.contains("up to date"), "{migrated}");
+}
+
+#[test]
+fn it_says_that_its_database_is_gone_and_goes_on_when_it_is_back() {
+    let server = PostgresServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    write_password(folder.path());
+    let ledger = format!("[ledger]\nurl = \"{}\"\n", server.url("postgres"));
+    let centre = Centre::start_with(folder.path(), &ledger);
+    server.tell("KILL");
+    let store = centre.dependency("store");
+    assert_eq!((&store["state"], &store["detail"]), (&"down".into(), &"PostgreSQL: ledger.unavailable".into()));
+    assert_eq!(centre.ask("GET /readyz HTTP/1.1", "").0, 503);
+    server.tell("start");
+    while centre.ask("GET /readyz HTTP/1.1", "").0 != 200 {
+        std::thread::yield_now();
+    }
+    let log_in = format!(r#"{{"account":"chief","password":"{PASSWORD}"}}"#);
+    let head = "POST /api/v1/session HTTP/1.1\r\ncontent-type: application/json";
+    assert_eq!(centre.ask(head, &log_in).0, 200);
+    assert_eq!(centre.end("-TERM").0, Some(0));
 }
