@@ -146,6 +146,7 @@ export const en: Messages = {
     left: '{what} left', over: '{what} over', photoFailed: 'The photo cannot be read, take it again',
   },
   devices: {
+    strangers: 'Unregistered', strangersNote: 'These devices report but the site does not have them: no values, no alarms until they are registered', strangerId: 'Its own id', format: 'Protocol', messages: 'Messages', first: 'First', last: 'Last',
     title: 'Latest values', sensor: 'Device', place: 'Place', value: 'Value', at: 'Time', state: 'State', online: 'Online', offline: 'Offline', unknown: 'Unknown', search: 'Find device', none: 'No device', history: 'Recent values',
     noHistory: 'No recent values', count: '{n}, {on} in alarm, {off} offline', all: 'All', filter: 'By kind', kindName: 'Kind', points: '{n} values',
     is: { idle: 'Normal', pressed: 'Pressed', running: 'Normal', fault: 'Fault', trapped: 'Trapped', free: 'Free', blocked: 'Blocked' },

@@ -144,6 +144,7 @@ export const zh = {
     left: '{what}剩', over: '{what}超时', photoFailed: '照片读不出，请重拍',
   },
   devices: {
+    strangers: '未登记', strangersNote: '这些设备在上报，但站点没有登记；不产生数值与告警，登记后生效', strangerId: '设备自报编号', format: '协议', messages: '消息数', first: '首次', last: '最近',
     title: '设备最新值', sensor: '设备', place: '位置', value: '最新值', at: '时间', state: '状态', online: '在线', offline: '离线', unknown: '未知', search: '查找设备', none: '没有设备', history: '近期数值',
     noHistory: '没有近期数值', count: '{n} 台　告警 {on}　离线 {off}', all: '全部', filter: '按类别', kindName: '类别', points: '{n} 次',
     is: { idle: '正常', pressed: '已按下', running: '正常', fault: '故障', trapped: '困人', free: '畅通', blocked: '占用' },

@@ -115,6 +115,8 @@ export const api = {
   departments: () => call<Department[]>('GET', '/departments'),
   patrols: () => call<PatrolRecord[]>('GET', '/patrols'),
   devices: () => call<DeviceRow[]>('GET', '/devices'),
+  /** Devices that report and that the site does not have. */
+  strangers: () => call<Schemas['Stranger'][]>('GET', '/devices/strangers'),
   deviceHistory: (id: string) => call<{ at: number; value: number }[]>('GET', `/devices/${encodeURIComponent(id)}/history`),
   demo: () => call<Demo>('GET', '/demo'),
   happenings: () => call<Happenings>('GET', '/demo/happenings'),

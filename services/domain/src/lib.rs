@@ -18,6 +18,7 @@ pub mod patrol;
 pub mod refusal;
 pub mod site;
 pub mod state;
+pub mod task;
 pub mod text;
 pub mod time;
 

@@ -4,7 +4,8 @@ use crate::{
     account::DutyPost,
     alarm::Verdict,
     event::Mode,
-    incident::{Channel, ClockKind, ExhibitKind, FeedbackResult, Receipt, ReporterKind},
+    incident::{Channel, ClockKind, ExhibitKind, ReporterKind},
+    task::{FeedbackResult, Receipt},
     site::Level,
 };
 

@@ -17,7 +17,7 @@ use domain::{
     event::Mode,
     gazetteer,
     ids::UnitId,
-    incident::Receipt,
+    task::Receipt,
     input::{Actor, Command, Input, Observation},
     text,
 };

@@ -10,7 +10,7 @@ use std::{
 use domain::{
     event::Mode,
     ids::{IncidentId, MessageId, TaskId},
-    incident::Receipt,
+    task::Receipt,
     input::{Actor, Command, Input, Observation, Outgoing},
     site::Level,
 };

@@ -153,6 +153,7 @@ impl TelemetryBatch {
     /// Checks the limits; every backend calls it first.
     pub fn check(&self) -> Result<()> {
         let most = self.readings.len().max(self.rule_states.len()).max(self.pending.len());
+        let most = most.max(self.strangers.len());
         if most > limits::ROWS {
             return Err(LedgerError::invalid("telemetry batch", format!("more than {} rows", limits::ROWS)));
         }
@@ -168,6 +169,10 @@ impl TelemetryBatch {
             name("rule", &r.rule)?;
         }
         self.pending.iter().try_for_each(|p| key(&p.key))?;
+        for s in &self.strangers {
+            name("device", &s.device)?;
+            name("format", &s.format)?;
+        }
         let payloads =
             self.rule_states.iter().map(|r| r.state.len()).chain(self.pending.iter().map(|p| p.payload.len()));
         if payloads.max().unwrap_or(0) > limits::PAYLOAD {

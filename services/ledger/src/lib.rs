@@ -42,7 +42,7 @@ pub use model::{
     Position, Query, Secret, Session, StoredEvent, StoredOutbox, VaultRow, limits,
 };
 pub use port::{
-    Accounts, Blobs, FoundBlob, Log, Outbox, PendingObservation, Reading, RuleState, Store, Telemetry, TelemetryBatch,
+    Accounts, Blobs, FoundBlob, Log, Outbox, PendingObservation, Reading, RuleState, Store, Stranger, Telemetry, TelemetryBatch,
     Vault,
 };
 pub use postgres::{PostgresOptions, PostgresStore, PostgresTelemetry};

@@ -30,6 +30,8 @@ pub mod limits {
     pub const SWEEP: usize = 10_000;
     /// Bytes kept of an error text.
     pub const ERROR_TEXT: usize = 500;
+    /// Devices kept that the site does not have.
+    pub const STRANGERS: usize = 500;
     /// Sessions of one account; the longest unseen goes first.
     pub const SESSIONS: usize = 32;
 }

@@ -191,6 +191,21 @@ pub struct PendingObservation {
     pub payload: Bytes,
 }
 
+/// A device that reports and that the site does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranger {
+    /// The id that it gives itself.
+    pub device: String,
+    /// How it speaks: the name of a payload format.
+    pub format: String,
+    /// First heard, ms.
+    pub first_ms: i64,
+    /// Last heard, ms.
+    pub last_ms: i64,
+    /// Messages so far; one that was repeated after a crash counts twice.
+    pub count: u64,
+}
+
 /// Everything that one commit of telemetry stores. All of it or nothing.
 #[derive(Debug, Clone, Default)]
 pub struct TelemetryBatch {
@@ -200,6 +215,9 @@ pub struct TelemetryBatch {
     pub rule_states: Vec<RuleState>,
     /// New observations; a known key is left as it is.
     pub pending: Vec<PendingObservation>,
+    /// Devices that the site does not have; what is known of one is brought up to date. The longest unheard beyond
+    /// [`limits::STRANGERS`](crate::limits::STRANGERS) are forgotten.
+    pub strangers: Vec<Stranger>,
 }
 
 /// Values of sensors and the state of their rules, beside the log.
@@ -222,6 +240,10 @@ pub trait Telemetry: Send + Sync {
     async fn pending(&self, limit: usize) -> Result<Vec<PendingObservation>>;
     /// The log took these.
     async fn pending_done(&self, keys: &[String]) -> Result<()>;
+    /// Devices that the site does not have, the newest heard first.
+    async fn strangers(&self) -> Result<Vec<Stranger>>;
+    /// Forgets these, for they were taken into the site or are of no interest; one that still reports comes back.
+    async fn forget_strangers(&self, devices: &[String]) -> Result<()>;
     /// Removes history before `before_ms`, at most [`limits::SWEEP`](crate::limits::SWEEP) a call; how many.
     async fn retention(&self, before_ms: i64) -> Result<usize>;
     /// Whether the store answers.

@@ -126,7 +126,8 @@ fn conf(dir: &Path, port: u16) -> String {
     )
 }
 
-const ACL: &str = "user centre\ntopic read #\n\nuser device\ntopic write mjw/v1/#\ntopic write zigbee2mqtt/#\n";
+const ACL: &str = "user centre\ntopic read #\n\nuser device\ntopic write mjw/v1/#\ntopic write zigbee2mqtt/#\n\
+                   topic write tele/#\ntopic write v1/gateway/#\n";
 
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())

@@ -9,11 +9,11 @@ use domain::{
     site::{SensorKind, Site},
     time::Timestamp,
 };
-use ledger::{PendingObservation, RuleState, TelemetryBatch};
+use ledger::{PendingObservation, RuleState, Stranger, TelemetryBatch};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    formats::{self, Message, Why},
+    formats::{self, Fault, Message, Why},
     rules::{self, Arrival, Edge, Rule, Sample, State},
 };
 
@@ -85,8 +85,12 @@ impl Engine {
             Ok(Message::Reading(reading)) => self.reading(reading, arrival, now, out),
             Ok(Message::Link { sensor, online }) => self.link(SensorId::new(sensor), online, out),
             Ok(Message::Gateway { gateway, online, sensors }) => self.gateway(gateway, online, sensors, out),
+            Ok(Message::Many { readings, faults }) => {
+                readings.into_iter().for_each(|reading| self.reading(reading, arrival, now, out));
+                faults.into_iter().for_each(|fault| out.fault(fault, payload.len(), now));
+            }
             Ok(Message::Nothing) => {}
-            Err(why) => out.unreadable.push((why, payload.len() as u64)),
+            Err(fault) => out.fault(fault, payload.len(), now),
         }
     }
 
@@ -188,7 +192,26 @@ impl Engine {
     }
 }
 
+/// Devices that one batch remembers of those that the site does not have, and length of a name, bytes.
+const STRANGERS: usize = 64;
+const STRANGER_NAME: usize = 64;
+
 impl Changes {
+    /// What was not understood; a device that the site does not have is remembered, so that somebody can take it in.
+    fn fault(&mut self, fault: Fault, size: usize, now: i64) {
+        self.unreadable.push((fault.why, size as u64));
+        let Some((device, format)) = fault.stranger else { return };
+        let known = &mut self.telemetry.strangers;
+        if let Some(known) = known.iter_mut().find(|s| s.device == device) {
+            known.count += 1;
+        } else if known.len() < STRANGERS
+            && (1..=STRANGER_NAME).contains(&device.len())
+            && !device.chars().any(char::is_control)
+        {
+            known.push(Stranger { device, format: format.to_owned(), first_ms: now, last_ms: now, count: 1 });
+        }
+    }
+
     /// Finishes a batch: the states go with the readings.
     pub(crate) fn seal(&mut self, engine: &Engine) {
         let states = std::mem::take(&mut self.states);
@@ -201,7 +224,7 @@ impl Changes {
 
     pub(crate) fn stores(&self) -> bool {
         let t = &self.telemetry;
-        !(t.readings.is_empty() && t.rule_states.is_empty() && t.pending.is_empty())
+        !(t.readings.is_empty() && t.rule_states.is_empty() && t.pending.is_empty() && t.strangers.is_empty())
     }
 }
 

@@ -27,6 +27,8 @@ use crate::{
 
 /// Messages of one batch.
 const BATCH: usize = 512;
+/// Values after which a batch is stored before it goes on: one message has at most 3,000, and a commit 4,096.
+const FULL: usize = 1_000;
 /// Observations under way at once.
 const CONCURRENT: usize = 64;
 /// How often time is put before the rules.
@@ -105,16 +107,23 @@ impl Worker {
             while cut.try_recv().is_ok() {
                 changes.unreadable.push((Why::Oversize, PACKET_LIMIT as u64 + 1));
             }
-            for delivery in &batch {
-                self.take(&mut engine, delivery, now, &mut changes);
+            let mut done = Vec::with_capacity(batch.len());
+            for delivery in batch.drain(..) {
+                self.take(&mut engine, &delivery, now, &mut changes);
+                done.push(delivery.ack());
+                if changes.telemetry.readings.len() >= FULL {
+                    changes.seal(&engine);
+                    self.settle(std::mem::take(&mut changes), &mut limiter, now).await;
+                    if !answer(&acks, &mut done).await {
+                        return Stopped;
+                    }
+                }
             }
             engine.tick(now, &mut changes);
             changes.seal(&engine);
             self.settle(changes, &mut limiter, now).await;
-            for delivery in batch.drain(..) {
-                if acks.send(delivery.ack()).await.is_err() {
-                    return Stopped;
-                }
+            if !answer(&acks, &mut done).await {
+                return Stopped;
             }
         }
     }
@@ -270,6 +279,16 @@ impl Worker {
             }
         }
     }
+}
+
+/// Hands the answers over; false when nobody takes them any more.
+async fn answer(acks: &mpsc::Sender<Ack>, done: &mut Vec<Ack>) -> bool {
+    for ack in done.drain(..) {
+        if acks.send(ack).await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 fn backoff() -> Backoff {

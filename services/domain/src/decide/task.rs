@@ -4,7 +4,8 @@ use super::Draft;
 use crate::{
     event::Body,
     ids::*,
-    incident::{FeedbackResult, Incident, MAX_FEEDBACK, MAX_PHOTOS, MAX_TASKS, Stage, Task, TaskState, TaskTerms},
+    incident::{Incident, Stage},
+    task::{FeedbackResult, MAX_FEEDBACK, MAX_PHOTOS, MAX_TASKS, Task, TaskState, TaskTerms},
     input::{Command, Outgoing, PushTarget},
     refusal::{Code, Refusal},
     site::Level,
@@ -141,7 +142,7 @@ impl Draft<'_> {
     fn deliver(
         &mut self,
         id: TaskId,
-        receipt: crate::incident::Receipt,
+        receipt: crate::task::Receipt,
         external: Option<String>,
     ) -> Result<(), Refusal> {
         let base = self.base.incident_of(id).ok_or(Refusal::new(Code::NoTask))?;

@@ -9,7 +9,8 @@ use super::*;
 use crate::{
     account::Role,
     alarm::{Alarm, Verdict},
-    incident::{Channel, ClockKind, Exhibit, ExhibitKind, FeedbackResult, MAX_FEEDBACK, Receipt, Stage, TaskState},
+    incident::{Channel, ClockKind, Exhibit, ExhibitKind, Stage},
+    task::{FeedbackResult, MAX_FEEDBACK, Receipt, TaskState},
     input::{ExhibitOf, Observation, PushTarget},
     site::*,
     state::KEEP_ENDED,

@@ -4,7 +4,7 @@
 use domain::{
     event::Mode,
     ids::{ClassId, TaskId},
-    incident::FeedbackResult,
+    task::FeedbackResult,
     text::MAX_TEXT,
 };
 use serde_json::{Map, Value};

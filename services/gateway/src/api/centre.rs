@@ -6,7 +6,8 @@ use axum::{Json, extract::State};
 use domain::{
     access::{Audience, Sight, sees},
     event::{Key, Mode},
-    incident::{ClockLight, Incident, Stage, TaskState},
+    incident::{ClockLight, Incident, Stage},
+    task::TaskState,
     refusal::Code,
     site::UnitKind,
     time::Timestamp,

@@ -7,7 +7,8 @@ use domain::{
     alarm::Verdict,
     event::Mode,
     ids::{AlarmId, BlobId, IncidentId, TaskId},
-    incident::{Channel, FeedbackResult, Receipt, ReporterKind},
+    incident::{Channel, ReporterKind},
+    task::{FeedbackResult, Receipt},
     input::{Command, Input, PushTarget, ReporterInput},
     refusal::{Code, Refusal},
     text::Subject,
@@ -319,7 +320,7 @@ command! {
 
 /// The photos of a feedback, each of them stored for the same incident.
 async fn own_photos(desk: &Desk, task: TaskId, photos: Vec<String>) -> Result<Vec<BlobId>, Problem> {
-    if photos.len() > domain::incident::MAX_PHOTOS {
+    if photos.len() > domain::task::MAX_PHOTOS {
         return Err(Refusal::field(Code::TooMany, "photos").into());
     }
     if photos.is_empty() {

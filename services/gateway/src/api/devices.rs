@@ -101,6 +101,39 @@ pub(crate) async fn list(State(desk): State<Desk>, caller: Caller) -> Result<Jso
     Ok(Json(site.sensors.iter().map(device).collect()))
 }
 
+/// A device that reports and that the site does not have.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Stranger {
+    /// The id that it gives itself.
+    device: String,
+    /// How it speaks: `mjw`, `zigbee2mqtt`, `tasmota` or `thingsboard`.
+    format: String,
+    /// First heard, ms since 1970.
+    first: i64,
+    /// Last heard, ms since 1970.
+    last: i64,
+    /// Messages so far, about.
+    count: u64,
+}
+
+/// Devices that report and that the site does not have, the newest heard first, at most 500; for the centre.
+#[utoipa::path(
+    get, path = "/api/v1/devices/strangers", tag = "devices",
+    responses((status = 200, body = [Stranger]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+)]
+pub(crate) async fn strangers(State(desk): State<Desk>, caller: Caller) -> Result<Json<Vec<Stranger>>, Problem> {
+    may(&caller)?;
+    let found = desk.telemetry.strangers().await?;
+    let shown = |s: ledger::Stranger| Stranger {
+        device: s.device,
+        format: s.format,
+        first: s.first_ms,
+        last: s.last_ms,
+        count: s.count,
+    };
+    Ok(Json(found.into_iter().map(shown).collect()))
+}
+
 /// Which span.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]

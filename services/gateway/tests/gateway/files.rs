@@ -62,6 +62,13 @@ async fn health_figures_and_devices() {
     let history = house.get("/api/v1/devices/smoke-b1/history", Some(&session)).await.json();
     assert_eq!((history.as_array().unwrap().len(), &history[0]["value"]), (2, &0.02.into()));
 
+    let (first_ms, last_ms) = (NOW - 9_000, NOW - 1_000);
+    let stranger = ledger::Stranger { device: "plug-9".into(), format: "tasmota".into(), first_ms, last_ms, count: 3 };
+    house.telemetry.commit(TelemetryBatch { strangers: vec![stranger], ..TelemetryBatch::default() }).await.unwrap();
+    let strangers = house.get("/api/v1/devices/strangers", Some(&session)).await.json();
+    let shown = serde_json::json!([{"device": "plug-9", "format": "tasmota", "first": first_ms, "last": last_ms, "count": 3}]);
+    assert_eq!(strangers, shown);
+
     let incident = house.report(&session, "楼道有烟").await;
     house.push(&session, incident, "fire").await;
     house.clock.advance(90_000);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Backend;
-use crate::{LedgerError, PendingObservation, Reading, RuleState, TelemetryBatch, limits};
+use crate::{LedgerError, PendingObservation, Reading, RuleState, Stranger, TelemetryBatch, limits};
 
 fn reading(sensor: &str, at_ms: i64, value: f64) -> Reading {
     Reading { sensor: sensor.into(), at_ms, value, unit: Some("℃".into()) }
@@ -25,12 +25,14 @@ pub async fn values_states_and_observations_commit_together(backend: &dyn Backen
         readings: vec![reading("t1", 10, 20.5), reading("t1", 30, 21.0), reading("t2", 5, 1.0)],
         rule_states: vec![state("a")],
         pending: vec![pending("k2", "x"), pending("k1", "y")],
+        ..TelemetryBatch::default()
     };
     store.commit(batch).await.unwrap();
     let batch = TelemetryBatch {
         readings: vec![reading("t1", 20, 99.0)],
         rule_states: vec![state("b")],
         pending: vec![pending("k1", "again"), pending("k3", "z")],
+        ..TelemetryBatch::default()
     };
     store.commit(batch).await.unwrap();
     let store = backend.telemetry().await;
@@ -89,4 +91,32 @@ pub async fn the_epoch_stays_until_renewed(backend: &dyn Backend) {
     let renewed = store.renew_epoch().await.unwrap();
     assert_ne!(renewed, epoch);
     assert_eq!(backend.telemetry().await.epoch().await.unwrap(), renewed);
+}
+
+/// Devices that the site does not have.
+pub async fn strangers_are_kept_within_a_bound(backend: &dyn Backend) {
+    let store = backend.telemetry().await;
+    let heard = |device: String, at, count| Stranger {
+        device,
+        format: "tasmota".into(),
+        first_ms: at,
+        last_ms: at,
+        count,
+    };
+    let hear = async |strangers| store.commit(TelemetryBatch { strangers, ..TelemetryBatch::default() }).await;
+    hear(vec![heard("plug".into(), 10, 1), heard("lock".into(), 20, 2), heard("plug".into(), 30, 4)]).await.unwrap();
+    hear(vec![heard("plug".into(), 5, 8)]).await.unwrap();
+    let plug = Stranger { first_ms: 10, last_ms: 30, ..heard("plug".into(), 0, 13) };
+    assert_eq!(store.strangers().await.unwrap(), [plug, heard("lock".into(), 20, 2)]);
+    let refused = hear(vec![heard("good".into(), 40, 1), heard(String::new(), 40, 1)]).await;
+    assert!(matches!(refused, Err(LedgerError::Invalid { .. })), "{refused:?}");
+
+    let flood = (0..limits::STRANGERS as i64).map(|n| heard(format!("f{n:04}"), 100 + n, 1)).collect();
+    hear(flood).await.unwrap();
+    let kept = backend.telemetry().await.strangers().await.unwrap();
+    assert_eq!(kept.len(), limits::STRANGERS);
+    assert_eq!((&*kept[0].device, &*kept[499].device), ("f0499", "f0000"), "the longest unheard went");
+    let gone: Vec<String> = kept.iter().skip(1).map(|s| s.device.clone()).collect();
+    store.forget_strangers(&gone).await.unwrap();
+    assert_eq!(store.strangers().await.unwrap(), [kept[0].clone()]);
 }

@@ -10,13 +10,16 @@ use super::{
     slots::Lease,
 };
 use crate::{
-    PendingObservation, Reading, Result, RuleState, Telemetry, TelemetryBatch, limits,
+    PendingObservation, Reading, Result, RuleState, Stranger, Telemetry, TelemetryBatch, limits,
     rows::{HISTORY_PAGES, changed, int, last_of, new_id, page},
     schema::Migration,
 };
 
 const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, sql: include_str!("../../migrations/postgres/telemetry_0001.sql") }];
+    &[
+        Migration { version: 1, sql: include_str!("../../migrations/postgres/telemetry_0001.sql") },
+        Migration { version: 2, sql: include_str!("../../migrations/postgres/telemetry_0002.sql") },
+    ];
 /// Connections of one process for reading, besides the one that writes.
 const READERS: u32 = 2;
 
@@ -83,6 +86,7 @@ impl Telemetry for PostgresTelemetry {
             let sql = sql.bind(column!(batch.pending, |p| &*p.key)).bind(column!(batch.pending, |p| &*p.payload));
             tx.execute(sql).await?;
         }
+        insert_strangers(&mut tx, &batch.strangers).await?;
         tx.commit().await
     }
 
@@ -122,6 +126,20 @@ impl Telemetry for PostgresTelemetry {
         self.db.change(sqlx::query("DELETE FROM pending WHERE key = ANY($1)").bind(keys)).await.map(drop)
     }
 
+    async fn strangers(&self) -> Result<Vec<Stranger>> {
+        let sql = "SELECT device, format, first_ms, last_ms, count FROM strangers ORDER BY last_ms DESC, device";
+        let row = |row: &PgRow| {
+            let (device, format, first_ms) = (get(row, 0)?, get(row, 1)?, get(row, 2)?);
+            Ok(Stranger { device, format, first_ms, last_ms: get(row, 3)?, count: get_u64(row, 4)? })
+        };
+        self.db.collect(sqlx::query(sql), row, limits::STRANGERS).await
+    }
+
+    async fn forget_strangers(&self, devices: &[String]) -> Result<()> {
+        let devices: Vec<_> = devices.iter().map(|d| &**d).filter(|d| !d.contains('\0')).collect();
+        self.db.change(sqlx::query("DELETE FROM strangers WHERE device = ANY($1)").bind(devices)).await.map(drop)
+    }
+
     async fn retention(&self, before_ms: i64) -> Result<usize> {
         let sql = sqlx::query(
             "DELETE FROM history WHERE (sensor, at_ms) IN \
@@ -133,6 +151,29 @@ impl Telemetry for PostgresTelemetry {
     async fn ping(&self) -> Result<()> {
         self.epoch().await.map(drop)
     }
+}
+
+/// A device stands once in a statement: what a batch says of it twice is added up.
+async fn insert_strangers(tx: &mut Lease, strangers: &[Stranger]) -> Result<()> {
+    if strangers.is_empty() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO strangers (device, format, first_ms, last_ms, count) \
+               SELECT device, max(format), min(first_ms), max(last_ms), sum(count) \
+               FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) \
+               AS s (device, format, first_ms, last_ms, count) GROUP BY device ORDER BY device \
+               ON CONFLICT (device) DO UPDATE SET format = excluded.format, \
+               last_ms = greatest(strangers.last_ms, excluded.last_ms), count = strangers.count + excluded.count";
+    let sql = sqlx::query(sql)
+        .bind(column!(strangers, |s| &*s.device))
+        .bind(column!(strangers, |s| &*s.format))
+        .bind(column!(strangers, |s| s.first_ms))
+        .bind(column!(strangers, |s| s.last_ms))
+        .bind(column!(strangers, |s| int(s.count)));
+    tx.execute(sql).await?;
+    let sql = "DELETE FROM strangers WHERE device IN \
+               (SELECT device FROM strangers ORDER BY last_ms DESC, device OFFSET $1)";
+    tx.execute(sqlx::query(sql).bind(page(limits::STRANGERS, limits::STRANGERS))).await.map(drop)
 }
 
 /// The latest value of each sensor goes by time, of equal ones the last; of two values of one millisecond the last.

@@ -8,13 +8,16 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
 use super::db::{CHUNK, Db, db_error, get, get_u64};
 use crate::{
-    PendingObservation, Reading, Result, RuleState, Telemetry, TelemetryBatch, limits,
+    PendingObservation, Reading, Result, RuleState, Stranger, Telemetry, TelemetryBatch, limits,
     rows::{HISTORY_PAGES, changed, int, new_id, page},
     schema::Migration,
 };
 
 const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, sql: include_str!("../../migrations/sqlite/telemetry_0001.sql") }];
+    &[
+        Migration { version: 1, sql: include_str!("../../migrations/sqlite/telemetry_0001.sql") },
+        Migration { version: 2, sql: include_str!("../../migrations/sqlite/telemetry_0002.sql") },
+    ];
 
 /// The telemetry file of one machine.
 pub struct SqliteTelemetry {
@@ -97,6 +100,7 @@ impl Telemetry for SqliteTelemetry {
             });
             sql.build().execute(&mut *tx).await.map_err(db_error)?;
         }
+        insert_strangers(&mut tx, &batch.strangers).await?;
         tx.commit().await.map_err(db_error)
     }
 
@@ -146,6 +150,28 @@ impl Telemetry for SqliteTelemetry {
         tx.commit().await.map_err(db_error)
     }
 
+    async fn strangers(&self) -> Result<Vec<Stranger>> {
+        let sql = "SELECT device, format, first_ms, last_ms, count FROM strangers ORDER BY last_ms DESC, device";
+        self.collect(QueryBuilder::new(sql), |row| {
+            let (device, format, first_ms) = (get(row, 0)?, get(row, 1)?, get(row, 2)?);
+            Ok(Stranger { device, format, first_ms, last_ms: get(row, 3)?, count: get_u64(row, 4)? })
+        })
+        .await
+    }
+
+    async fn forget_strangers(&self, devices: &[String]) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        for chunk in devices.chunks(CHUNK) {
+            let mut sql = QueryBuilder::<Sqlite>::new("DELETE FROM strangers WHERE device IN (");
+            let mut list = sql.separated(", ");
+            for device in chunk {
+                list.push_bind(&**device);
+            }
+            sql.push(")").build().execute(&mut *tx).await.map_err(db_error)?;
+        }
+        tx.commit().await.map_err(db_error)
+    }
+
     async fn retention(&self, before_ms: i64) -> Result<usize> {
         let mut tx = self.db.write().await?;
         let done = sqlx::query(
@@ -164,6 +190,28 @@ impl Telemetry for SqliteTelemetry {
     async fn ping(&self) -> Result<()> {
         self.epoch().await.map(drop)
     }
+}
+
+async fn insert_strangers(tx: &mut SqliteConnection, strangers: &[Stranger]) -> Result<()> {
+    for chunk in strangers.chunks(CHUNK) {
+        let mut sql = QueryBuilder::new("INSERT INTO strangers (device, format, first_ms, last_ms, count) ");
+        sql.push_values(chunk, |mut row, s| {
+            row.push_bind(&*s.device).push_bind(&*s.format).push_bind(s.first_ms).push_bind(s.last_ms);
+            row.push_bind(int(s.count));
+        });
+        sql.push(
+            " ON CONFLICT (device) DO UPDATE SET format = excluded.format, last_ms = max(last_ms, excluded.last_ms), \
+             count = count + excluded.count",
+        );
+        sql.build().execute(&mut *tx).await.map_err(db_error)?;
+    }
+    if !strangers.is_empty() {
+        let sql = "DELETE FROM strangers WHERE device IN \
+                   (SELECT device FROM strangers ORDER BY last_ms DESC, device LIMIT -1 OFFSET ?)";
+        let keep = page(limits::STRANGERS, limits::STRANGERS);
+        sqlx::query(sql).bind(keep).execute(&mut *tx).await.map_err(db_error)?;
+    }
+    Ok(())
 }
 
 async fn insert_readings(tx: &mut SqliteConnection, readings: &[Reading]) -> Result<()> {

@@ -2,17 +2,25 @@
 //! reason, never a panic. Each payload format is a module with golden samples.
 
 mod own;
+mod tasmota;
+mod thingsboard;
 mod zigbee;
 
 use domain::site::SensorKind;
+use serde_json::Value;
 
 /// Topics that the centre listens to.
-pub const TOPICS: [&str; 5] = [
+pub const TOPICS: [&str; 10] = [
     "mjw/v1/sensors/+/reading",
     "mjw/v1/sensors/+/status",
     "mjw/v1/gateways/+/status",
     "zigbee2mqtt/+",
     "zigbee2mqtt/+/availability",
+    "tele/+/SENSOR",
+    "tele/+/LWT",
+    "v1/gateway/telemetry",
+    "v1/gateway/connect",
+    "v1/gateway/disconnect",
 ];
 
 /// A message that was understood.
@@ -35,6 +43,13 @@ pub enum Message {
         online: bool,
         /// Devices behind it; `None` when it does not say.
         sensors: Option<Vec<String>>,
+    },
+    /// What several devices measured, and what is wrong with the rest of the message.
+    Many {
+        /// Readings.
+        readings: Vec<Reading>,
+        /// One for each part that was not understood.
+        faults: Vec<Fault>,
     },
     /// Nothing to keep: a cleared retained message, a bridge's own chatter.
     Nothing,
@@ -84,31 +99,68 @@ impl Why {
     }
 }
 
+/// What is wrong with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Why it is not understood.
+    pub why: Why,
+    /// The device that the site does not have, and its format.
+    pub stranger: Option<(String, &'static str)>,
+}
+
+impl Fault {
+    fn stranger(id: &str, format: &'static str) -> Self {
+        Self { why: Why::UnknownDevice, stranger: Some((id.to_owned(), format)) }
+    }
+}
+
+impl From<Why> for Fault {
+    fn from(why: Why) -> Self {
+        Self { why, stranger: None }
+    }
+}
+
 /// Reads a message. `kind` tells what a device measures, `None` for a device that the site does not have.
-pub fn parse(topic: &str, payload: &[u8], kind: impl Fn(&str) -> Option<SensorKind>) -> Result<Message, Why> {
+pub fn parse(topic: &str, payload: &[u8], kind: impl Fn(&str) -> Option<SensorKind>) -> Result<Message, Fault> {
     let parts: Vec<&str> = topic.split('/').collect();
     if payload.is_empty() {
         return Ok(Message::Nothing);
     }
-    let known = |id: &str| kind(id).ok_or(Why::UnknownDevice);
-    match parts.as_slice() {
+    let known = |id: &str, format| kind(id).ok_or_else(|| Fault::stranger(id, format));
+    Ok(match parts.as_slice() {
         ["mjw", "v1", "sensors", id, "reading"] => {
-            known(id)?;
-            own::reading(id, payload).map(Message::Reading)
+            known(id, "mjw")?;
+            Message::Reading(own::reading(id, payload)?)
         }
         ["mjw", "v1", "sensors", id, "status"] => {
-            known(id)?;
-            Ok(Message::Link { sensor: (*id).to_owned(), online: own::online(payload)? })
+            known(id, "mjw")?;
+            Message::Link { sensor: (*id).to_owned(), online: own::online(payload)? }
         }
-        ["mjw", "v1", "gateways", id, "status"] => own::gateway(id, payload),
-        ["zigbee2mqtt", "bridge", ..] => Ok(Message::Nothing),
-        ["zigbee2mqtt", id] => zigbee::state(id, known(id)?, payload),
+        ["mjw", "v1", "gateways", id, "status"] => own::gateway(id, payload)?,
+        ["zigbee2mqtt", "bridge", ..] => Message::Nothing,
+        ["zigbee2mqtt", id] => zigbee::state(id, known(id, "zigbee2mqtt")?, payload)?,
         ["zigbee2mqtt", id, "availability"] => {
-            known(id)?;
-            Ok(Message::Link { sensor: (*id).to_owned(), online: zigbee::available(payload)? })
+            known(id, "zigbee2mqtt")?;
+            Message::Link { sensor: (*id).to_owned(), online: zigbee::available(payload)? }
         }
-        _ => Err(Why::Malformed),
-    }
+        ["tele", id, "SENSOR"] => tasmota::sensor(id, known(id, "tasmota")?, payload)?,
+        ["tele", id, "LWT"] => {
+            known(id, "tasmota")?;
+            Message::Link { sensor: (*id).to_owned(), online: tasmota::online(payload)? }
+        }
+        ["v1", "gateway", "telemetry"] => thingsboard::telemetry(payload, &kind)?,
+        ["v1", "gateway", word @ ("connect" | "disconnect")] => {
+            let sensor = thingsboard::device(payload)?;
+            known(&sensor, thingsboard::NAME)?;
+            Message::Link { sensor, online: *word == "connect" }
+        }
+        _ => return Err(Why::Malformed.into()),
+    })
+}
+
+/// A number that sums stay far from infinity with.
+fn number(value: &Value) -> Option<f64> {
+    value.as_f64().filter(|v| v.is_finite() && v.abs() <= own::MAX_VALUE)
 }
 
 #[cfg(test)]
@@ -124,29 +176,38 @@ mod tests {
 
     #[test]
     fn unknown_devices_and_topics_are_told_apart() {
-        let read = |topic: &str| parse(topic, br#"{"v":1}"#, kind);
+        let read = |topic: &str| parse(topic, br#"{"v":1}"#, kind).map_err(|f| f.why);
         assert!(read("mjw/v1/sensors/smoke/reading").is_ok());
         assert_eq!(read("mjw/v1/sensors/nobody/reading"), Err(Why::UnknownDevice));
         assert_eq!(read("zigbee2mqtt/nobody"), Err(Why::UnknownDevice));
         assert_eq!(read("mjw/v2/sensors/smoke/reading"), Err(Why::Malformed));
         assert_eq!(read("zigbee2mqtt/bridge"), Ok(Message::Nothing));
         assert_eq!(parse("mjw/v1/sensors/smoke/status", b"", kind), Ok(Message::Nothing));
+        let stranger = |topic: &str| parse(topic, br#"{"v":1}"#, kind).unwrap_err().stranger.unwrap();
+        assert_eq!(stranger("tele/plug-9/SENSOR"), ("plug-9".to_owned(), "tasmota"));
+        assert_eq!(stranger("zigbee2mqtt/0x00158d/availability"), ("0x00158d".to_owned(), "zigbee2mqtt"));
     }
 
     proptest! {
         #[test]
-        fn no_bytes_panic(topic in "(mjw/v1/|zigbee2mqtt/)?(sensors/|gateways/)?(smoke|sos|x)?(/reading|/status|/availability)?",
+        fn no_bytes_panic(topic in "(mjw/v1/|zigbee2mqtt/|tele/|v1/gateway/)?(sensors/|gateways/)?(smoke|sos|x|telemetry|connect)?(/reading|/status|/availability|/SENSOR|/LWT)?",
                           bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse(&topic, &bytes, kind);
         }
 
         #[test]
         fn no_json_panics(topic in prop::sample::select(vec!["mjw/v1/sensors/smoke/reading", "mjw/v1/gateways/1/status",
-                              "mjw/v1/sensors/gas/status", "zigbee2mqtt/smoke", "zigbee2mqtt/sos", "zigbee2mqtt/lift/availability"]),
-                          key in prop::sample::select(vec!["v", "t", "n", "online", "sensors", "smoke", "action", "battery", "state", "contact"]),
-                          value in prop::sample::select(vec!["null", "true", "-1e308", "1e999", "\"emergency\"", "[]", "[1]", "[\"smoke\"]", "{}", "\"online\""])) {
+                              "mjw/v1/sensors/gas/status", "zigbee2mqtt/smoke", "zigbee2mqtt/sos", "zigbee2mqtt/lift/availability",
+                              "tele/smoke/SENSOR", "tele/ebike_charging/SENSOR", "v1/gateway/telemetry", "v1/gateway/connect"]),
+                          key in prop::sample::select(vec!["v", "t", "n", "online", "sensors", "smoke", "action", "battery", "state", "contact", "Switch1", "ENERGY", "device"]),
+                          value in prop::sample::select(vec!["null", "true", "-1e308", "1e999", "\"emergency\"", "[]", "[1]", "[\"smoke\"]", "{}", "\"online\"", "[{\"smoke\":1e999}]", "{\"Current\":[1,-1e308]}"])) {
             let body = format!("{{\"{key}\":{value}}}");
-            if let Ok(Message::Reading(r)) = parse(topic, body.as_bytes(), kind) {
+            let readings = match parse(topic, body.as_bytes(), kind) {
+                Ok(Message::Reading(reading)) => vec![reading],
+                Ok(Message::Many { readings, .. }) => readings,
+                _ => Vec::new(),
+            };
+            for r in readings {
                 prop_assert!(r.measure.is_none_or(|m| m.value.is_finite()));
                 prop_assert!(r.extras.iter().all(|e| e.1.is_finite()));
             }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Measure, Message, Reading, Why};
 
 /// No sensor measures more; keeps sums far from infinity.
-const MAX_VALUE: f64 = 1e9;
+pub(super) const MAX_VALUE: f64 = 1e9;
 /// Devices that one gateway may name.
 const MAX_SENSORS: usize = 1_000;
 

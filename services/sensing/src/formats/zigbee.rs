@@ -29,7 +29,7 @@ pub(super) fn available(payload: &[u8]) -> Result<bool, Why> {
 }
 
 fn number(body: &Map<String, Value>, name: &str) -> Option<f64> {
-    body.get(name).and_then(Value::as_f64).filter(|v| v.is_finite() && v.abs() <= 1e9)
+    body.get(name).and_then(super::number)
 }
 
 /// The member that tells about this kind; a member of the wrong type is malformed, a missing one is not.

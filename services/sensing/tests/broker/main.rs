@@ -258,6 +258,13 @@ async fn messages_become_observations_and_what_cannot_be_read_is_recorded() {
     let seen = intake.until("one cut off", |s| whys(s).len() == 5).await;
     assert_eq!(whys(&seen)[4], ("oversize".into(), broker::PACKET_LIMIT as u64 + 1));
 
+    // The same over two other formats; what nobody registered is remembered.
+    device.publish("tele/sos-1/SENSOR", r#"{"Time":"2026-11-24T19:34:28","Switch1":"ON"}"#).await;
+    let many = r#"{"smoke-1":[{"ts":1700000000000,"values":{"smoke":0.9,"battery":70}}],"lock-7":[{"v":1}]}"#;
+    device.publish("v1/gateway/telemetry", many).await;
+    let seen = intake.until("four edges", |s| edges(s).iter().any(|e| e.0 == "smoke-1")).await;
+    assert!(edges(&seen).contains(&("smoke-1".into(), true)));
+
     // A device that vanishes is told by its last will.
     let mut options = Device::options(dir.path(), running.port, "two");
     options.set_last_will(LastWill::new("mjw/v1/sensors/smoke-1/status", "offline", QoS::AtLeastOnce, true));
@@ -280,6 +287,10 @@ async fn messages_become_observations_and_what_cannot_be_read_is_recorded() {
     let battery = telemetry.latest(Some("sos-1/battery")).await.unwrap();
     assert_eq!((battery[0].value, battery[0].unit.as_deref()), (81.0, Some("%")));
     assert!(telemetry.pending(10).await.unwrap().is_empty());
+    assert_eq!(telemetry.latest(Some("smoke-1/battery")).await.unwrap()[0].value, 70.0);
+    let strangers: Vec<_> = telemetry.strangers().await.unwrap().into_iter().map(|s| (s.device, s.format)).collect();
+    let own = |id: &str, format: &str| (id.to_owned(), format.to_owned());
+    assert_eq!(strangers, [own("lock-7", "thingsboard"), own("nobody", "mjw")]);
 }
 
 #[tokio::test]

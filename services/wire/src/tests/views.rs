@@ -9,7 +9,8 @@ use domain::{
     account::Account,
     event::{By, Key},
     ids::*,
-    incident::{Incident, Reporter, ReporterKind, TaskState},
+    incident::{Incident, Reporter, ReporterKind},
+    task::TaskState,
     time::{Millis, Timestamp},
 };
 use proptest::prelude::*;

@@ -2,7 +2,8 @@
 
 use domain::{
     alarm::{Alarm, Source, SourceState},
-    incident::{Clock, Exhibit, Feedback, Incident, Reporter, ReporterKind, Task, TaskState},
+    incident::{Clock, Exhibit, Incident, Reporter, ReporterKind},
+    task::{Feedback, Task, TaskState},
 };
 
 use super::{View, level, mode, ms};
