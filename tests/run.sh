@@ -36,10 +36,10 @@ username = "admin"
 password = "only-to-encode-the-films"
 EOF
   coproc site { exec target/debug/maojiawan simulate --config "$folder/site.toml"; }
-  local pid=$site_PID
-  while [[ $line != ready ]] && read -r line <&"${site[0]}"; do echo "$line"; done
+  local pid=$site_PID out=${site[0]} in=${site[1]}
+  while [[ $line != ready ]] && read -r line <&"$out"; do echo "$line"; done
   # The end of its input tells it to stop.
-  exec {site[1]}>&-
+  exec {in}>&-
   wait "$pid"
   rm -r "$folder"
   [[ $line == ready ]]

@@ -7,9 +7,9 @@ use crate::{
     alarm::{Evidence, Source, Verdict},
     ids::*,
     incident::{Channel, Exhibit, Reporter},
-    task::{FeedbackResult, Receipt, TaskTerms},
     patrol::{Finding, Light, Message, PatrolKind},
     site::{Level, Place, Site},
+    task::{FeedbackResult, Receipt, TaskTerms},
     text::{Ref, Subject},
     time::Timestamp,
 };

@@ -6,9 +6,9 @@ use crate::{
     event::{By, Mode},
     ids::*,
     incident::{Channel, Exhibit, ReporterKind},
-    task::{FeedbackResult, Receipt},
     patrol::{Light, PatrolKind},
     site::{Level, Place, Site},
+    task::{FeedbackResult, Receipt},
     text::Subject,
     time::{Millis, Timestamp},
 };

@@ -5,8 +5,8 @@ use crate::{
     alarm::Verdict,
     event::Mode,
     incident::{Channel, ClockKind, ExhibitKind, ReporterKind},
-    task::{FeedbackResult, Receipt},
     site::Level,
+    task::{FeedbackResult, Receipt},
 };
 
 macro_rules! names {

@@ -17,8 +17,8 @@ use domain::{
     event::Mode,
     gazetteer,
     ids::UnitId,
-    task::Receipt,
     input::{Actor, Command, Input, Observation},
+    task::Receipt,
     text,
 };
 use link::intake::{Done, Submission};

@@ -10,9 +10,9 @@ use std::{
 use domain::{
     event::Mode,
     ids::{IncidentId, MessageId, TaskId},
-    task::Receipt,
     input::{Actor, Command, Input, Observation, Outgoing},
     site::Level,
+    task::Receipt,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use ledger::{StoredOutbox, limits};

@@ -42,8 +42,8 @@ pub use model::{
     Position, Query, Secret, Session, StoredEvent, StoredOutbox, VaultRow, limits,
 };
 pub use port::{
-    Accounts, Blobs, FoundBlob, Log, Outbox, PendingObservation, Reading, RuleState, Store, Stranger, Telemetry, TelemetryBatch,
-    Vault,
+    Accounts, Blobs, FoundBlob, Log, Outbox, PendingObservation, Reading, RuleState, Store, Stranger, Telemetry,
+    TelemetryBatch, Vault,
 };
 pub use postgres::{PostgresOptions, PostgresStore, PostgresTelemetry};
 pub use reader::{Reader, Step};

@@ -5,10 +5,10 @@ use crate::{
     event::Body,
     ids::*,
     incident::{Incident, Stage},
-    task::{FeedbackResult, MAX_FEEDBACK, MAX_PHOTOS, MAX_TASKS, Task, TaskState, TaskTerms},
     input::{Command, Outgoing, PushTarget},
     refusal::{Code, Refusal},
     site::Level,
+    task::{FeedbackResult, MAX_FEEDBACK, MAX_PHOTOS, MAX_TASKS, Task, TaskState, TaskTerms},
     text::{Ref, Subject},
     time::Millis,
 };
@@ -139,12 +139,7 @@ impl Draft<'_> {
         self.send(Outgoing::Push { unit: unit.clone(), incident, task });
     }
 
-    fn deliver(
-        &mut self,
-        id: TaskId,
-        receipt: crate::task::Receipt,
-        external: Option<String>,
-    ) -> Result<(), Refusal> {
+    fn deliver(&mut self, id: TaskId, receipt: crate::task::Receipt, external: Option<String>) -> Result<(), Refusal> {
         let base = self.base.incident_of(id).ok_or(Refusal::new(Code::NoTask))?;
         // A receipt is a fact about the way, whatever the mode of the reader's page.
         self.mode = base.mode;

@@ -10,10 +10,10 @@ use crate::{
     account::Role,
     alarm::{Alarm, Verdict},
     incident::{Channel, ClockKind, Exhibit, ExhibitKind, Stage},
-    task::{FeedbackResult, MAX_FEEDBACK, Receipt, TaskState},
     input::{ExhibitOf, Observation, PushTarget},
     site::*,
     state::KEEP_ENDED,
+    task::{FeedbackResult, MAX_FEEDBACK, Receipt, TaskState},
     time::Millis,
 };
 

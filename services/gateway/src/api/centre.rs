@@ -7,9 +7,9 @@ use domain::{
     access::{Audience, Sight, sees},
     event::{Key, Mode},
     incident::{ClockLight, Incident, Stage},
-    task::TaskState,
     refusal::Code,
     site::UnitKind,
+    task::TaskState,
     time::Timestamp,
 };
 use serde::Serialize;

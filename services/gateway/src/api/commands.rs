@@ -8,9 +8,9 @@ use domain::{
     event::Mode,
     ids::{AlarmId, BlobId, IncidentId, TaskId},
     incident::{Channel, ReporterKind},
-    task::{FeedbackResult, Receipt},
     input::{Command, Input, PushTarget, ReporterInput},
     refusal::{Code, Refusal},
+    task::{FeedbackResult, Receipt},
     text::Subject,
     time::Millis,
 };

@@ -66,7 +66,8 @@ async fn health_figures_and_devices() {
     let stranger = ledger::Stranger { device: "plug-9".into(), format: "tasmota".into(), first_ms, last_ms, count: 3 };
     house.telemetry.commit(TelemetryBatch { strangers: vec![stranger], ..TelemetryBatch::default() }).await.unwrap();
     let strangers = house.get("/api/v1/devices/strangers", Some(&session)).await.json();
-    let shown = serde_json::json!([{"device": "plug-9", "format": "tasmota", "first": first_ms, "last": last_ms, "count": 3}]);
+    let shown =
+        serde_json::json!([{"device": "plug-9", "format": "tasmota", "first": first_ms, "last": last_ms, "count": 3}]);
     assert_eq!(strangers, shown);
 
     let incident = house.report(&session, "楼道有烟").await;

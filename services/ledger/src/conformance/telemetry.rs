@@ -96,13 +96,8 @@ pub async fn the_epoch_stays_until_renewed(backend: &dyn Backend) {
 /// Devices that the site does not have.
 pub async fn strangers_are_kept_within_a_bound(backend: &dyn Backend) {
     let store = backend.telemetry().await;
-    let heard = |device: String, at, count| Stranger {
-        device,
-        format: "tasmota".into(),
-        first_ms: at,
-        last_ms: at,
-        count,
-    };
+    let heard =
+        |device: String, at, count| Stranger { device, format: "tasmota".into(), first_ms: at, last_ms: at, count };
     let hear = async |strangers| store.commit(TelemetryBatch { strangers, ..TelemetryBatch::default() }).await;
     hear(vec![heard("plug".into(), 10, 1), heard("lock".into(), 20, 2), heard("plug".into(), 30, 4)]).await.unwrap();
     hear(vec![heard("plug".into(), 5, 8)]).await.unwrap();

@@ -15,11 +15,10 @@ use crate::{
     schema::Migration,
 };
 
-const MIGRATIONS: &[Migration] =
-    &[
-        Migration { version: 1, sql: include_str!("../../migrations/postgres/telemetry_0001.sql") },
-        Migration { version: 2, sql: include_str!("../../migrations/postgres/telemetry_0002.sql") },
-    ];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, sql: include_str!("../../migrations/postgres/telemetry_0001.sql") },
+    Migration { version: 2, sql: include_str!("../../migrations/postgres/telemetry_0002.sql") },
+];
 /// Connections of one process for reading, besides the one that writes.
 const READERS: u32 = 2;
 

@@ -13,11 +13,10 @@ use crate::{
     schema::Migration,
 };
 
-const MIGRATIONS: &[Migration] =
-    &[
-        Migration { version: 1, sql: include_str!("../../migrations/sqlite/telemetry_0001.sql") },
-        Migration { version: 2, sql: include_str!("../../migrations/sqlite/telemetry_0002.sql") },
-    ];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, sql: include_str!("../../migrations/sqlite/telemetry_0001.sql") },
+    Migration { version: 2, sql: include_str!("../../migrations/sqlite/telemetry_0002.sql") },
+];
 
 /// The telemetry file of one machine.
 pub struct SqliteTelemetry {

@@ -16,9 +16,7 @@ pub(super) fn sensor(sensor: &str, kind: SensorKind, payload: &[u8]) -> Result<M
     };
     match measure {
         None => Ok(Message::Nothing),
-        measure => {
-            Ok(Message::Reading(Reading { sensor: sensor.to_owned(), at: None, measure, extras: Vec::new() }))
-        }
+        measure => Ok(Message::Reading(Reading { sensor: sensor.to_owned(), at: None, measure, extras: Vec::new() })),
     }
 }
 

@@ -98,7 +98,10 @@ mod tests {
     use super::*;
 
     fn kind(id: &str) -> Option<SensorKind> {
-        [("smoke-1", SensorKind::Smoke), ("plug-2", SensorKind::EbikeCharging)].into_iter().find(|k| k.0 == id).map(|k| k.1)
+        [("smoke-1", SensorKind::Smoke), ("plug-2", SensorKind::EbikeCharging)]
+            .into_iter()
+            .find(|k| k.0 == id)
+            .map(|k| k.1)
     }
 
     #[test]
@@ -123,7 +126,9 @@ mod tests {
     #[test]
     fn a_bad_entry_spoils_no_other() {
         let of = |text: &str| match telemetry(text.as_bytes(), kind) {
-            Ok(Message::Many { readings, faults }) => (readings.len(), faults.iter().map(|f| f.why).collect::<Vec<_>>()),
+            Ok(Message::Many { readings, faults }) => {
+                (readings.len(), faults.iter().map(|f| f.why).collect::<Vec<_>>())
+            }
             other => panic!("{other:?}"),
         };
         let bad = r#"{"smoke-1":[{"ts":-1,"values":{"smoke":1}},{"ts":1},{"smoke":"yes"},7,{"smoke":0.1}]}"#;

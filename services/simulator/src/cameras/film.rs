@@ -85,7 +85,7 @@ impl Take {
     pub(crate) fn cut(codec: Codec, size: Size, units: &[Vec<u8>]) -> Result<Self, Error> {
         let mut params: Vec<Vec<u8>> = Vec::new();
         let mut frames = Vec::new();
-        for unit in units {
+        for (number, unit) in units.iter().enumerate() {
             let mut slices = Vec::new();
             for nal in split_annex_b(unit) {
                 match codec.kind(nal) {
@@ -98,7 +98,10 @@ impl Take {
                     _ => {}
                 }
             }
-            let one = <[Vec<u8>; 1]>::try_from(slices).map_err(|s| Error::Stream(format!("{} slices", s.len())))?;
+            let one = <[Vec<u8>; 1]>::try_from(slices).map_err(|s| {
+                let nals: Vec<_> = split_annex_b(unit).iter().map(|n| (n.first().copied(), n.len())).collect();
+                Error::Stream(format!("{} slices in picture {number}: {nals:?}", s.len()))
+            })?;
             frames.extend(one);
         }
         let wanted = if codec == Codec::H264 { 2 } else { 3 };

@@ -91,10 +91,10 @@ pub(crate) fn produce(
         loop {
             let job = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(((scene, night), keys)) = job else { return Ok(()) };
-            let missing: Vec<_> = keys.into_iter().filter(|k| !k.kept(cache)).collect();
-            if !missing.is_empty() {
-                shoot(cache, scene, night, &missing, stop)?;
-            }
+            persistent(|| {
+                let missing: Vec<_> = keys.iter().copied().filter(|k| !k.kept(cache)).collect();
+                if missing.is_empty() { Ok(()) } else { shoot(cache, scene, night, &missing, stop) }
+            })?;
             progress(Progress { done: done.fetch_add(1, Ordering::SeqCst) + 1, total, scene });
         }
     };
@@ -103,6 +103,19 @@ pub(crate) fn produce(
         let first = work();
         second.join().map_err(|_| Error::Encode("a painter stopped".to_owned()))?.and(first)
     })
+}
+
+/// Tries again what an encoder wrote wrongly. Seen once in some thousand encodings, on a busy virtual machine: a picture
+/// of two slices from an encoder that was told to write one; the same pictures came out right the next time.
+fn persistent(mut make: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
+    const TRIES: usize = 3;
+    for _ in 1..TRIES {
+        match make() {
+            Err(Error::Stream(what)) => tracing::warn!(error = %what, "an encoding came out wrong and is made again"),
+            other => return other,
+        }
+    }
+    make()
 }
 
 /// Paints one scene once and encodes it in every wanted way.
@@ -127,7 +140,12 @@ fn shoot(cache: &Path, scene: Scene, night: bool, keys: &[FilmKey], stop: &Cance
         }
     }
     for (key, encoder) in encoders {
-        Take::cut(key.codec, key.size, &encoder.finish()?)?.write(&key.path(cache)).map_err(Error::Cache)?;
+        let path = key.path(cache);
+        let take = Take::cut(key.codec, key.size, &encoder.finish()?).map_err(|error| match error {
+            Error::Stream(what) => Error::Stream(format!("{what} in {}", path.display())),
+            other => other,
+        })?;
+        take.write(&path).map_err(Error::Cache)?;
     }
     Ok(())
 }
@@ -243,5 +261,26 @@ impl Films {
         let take = Take::cut(codec, size, &encoder.finish()?)?;
         std::fs::create_dir_all(&self.cache).and_then(|()| take.write(&path)).map_err(Error::Cache)?;
         Ok(take)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_encoding_is_made_again_twice_at_most_and_nothing_else_is() {
+        let made = |wrong: usize, error: fn() -> Error| {
+            let mut times = 0;
+            let outcome = persistent(|| {
+                times += 1;
+                if times <= wrong { Err(error()) } else { Ok(()) }
+            });
+            (outcome.is_ok(), times)
+        };
+        let stream = || Error::Stream("2 slices".to_owned());
+        assert_eq!(made(2, stream), (true, 3));
+        assert_eq!(made(3, stream), (false, 3));
+        assert_eq!(made(1, || Error::Stopped), (false, 1));
     }
 }

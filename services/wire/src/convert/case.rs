@@ -5,6 +5,7 @@ use domain::{
     event::By,
     ids::MessageId,
     incident::*,
+    task::*,
     time::Timestamp,
 };
 

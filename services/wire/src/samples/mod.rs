@@ -4,7 +4,9 @@
 mod bodies;
 mod state;
 
-use domain::{account::Account, alarm::*, event::By, ids::*, incident::*, patrol::*, site::*, text::Subject, time::*};
+use domain::{
+    account::Account, alarm::*, event::By, ids::*, incident::*, patrol::*, site::*, task::*, text::Subject, time::*,
+};
 
 pub(crate) use state::{place, site};
 

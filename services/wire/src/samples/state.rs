@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{State, account::Holder, alarm::*, ids::*, incident::*, patrol::*, site::*, state::*};
+use domain::{State, account::Holder, alarm::*, ids::*, incident::*, patrol::*, site::*, state::*, task::*};
 
 use super::{Dice, Listed};
 

@@ -111,7 +111,7 @@ fn every_variant_of_every_enum_reads_back() {
         assert_eq!(T::get(0, "it"), Err(WireError::Missing("it")));
         assert_eq!(T::get(77, "it"), Err(WireError::Unknown { field: "it", value: 77 }));
     }
-    use domain::{account::DutyPost, alarm::Verdict, event::Mode, incident::*, patrol::PatrolKind};
+    use domain::{account::DutyPost, alarm::Verdict, event::Mode, incident::*, patrol::PatrolKind, task::*};
     macro_rules! all { ($($type:ident)*) => { $(check::<$type>();)* } }
     all!(Mode Role DutyPost LandmarkKind SensorKind Precision UnitKind Level Verdict Stage Channel ReporterKind Receipt);
     all!(FeedbackResult TaskState ExhibitKind PatrolKind Light);
