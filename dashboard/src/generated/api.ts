@@ -742,6 +742,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/devices/strangers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Devices that report and that the site does not have, the newest heard first, at most 500; for the centre. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Stranger"][];
+                    };
+                };
+                "4XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                "5XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices/{id}/history": {
         parameters: {
             query?: never;
@@ -4445,6 +4496,28 @@ export interface components {
         Stored: {
             /** @description Its name, for a feedback and for `/api/v1/blobs/{blob}`. */
             blob: string;
+        };
+        /** @description A device that reports and that the site does not have. */
+        Stranger: {
+            /**
+             * Format: int64
+             * @description Messages so far, about.
+             */
+            count: number;
+            /** @description The id that it gives itself. */
+            device: string;
+            /**
+             * Format: int64
+             * @description First heard, ms since 1970.
+             */
+            first: number;
+            /** @description How it speaks: `mjw`, `zigbee2mqtt`, `tasmota` or `thingsboard`. */
+            format: string;
+            /**
+             * Format: int64
+             * @description Last heard, ms since 1970.
+             */
+            last: number;
         };
         /** @description A unit that a push goes to. */
         Target: {

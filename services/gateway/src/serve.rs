@@ -72,6 +72,8 @@ pub struct Gateway {
     pub metrics: MetricsPage,
     /// The demo; none = no demo.
     pub demo: Option<DemoConfig>,
+    /// Cancelled as soon as people can log in: the log is read and followed.
+    pub began: CancellationToken,
 }
 
 /// Serves on `listener` until [`Stage::Sockets`] is told to stop, then waits for the sockets to close.
@@ -80,12 +82,12 @@ pub struct Gateway {
 /// Passwords cannot be hashed, or the listener failed for good.
 pub async fn serve(listener: TcpListener, gateway: Gateway) -> Result<(), GatewayError> {
     let Gateway { config, store, bus, telemetry, intake, media, clock, tasks, extra_routes, ready, .. } = gateway;
-    let (connectors, metrics, demo) = (gateway.connectors, gateway.metrics, gateway.demo);
+    let (connectors, metrics, demo, began) = (gateway.connectors, gateway.metrics, gateway.demo, gateway.began);
     let stop = tasks.stop(Stage::Sockets);
     let mirror = Arc::new(Mirror::new(store.clone()));
     let sessions = sessions(&config, &store, &clock, &mirror).await?;
     let hub = Arc::new(Hub::new(&config, store.clone(), clock.clone(), mirror.clone(), sessions.clone()));
-    tasks.spawn("gateway.feed", Stage::Sockets, Criticality::Critical, hub.clone().run(bus, stop.clone()));
+    tasks.spawn("gateway.feed", Stage::Sockets, Criticality::Critical, hub.clone().run(bus, began, stop.clone()));
     let sweep = sweep_sessions(store.clone(), clock.clone(), stop.clone());
     tasks.spawn("gateway.sessions", Stage::Sockets, Criticality::Ordinary, sweep);
     let store_state = std::sync::Mutex::new((true, clock.now_ms()));

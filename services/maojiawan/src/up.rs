@@ -121,10 +121,15 @@ impl Centre {
         let (sensing_status, sensing) = watch::channel(sensing::Status::default());
         self.spawn_sensing(sensing_status);
         let (phase_tell, phase) = self.phase();
-        self.spawn_gateway(listener, &exchange, media.clone(), &sensing, demo.as_ref().map(|_| phase.clone()), &demo);
+        let shown = demo.as_ref().map(|_| phase.clone());
+        let began = self.spawn_gateway(listener, &exchange, media.clone(), &sensing, shown, &demo);
         self.spawn_exchange(&exchange);
         self.spawn_upkeep();
-        greet(self.config.server.listen, demo.as_ref());
+        let greeting = greeting(self.config.server.listen, demo.as_ref());
+        let stop = self.tasks.stop(Stage::Sources);
+        self.tasks.spawn("greeting", Stage::Sources, Criticality::Ordinary, async move {
+            tokio::select! { () = began.cancelled() => say(&greeting), () = stop.cancelled() => {} }
+        });
         self.spawn_clips(media.clone());
         if let Some(media) = &media {
             self.spawn_media(media, demo.is_some().then_some(phase.clone()));
@@ -201,6 +206,7 @@ impl Centre {
         self.tasks.spawn("exchange", Stage::Sources, Criticality::Critical, async move { exchange.run(stop).await });
     }
 
+    /// Tells when people can log in.
     fn spawn_gateway(
         &self,
         listener: TcpListener,
@@ -209,7 +215,8 @@ impl Centre {
         sensing: &watch::Receiver<sensing::Status>,
         phase: Option<watch::Receiver<Phase>>,
         demo: &Option<Demo>,
-    ) {
+    ) -> CancellationToken {
+        let began = CancellationToken::new();
         let ready = ready::Parts {
             writer: self.writer.status(),
             bus: self.bus.clone(),
@@ -233,12 +240,14 @@ impl Centre {
             connectors: Arc::new(ready::Departments(exchange.clone())),
             metrics: Arc::new(move || page.render()),
             demo: demo.as_ref().map(Demo::gateway),
+            began: began.clone(),
         };
         self.tasks.spawn("gateway", Stage::Sockets, Criticality::Critical, async move {
             if let Err(error) = gateway::serve(listener, gateway).await {
                 tracing::error!(error = %error, "the gateway ended");
             }
         });
+        began
     }
 
     fn spawn_clips(&self, media: Option<Arc<dyn Media>>) {
@@ -392,16 +401,19 @@ async fn progress(mut phase: watch::Receiver<Phase>, media: Option<Arc<dyn Media
     }
 }
 
-fn greet(address: SocketAddr, demo: Option<&Demo>) {
-    say(&format!("中心已就绪 ready: http://{address}/"));
-    let Some(demo) = demo else { return };
-    put(&format!(
-        "  大屏 wall    http://{address}/wall\n  调度 console http://{address}/console\n  手机 mobile  http://{address}/m"
-    ));
-    put("  演示账号 demo accounts:");
-    for account in demo.gateway().accounts {
-        put(&format!("    {:<18} {:<12} {} {}", account.account, account.password, account.name_zh, account.name_en));
+/// What is said when people can log in.
+fn greeting(address: SocketAddr, demo: Option<&Demo>) -> String {
+    let mut lines = vec![format!("中心已就绪 ready: http://{address}/")];
+    if let Some(demo) = demo {
+        lines.push(format!("  大屏 wall    http://{address}/wall"));
+        lines.push(format!("  调度 console http://{address}/console"));
+        lines.push(format!("  手机 mobile  http://{address}/m"));
+        lines.push("  演示账号 demo accounts:".to_owned());
+        let account =
+            |a: gateway::DemoAccount| format!("    {:<18} {:<12} {} {}", a.account, a.password, a.name_zh, a.name_en);
+        lines.extend(demo.gateway().accounts.into_iter().map(account));
     }
+    lines.join("\n")
 }
 
 fn say(line: &str) {

@@ -96,13 +96,13 @@ impl Hub {
         }
     }
 
-    /// Follows the log until told to stop.
-    pub(crate) async fn run(self: Arc<Self>, bus: Arc<dyn Bus>, stop: CancellationToken) {
+    /// Follows the log until told to stop; `began` tells that it does.
+    pub(crate) async fn run(self: Arc<Self>, bus: Arc<dyn Bus>, began: CancellationToken, stop: CancellationToken) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         loop {
             let error = tokio::select! {
                 () = stop.cancelled() => return,
-                followed = self.follow(bus.as_ref(), &mut backoff) => followed.err(),
+                followed = self.follow(bus.as_ref(), &began, &mut backoff) => followed.err(),
             };
             if let Some(error) = error {
                 self.failed(&error);
@@ -141,12 +141,18 @@ impl Hub {
     }
 
     /// Loads, then follows; returns when the log was replaced.
-    async fn follow(&self, bus: &dyn Bus, backoff: &mut Backoff) -> Result<(), GatewayError> {
+    async fn follow(
+        &self,
+        bus: &dyn Bus,
+        began: &CancellationToken,
+        backoff: &mut Backoff,
+    ) -> Result<(), GatewayError> {
         let position = self.mirror.load().await?;
         self.restart(position, Why::LogReplaced);
         let mut reader = Reader::follow(self.store.clone(), bus, position, HEAD_POLL).await?;
         tracing::info!(log.seq = position.seq, "the feed follows the log");
         self.set_status(true, String::new());
+        began.cancel();
         let mut beat = interval(HEARTBEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut conflate_at: Option<Instant> = None;

@@ -116,6 +116,7 @@ impl House {
             connectors: Arc::new(Connected),
             metrics: Arc::new(|| "maojiawan_inputs_total 1\n".to_owned()),
             demo: plan.demo,
+            began: tokio_util::sync::CancellationToken::new(),
         };
         let (stage, critical) = (runtime::tasks::Stage::Sockets, runtime::Criticality::Critical);
         tasks.spawn("gateway", stage, critical, async move { gateway::serve(listener, gateway).await.unwrap() });

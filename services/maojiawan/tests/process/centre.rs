@@ -219,7 +219,8 @@ fn it_keeps_its_data_in_postgresql() {
         let centre = Centre::start_with(folder.path(), &ledger);
         let store = centre.dependency("store");
         assert_eq!((&store["state"], &store["detail"]), (&"up".into(), &"PostgreSQL".into()));
-        assert_eq!(centre.ask(head, &log_in).0, 200);
+        let (status, answer) = centre.ask(head, &log_in);
+        assert_eq!(status, 200, "{answer}");
         let (code, said, log) = centre.end("-TERM");
         assert_eq!((code, log.as_str()), (Some(0), ""), "{said}");
     }
