@@ -99,6 +99,10 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
     if (path === '/demo/happenings' && req.method === 'GET') return json(res, { kinds: [{ kind: 'fire', zh: '火情', en: 'Fire', needs: 'building' }, { kind: 'camera_frozen', zh: '画面停滞', en: 'Picture frozen', needs: 'camera' }], active: [] })
     if (path === '/incidents' && req.method === 'GET') return json(res, { items: [], next: null })
     if (path.endsWith('/still') || path.startsWith('/blobs/')) { res.writeHead(200, { 'content-type': 'image/jpeg' }); return res.end(moving.still) }
+    if (path === '/devices/strangers') return json(res, [
+      { device: 'lock-7', format: 'thingsboard', first: Date.now() - 9e5, last: Date.now() - 4000, count: 12_345 },
+      { device: '0x00158d0001a2b3c4', format: 'zigbee2mqtt', first: Date.now() - 9e7, last: Date.now() - 9e6, count: 3 },
+    ])
     if (req.method === 'GET') return json(res, [])
     const step = /^\/tasks\/(\d+)\/([a-z-]+)$/.exec(path)
     if (step) taskStep(Number(step[1]), step[2], JSON.parse(body || '{}'))

@@ -308,6 +308,17 @@ describe('console', () => {
     expect(await violations()).toEqual([])
   }, 60_000)
 
+  it.each([['zh', undefined], ['en', 'en' as const]])('lists devices that nobody registered apart, %s', async (_, locale) => {
+    await open({ role: 'duty_officer', path: '/devices', size: [1600, 900], ...(locale ? { locale } : {}) })
+    await page.locator('[data-act=strangers]').click()
+    expect(await page.locator('[data-row=stranger] b').allTextContents()).toEqual(['lock-7', '0x00158d0001a2b3c4'])
+    expect(await clipped()).toEqual([])
+    expect(await violations()).toEqual([])
+    await page.locator('[data-act=strangers]').click()
+    expect(await page.locator('[data-row=stranger]').count()).toBe(0)
+    expect(said).toEqual([])
+  }, 60_000)
+
   it('logs in with a demo account and comes to the screen of its role', async () => {
     await open({ role: '', path: '/m', size: [390, 844] })
     await page.waitForURL(/\/login/)
