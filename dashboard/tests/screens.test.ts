@@ -187,6 +187,13 @@ describe('console', () => {
     expect(said).toEqual([])
   }, 90_000)
 
+  it('calls a step done when every unit has done it', async () => {
+    await open({ role: 'duty_officer', path: '/console', size: [1920, 1080] })
+    await page.waitForSelector('[data-incident="3021"]')
+    expect(await page.locator('[data-step][data-done=true]').evaluateAll((all) => all.map((e) => e.getAttribute('data-step')))).toEqual(['collect', 'analyse', 'push'])
+    expect(await page.locator('[data-step=acknowledge]').textContent()).toMatch(/剩|超时/)
+  }, 60_000)
+
   it('pushes by keyboard: ordinary ones can be taken back, red ones leave at once', async () => {
     await open({ role: 'shift_chief', path: '/console', size: [1920, 1080] })
     await page.waitForSelector('.case[data-incident="3021"]')
