@@ -87,7 +87,7 @@ codes! {
     /// Merge into itself or a closed one.
     BadMerge = "bad_merge", "不能并入该事件", "It cannot be merged into that incident";
     /// The other one has come further.
-    MergeBackwards = "merge_backwards", "对方事件办理更早，请反过来并入", "It has come less far: merge it into this one instead";
+    MergeBackwards = "merge_backwards", "对方事件进度较慢，请把它并入本事件", "It has come less far: merge it into this one instead";
     /// A reason must be given.
     ReasonMissing = "reason_missing", "请填写原因", "Give a reason";
     /// The text is empty.

@@ -242,8 +242,6 @@ pub trait Telemetry: Send + Sync {
     async fn pending_done(&self, keys: &[String]) -> Result<()>;
     /// Devices that the site does not have, the newest heard first.
     async fn strangers(&self) -> Result<Vec<Stranger>>;
-    /// Forgets these, for they were taken into the site or are of no interest; one that still reports comes back.
-    async fn forget_strangers(&self, devices: &[String]) -> Result<()>;
     /// Removes history before `before_ms`, at most [`limits::SWEEP`](crate::limits::SWEEP) a call; how many.
     async fn retention(&self, before_ms: i64) -> Result<usize>;
     /// Whether the store answers.

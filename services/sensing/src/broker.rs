@@ -232,10 +232,9 @@ enum Line {
 }
 
 fn line(text: &str) -> Line {
-    let any = |parts: &[&str]| parts.iter().any(|p| text.contains(p));
     if text.ends_with("disconnected due to oversize packet.") {
         Line::Oversize
-    } else if text.starts_with("Error") || any(&["messages are being dropped"]) {
+    } else if text.starts_with("Error") || text.contains("messages are being dropped") {
         Line::Loud
     } else if text.starts_with("New c") || text.starts_with("Client ") {
         Line::Traffic

@@ -123,7 +123,9 @@ pub(crate) struct Stranger {
 )]
 pub(crate) async fn strangers(State(desk): State<Desk>, caller: Caller) -> Result<Json<Vec<Stranger>>, Problem> {
     may(&caller)?;
-    let found = desk.telemetry.strangers().await?;
+    let (site, mut found) = (desk.site()?, desk.telemetry.strangers().await?);
+    // One that was registered since is a stranger no longer.
+    found.retain(|s| site.sensor(&s.device.as_str().into()).is_none());
     let shown = |s: ledger::Stranger| Stranger {
         device: s.device,
         format: s.format,

@@ -64,7 +64,9 @@ async fn health_figures_and_devices() {
 
     let (first_ms, last_ms) = (NOW - 9_000, NOW - 1_000);
     let stranger = ledger::Stranger { device: "plug-9".into(), format: "tasmota".into(), first_ms, last_ms, count: 3 };
-    house.telemetry.commit(TelemetryBatch { strangers: vec![stranger], ..TelemetryBatch::default() }).await.unwrap();
+    let registered = ledger::Stranger { device: "smoke-b1".into(), ..stranger.clone() };
+    let strangers = vec![stranger, registered];
+    house.telemetry.commit(TelemetryBatch { strangers, ..TelemetryBatch::default() }).await.unwrap();
     let strangers = house.get("/api/v1/devices/strangers", Some(&session)).await.json();
     let shown =
         serde_json::json!([{"device": "plug-9", "format": "tasmota", "first": first_ms, "last": last_ms, "count": 3}]);

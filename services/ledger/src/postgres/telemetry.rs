@@ -134,11 +134,6 @@ impl Telemetry for PostgresTelemetry {
         self.db.collect(sqlx::query(sql), row, limits::STRANGERS).await
     }
 
-    async fn forget_strangers(&self, devices: &[String]) -> Result<()> {
-        let devices: Vec<_> = devices.iter().map(|d| &**d).filter(|d| !d.contains('\0')).collect();
-        self.db.change(sqlx::query("DELETE FROM strangers WHERE device = ANY($1)").bind(devices)).await.map(drop)
-    }
-
     async fn retention(&self, before_ms: i64) -> Result<usize> {
         let sql = sqlx::query(
             "DELETE FROM history WHERE (sensor, at_ms) IN \

@@ -158,19 +158,6 @@ impl Telemetry for SqliteTelemetry {
         .await
     }
 
-    async fn forget_strangers(&self, devices: &[String]) -> Result<()> {
-        let mut tx = self.db.write().await?;
-        for chunk in devices.chunks(CHUNK) {
-            let mut sql = QueryBuilder::<Sqlite>::new("DELETE FROM strangers WHERE device IN (");
-            let mut list = sql.separated(", ");
-            for device in chunk {
-                list.push_bind(&**device);
-            }
-            sql.push(")").build().execute(&mut *tx).await.map_err(db_error)?;
-        }
-        tx.commit().await.map_err(db_error)
-    }
-
     async fn retention(&self, before_ms: i64) -> Result<usize> {
         let mut tx = self.db.write().await?;
         let done = sqlx::query(
