@@ -4,14 +4,19 @@ use std::{error::Error, path::Path};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
-    let files = ["store", "feed", "media"].map(|name| protos.join(format!("{name}.proto")));
-    for file in &files {
-        println!("cargo::rerun-if-changed={}", file.display());
+    for name in ["store", "feed", "media", "link"] {
+        println!("cargo::rerun-if-changed={}", protos.join(format!("{name}.proto")).display());
     }
-    let set = protox::compile(&files, [&protos])?;
-    let mut config = prost_build::Config::new();
-    // Their comments are written for readers of the schema, not as rustdoc.
-    config.disable_comments(["."]);
-    config.compile_fds(set)?;
+    let config = || {
+        let mut config = prost_build::Config::new();
+        // Their comments are written for readers of the schema, not as rustdoc.
+        config.disable_comments(["."]);
+        config
+    };
+    // What `link.proto` takes from the store's schema is of the module that the second run writes.
+    let set = protox::compile(["link.proto"], [&protos])?;
+    config().extern_path(".maojiawan.store.v1", "crate::store").bytes([".maojiawan.link.v1"]).compile_fds(set)?;
+    let set = protox::compile(["store.proto", "feed.proto", "media.proto"], [&protos])?;
+    config().compile_fds(set)?;
     Ok(())
 }
