@@ -196,7 +196,8 @@ async fn pass(State(peer): State<Arc<Peer>>, request: Request) -> Response {
 }
 
 fn problem(status: StatusCode, code: &str, zh: &str, en: &str) -> Response {
-    let body = json!({ "type": "about:blank", "title": zh, "status": status.as_u16(), "code": code, "detail": en });
+    let kind = format!("/problems/{code}");
+    let body = json!({ "type": kind, "title": zh, "title_en": en, "status": status.as_u16(), "code": code });
     let mut response = (status, Json(body)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
