@@ -209,7 +209,85 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
+    use domain::access::Audience;
+    use futures::FutureExt as _;
+    use prost::Message as _;
+    use tokio::{
+        io::AsyncReadExt as _,
+        net::{TcpListener, TcpStream},
+    };
+    use wire::feed;
+
     use super::*;
+    use crate::feed::{
+        conn::{At, Next},
+        ring::Ring,
+        stream::{Epoch, Kind, News, Why},
+    };
+
+    /// A client that is up to date.
+    async fn join(porters: &Porters, stream: &Arc<Stream>, listener: &TcpListener) -> (Arc<Conn>, Seat, TcpStream) {
+        let address = listener.local_addr().unwrap();
+        let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let conn = Arc::new(Conn::new(server.unwrap().0));
+        let seat = Seat::take(porters, stream.clone(), conn.clone());
+        conn.queue([], Some(At { epoch: 1, log_id: 1, cursor: 0 }));
+        assert_eq!(conn.next(stream), Next::Live);
+        (conn, seat, client.unwrap())
+    }
+
+    /// Reads one message of 126 to 65,535 bytes.
+    async fn read(client: &mut TcpStream) -> Vec<u8> {
+        let header = client.read_u32().await.unwrap();
+        assert_eq!(header >> 16, 0x827e);
+        let mut payload = vec![0; (header & 0xffff).try_into().unwrap()];
+        client.read_exact(&mut payload).await.unwrap();
+        payload
+    }
+
+    #[tokio::test]
+    async fn a_round_waits_for_nobody() {
+        const EVENTS: u64 = 400;
+        let porters = Arc::new(Porters::new(1));
+        let kind = Kind { audience: Audience::Centre, conflate: false, form: Form::Protobuf };
+        let ring = Ring::new(kind.form, 1, 0, 16, 1 << 20, false);
+        let epoch = Epoch { number: 1, why: Why::LogReplaced };
+        let stream = Arc::new(Stream::new(kind, ring, epoch, porters.clone()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..5 {
+            clients.push(join(&porters, &stream, &listener).await);
+        }
+        for seq in 1..=EVENTS {
+            let event = feed::Event { seq, detail: "x".repeat(20_000), ..feed::Event::default() };
+            let items = vec![feed::Item { event: Some(event), state: None }];
+            stream.push(seq, 0, News { items, ..News::default() });
+            assert!(stream.sweep(0, None).now_or_never().is_some(), "a round never waits");
+            // A fifth of the clients takes nothing.
+            for (.., client) in &mut clients[1..] {
+                assert!(read(client).await.len() > 20_000);
+            }
+        }
+        for (conn, ..) in &clients[1..] {
+            assert_eq!(conn.at().cursor, EVENTS);
+            assert!(conn.called().now_or_never().is_none(), "nobody else falls behind");
+        }
+        // Its own task sees to it: it gets what was begun, in order, and is then told that it fell off.
+        let (conn, _, client) = &mut clients[0];
+        assert!(conn.called().now_or_never().is_some());
+        let given = conn.at().cursor;
+        assert!((1..EVENTS - 16).contains(&given), "{given}");
+        let taking = async {
+            for seq in 1..=given {
+                let message = feed::ServerMessage::decode(&*read(client).await).unwrap();
+                let Some(feed::server_message::Kind::Frame(frame)) = message.kind else { panic!() };
+                assert_eq!((frame.after, frame.upto), (seq - 1, seq));
+            }
+        };
+        let (flushed, ()) = tokio::join!(conn.flush(), taking);
+        assert_eq!(flushed, Ok(()));
+        assert_eq!(conn.next(&stream), Next::Off);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn rounds_wait_for_more_when_that_pays() {

@@ -227,7 +227,8 @@ impl Client {
         self.conn.take_over();
         if let Some(why) = why {
             let resync = feed::Resync { reason: why.name().to_owned() };
-            self.conn.queue([self.form.message(Kind::Resync(resync))], None);
+            // From here on there is no position to go on from.
+            self.conn.queue([self.form.message(Kind::Resync(resync))], Some(At::default()));
             self.conn.flush().await?;
         }
         let made = self.patiently(self.desk.hub.snapshot(&seat.stream, epoch)).await;

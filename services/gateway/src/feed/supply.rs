@@ -39,7 +39,7 @@ const RECENT: usize = 500;
 const RECENT_MS: i64 = 26 * 3_600_000;
 /// A snapshot serves on while this much, or its own length, of frames came after it; bytes.
 const CHEAP: usize = 64 << 10;
-/// History is forgotten when nobody asked for it this long.
+/// History is read anew, if somebody still asks, after this long.
 const KEEP_HISTORY: Duration = Duration::from_secs(60);
 
 /// An encoded snapshot.
@@ -199,7 +199,7 @@ impl Hub {
         Ok(Some(History { epoch, ring, end: head.seq, made: Instant::now() }))
     }
 
-    /// Forgets history that nobody asks for.
+    /// Forgets history that has served its time.
     pub(super) fn forget_history(stream: &Stream) {
         if let Ok(mut held) = stream.history.try_lock()
             && held.as_ref().is_some_and(|h| h.made.elapsed() > KEEP_HISTORY)
@@ -262,4 +262,30 @@ fn snapshot_keys(seen: &Seen, now: i64) -> Vec<Key> {
     });
     keys.reverse();
     keys
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::access::Audience;
+
+    use super::*;
+    use crate::feed::{
+        form::Form,
+        porter::Porters,
+        stream::{Epoch, Kind, Why},
+    };
+
+    #[test]
+    fn a_stream_without_clients_is_given_up_after_a_while() {
+        let kind = Kind { audience: Audience::Wall, conflate: true, form: Form::Json };
+        let ring = Ring::new(kind.form, 1, 0, 8, 1 << 10, true);
+        let epoch = Epoch { number: 1, why: Why::LogReplaced };
+        let stream = Arc::new(Stream::new(kind, ring, epoch, Arc::new(Porters::new(1))));
+        let beats = || [(); 3].map(|()| Hub::unused(&stream, 2));
+        assert_eq!(beats(), [false, false, true]);
+        let client = stream.clone();
+        assert_eq!(beats(), [false; 3]);
+        drop(client);
+        assert_eq!(beats(), [false, false, true]);
+    }
 }

@@ -97,6 +97,14 @@ async fn a_snapshot_serves_until_it_is_old() {
     feed.upto(head - 60, head).await;
     let newer = Feed::open(&house, &session, hello(0, 0, false)).await.snapshot().await;
     assert_eq!((newer.seq, made()), (head, before + 1.0));
+    // And only as far as there is room for it.
+    let config = Config { snapshot_bytes: 1, ..Config::default() };
+    let house = House::with(Plan { config: Some(config), ..Plan::default() }).await;
+    let (session, before) = (house.log_in("duty").await, made());
+    for more in 1..4 {
+        Feed::open(&house, &session, hello(0, 0, false)).await.snapshot().await;
+        assert_eq!(made(), before + f64::from(more));
+    }
 }
 
 /// A client that may be cut off, and then comes back to where it stood.
@@ -126,8 +134,12 @@ impl Slow {
                     self.told += 1;
                     self.at = self.feed.snapshot().await.seq;
                 }
-                // It took nothing for too long.
-                Err(_) => self.feed = Feed::open(house, session, hello(log_id, self.at, false)).await,
+                Ok(Kind::Snapshot(first)) if self.at == 0 => self.at = first.seq,
+                // It took nothing for too long, and was cut off.
+                Err(_) => {
+                    self.told += 1;
+                    self.feed = Feed::open(house, session, hello(log_id, self.at, false)).await;
+                }
                 Ok(other) => panic!("{other:?}"),
             }
         }
@@ -163,9 +175,7 @@ async fn stalled_clients_harm_nobody_and_are_told() {
         // The server may have cut it off by now.
         bytes.extend(stream.read_u8().await.ok());
     }
-    let mut feed = Feed::taken_up(stream, bytes).await;
-    let at = feed.snapshot().await.seq;
-    let mut byte_wise = Slow { feed, at, told: 0 };
+    let mut byte_wise = Slow { feed: Feed::taken_up(stream, bytes).await, at: 0, told: 0 };
     let head = good[0].1;
     for slow in [&mut stalled, &mut byte_wise] {
         slow.upto(&house, &session, log_id, head).await;
