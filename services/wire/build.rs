@@ -2,6 +2,8 @@
 
 use std::{error::Error, path::Path};
 
+use prost::Message as _;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
     for name in ["store", "feed", "media", "link"] {
@@ -17,6 +19,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let set = protox::compile(["link.proto"], [&protos])?;
     config().extern_path(".maojiawan.store.v1", "crate::store").bytes([".maojiawan.link.v1"]).compile_fds(set)?;
     let set = protox::compile(["store.proto", "feed.proto", "media.proto"], [&protos])?;
+    // The feed also speaks JSON, in the mapping that proto3 defines.
+    pbjson_build::Builder::new().register_descriptors(&set.encode_to_vec())?.build(&[".maojiawan.feed.v1"])?;
     config().compile_fds(set)?;
     Ok(())
 }

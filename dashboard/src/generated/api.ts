@@ -1022,7 +1022,7 @@ export interface paths {
         };
         /**
          * Opens the feed.
-         * @description WebSocket, subprotocol `maojiawan.feed.v1`; binary messages of `proto/feed.proto`.
+         * @description WebSocket, subprotocol `maojiawan.feed.v1`: binary messages of `proto/feed.proto`; or `maojiawan.feed.v1.json`: the same as JSON texts. See `docs/feed.md`.
          */
         get: {
             parameters: {

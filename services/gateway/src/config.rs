@@ -26,6 +26,8 @@ pub struct Config {
     pub ring_frames: usize,
     /// Bytes of these frames.
     pub ring_bytes: usize,
+    /// Bytes of all snapshots that are kept for clients to come.
+    pub snapshot_bytes: usize,
 }
 
 impl Default for Config {
@@ -40,6 +42,7 @@ impl Default for Config {
             media_clients: 256,
             ring_frames: 8_192,
             ring_bytes: 32 << 20,
+            snapshot_bytes: 64 << 20,
         }
     }
 }
@@ -54,6 +57,14 @@ pub(crate) const PHOTO: usize = 6 << 20;
 pub(crate) const SOCKET_MESSAGE: usize = 4 << 10;
 /// Read buffer of a socket, bytes.
 pub(crate) const SOCKET_READ: usize = 4 << 10;
+/// Bytes that the kernel may hold for one feed client (it doubles them) …
+pub(crate) const FEED_SEND_BUFFER: usize = 64 << 10;
+/// … and of these, bytes that have not left for the network: what is newer waits in the ring, where it can be left out.
+pub(crate) const FEED_UNSENT: u32 = 32 << 10;
+/// A feed client that acknowledges nothing for this long is gone.
+pub(crate) const NETWORK_PATIENCE: Duration = Duration::from_secs(30);
+/// A client that was told that the socket closes has this long to read it.
+pub(crate) const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 /// A socket that takes nothing for this long is closed.
 pub(crate) const SEND_PATIENCE: Duration = Duration::from_secs(10);
 /// The first message of a socket must come within this time.

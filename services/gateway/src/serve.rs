@@ -87,7 +87,7 @@ pub async fn serve(listener: TcpListener, gateway: Gateway) -> Result<(), Gatewa
     let mirror = Arc::new(Mirror::new(store.clone()));
     let sessions = sessions(&config, &store, &clock, &mirror).await?;
     let hub = Arc::new(Hub::new(&config, store.clone(), clock.clone(), mirror.clone(), sessions.clone()));
-    tasks.spawn("gateway.feed", Stage::Sockets, Criticality::Critical, hub.clone().run(bus, began, stop.clone()));
+    hub.start(bus, began, &tasks);
     let sweep = sweep_sessions(store.clone(), clock.clone(), stop.clone());
     tasks.spawn("gateway.sessions", Stage::Sockets, Criticality::Ordinary, sweep);
     let store_state = std::sync::Mutex::new((true, clock.now_ms()));

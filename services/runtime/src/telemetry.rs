@@ -20,6 +20,12 @@ pub mod names {
     pub const FEED_CLIENTS: &str = "maojiawan_feed_clients";
     /// Feed clients that fell off the ring and got a snapshot.
     pub const FEED_RESYNCS: &str = "maojiawan_feed_resyncs_total";
+    /// Feed clients that were cut off because they took nothing.
+    pub const FEED_STUCK: &str = "maojiawan_feed_stuck_total";
+    /// Feed snapshots made; more clients were served from them.
+    pub const FEED_SNAPSHOTS: &str = "maojiawan_feed_snapshots_made_total";
+    /// Gaps of feed clients read from the ledger; more clients were served from them.
+    pub const FEED_GAPS: &str = "maojiawan_feed_gaps_read_total";
     /// Events that a gateway read from the ledger because the bus skipped them.
     pub const GAP_FILLED: &str = "maojiawan_gap_filled_events_total";
     /// Messages that the bus took.

@@ -25,11 +25,11 @@ mod samples;
 mod tests;
 
 macro_rules! generated {
-    ($($(#[$doc:meta])* $name:ident = $file:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $($file:literal),+;)*) => {$(
         $(#[$doc])*
         #[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic)]
         pub mod $name {
-            include!(concat!(env!("OUT_DIR"), "/", $file));
+            $(include!(concat!(env!("OUT_DIR"), "/", $file));)+
         }
     )*};
 }
@@ -37,8 +37,8 @@ macro_rules! generated {
 generated! {
     /// What the ledger stores: `proto/store.proto`.
     store = "maojiawan.store.v1.rs";
-    /// What the feed's socket carries: `proto/feed.proto`.
-    feed = "maojiawan.feed.v1.rs";
+    /// What the feed's socket carries: `proto/feed.proto`; with serde's traits for its JSON form.
+    feed = "maojiawan.feed.v1.rs", "maojiawan.feed.v1.serde.rs";
     /// What the media socket carries: `proto/media.proto`.
     media = "maojiawan.media.v1.rs";
     /// What nodes say to each other: `proto/link.proto`.

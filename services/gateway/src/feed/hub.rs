@@ -1,5 +1,4 @@
-//! The hub follows the log: it alone writes the mirror, and it encodes what each stream sees. Clients ask it for
-//! snapshots and gaps, a few reads at a time.
+//! The hub follows the log: it alone writes the mirror, and it encodes what each stream sees.
 //!
 //! Lock order: streams, then the mirror, then one stream; none across an await.
 
@@ -9,16 +8,13 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use domain::{
     access::{self, Audience, Sight},
     event::{Body, Event, Key},
-    time::Timestamp,
 };
 use futures::FutureExt;
-use ledger::{Bus, Position, Published, Reader, Step, Store, limits};
-use prost::Message as _;
-use runtime::{Clock, retry::Backoff};
+use ledger::{Bus, Position, Published, Reader, Step, Store};
+use runtime::{Clock, Criticality, Tasks, retry::Backoff, tasks::Stage};
 use tokio::{
     sync::Semaphore,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
@@ -30,8 +26,11 @@ use wire::{
 };
 
 use super::{
-    ring::{Ring, body, framed},
-    stream::{Epoch, News, Snapshot, Stream, Why},
+    form::Form,
+    porter::{Beat, Porters},
+    ring::Ring,
+    stream::{self, Epoch, News, Stream, Why},
+    supply::{GAP_READS, SNAPSHOTS},
 };
 use crate::{
     config::{CONFLATE_TICK, Config, HEAD_POLL, HEARTBEAT},
@@ -43,33 +42,34 @@ use crate::{
 
 /// Events taken at once when they wait.
 const BATCH: usize = 256;
-/// Gaps read from the store at once.
-const GAP_READS: usize = 4;
-/// Ended alarms, incidents, patrols and messages of a snapshot, each.
-const RECENT: usize = 500;
-/// Ended ones younger than this are in a snapshot.
-const RECENT_MS: i64 = 26 * 3_600_000;
+/// Heartbeats after which a stream without clients is given up.
+const IDLE_BEATS: u32 = 600;
+/// Most porters.
+const LANES: usize = 8;
 
 /// An event of the batch in work.
-struct Taken {
-    seq: u64,
-    event: Event,
-    key: Key,
+pub(super) struct Taken {
+    pub(super) seq: u64,
+    pub(super) event: Event,
+    pub(super) key: Key,
     /// The newest of its aggregate in this batch.
-    last: bool,
+    pub(super) last: bool,
 }
 
-type Streams = BTreeMap<(String, bool), Arc<Stream>>;
+type Streams = BTreeMap<(String, bool, Form), Arc<Stream>>;
 
 pub(crate) struct Hub {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    mirror: Arc<Mirror>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) mirror: Arc<Mirror>,
     sessions: Arc<Sessions>,
     ring_frames: usize,
-    ring_bytes: usize,
+    pub(super) ring_bytes: usize,
+    pub(super) snapshot_bytes: usize,
     streams: Mutex<(Streams, Epoch)>,
-    gaps: Semaphore,
+    pub(super) porters: Arc<Porters>,
+    pub(super) gaps: Semaphore,
+    pub(super) snapshots: Semaphore,
     /// Whether the log is followed, since when (ms), and why not.
     status: Mutex<(bool, i64, String)>,
 }
@@ -83,6 +83,7 @@ impl Hub {
         sessions: Arc<Sessions>,
     ) -> Self {
         let status = Mutex::new((false, clock.now_ms(), "starting".to_owned()));
+        let lanes = std::thread::available_parallelism().map_or(1, usize::from).min(LANES);
         Self {
             store,
             clock,
@@ -90,14 +91,17 @@ impl Hub {
             sessions,
             ring_frames: config.ring_frames,
             ring_bytes: config.ring_bytes,
+            snapshot_bytes: config.snapshot_bytes,
             streams: Mutex::new((Streams::new(), Epoch { number: 0, why: Why::LogReplaced })),
+            porters: Arc::new(Porters::new(lanes)),
             gaps: Semaphore::new(GAP_READS),
+            snapshots: Semaphore::new(SNAPSHOTS),
             status,
         }
     }
 
-    /// Follows the log until told to stop; `began` tells that it does.
-    pub(crate) async fn run(self: Arc<Self>, bus: Arc<dyn Bus>, began: CancellationToken, stop: CancellationToken) {
+    /// Follows the log until told to stop.
+    async fn run(self: Arc<Self>, bus: Arc<dyn Bus>, began: CancellationToken, stop: CancellationToken) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         loop {
             let error = tokio::select! {
@@ -111,6 +115,17 @@ impl Hub {
                     () = tokio::time::sleep(backoff.delay()) => {}
                 }
             }
+        }
+    }
+
+    /// Spawns what follows the log and the porters; `began` tells that people can log in.
+    pub(crate) fn start(self: &Arc<Self>, bus: Arc<dyn Bus>, began: CancellationToken, tasks: &Tasks) {
+        let stop = tasks.stop(Stage::Sockets);
+        tasks.spawn("gateway.feed", Stage::Sockets, Criticality::Critical, self.clone().run(bus, began, stop.clone()));
+        for lane in 0..self.porters.lanes() {
+            let (hub, stop) = (self.clone(), stop.clone());
+            let porter = async move { hub.porters.run(lane, || hub.list(), stop).await };
+            tasks.spawn(format!("gateway.porter.{lane}"), Stage::Sockets, Criticality::Critical, porter);
         }
     }
 
@@ -198,15 +213,15 @@ impl Hub {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         streams.1 = Epoch { number: streams.1.number + 1, why };
         for stream in streams.0.values() {
-            stream.restart(self.ring(position, stream.conflate), streams.1);
+            stream.restart(self.ring(position, stream.conflate, stream.form), streams.1);
         }
     }
 
-    fn ring(&self, at: Position, conflate: bool) -> Ring {
-        Ring::new(at.log_id, at.seq, self.ring_frames, self.ring_bytes, conflate)
+    fn ring(&self, at: Position, conflate: bool, form: Form) -> Ring {
+        Ring::new(form, at.log_id, at.seq, self.ring_frames, self.ring_bytes, conflate)
     }
 
-    fn list(&self) -> Vec<Arc<Stream>> {
+    pub(super) fn list(&self) -> Vec<Arc<Stream>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner).0.values().cloned().collect()
     }
 
@@ -214,21 +229,32 @@ impl Hub {
         self.list().iter().any(|s| s.conflate && s.dirty())
     }
 
+    /// Tells every client the time and the head, and gives up what nobody uses.
     fn beat(&self) {
         let now = self.clock.now_ms();
-        self.list().iter().filter(|s| !s.dirty()).for_each(|s| s.flush(now));
+        let heartbeat = || Kind::Heartbeat(feed::Heartbeat { server_time: now, head: self.head() });
+        let [protobuf, json] = Form::ALL.map(|form| form.message(heartbeat()));
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).0.retain(|_, s| !Self::unused(s, IDLE_BEATS));
+        for stream in self.list() {
+            Self::forget_history(&stream);
+            if !stream.dirty() {
+                stream.flush(now);
+            }
+        }
+        self.porters.beat(Beat { protobuf, json });
     }
 
     /// The stream of an audience; `None` before the first load.
-    pub(crate) fn stream(&self, audience: &Audience, conflate: bool) -> Option<(Arc<Stream>, Epoch)> {
+    pub(super) fn stream(&self, kind: stream::Kind) -> Option<(Arc<Stream>, Epoch)> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         let epoch = streams.1;
-        let key = (audience.key(), conflate);
+        let key = (kind.audience.key(), kind.conflate, kind.form);
         if let Some(stream) = streams.0.get(&key) {
             return Some((stream.clone(), epoch));
         }
         let head = self.mirror.read().head?;
-        let stream = Arc::new(Stream::new(audience.clone(), conflate, self.ring(head, conflate), epoch));
+        let ring = self.ring(head, kind.conflate, kind.form);
+        let stream = Arc::new(Stream::new(kind, ring, epoch, self.porters.clone()));
         streams.0.insert(key, stream.clone());
         Some((stream, epoch))
     }
@@ -368,84 +394,9 @@ impl Hub {
         let (upto, all) = self.mirror.with(refs, make).await?;
         let now = self.clock.now_ms();
         for (stream, items) in streams.iter().zip(all) {
-            stream.conflated(upto, now, items);
+            stream.conflated(upto, now, &items);
         }
         Ok(())
-    }
-
-    /// The snapshot of a stream at the head, from the cache where that is still the head.
-    pub(crate) async fn snapshot(&self, stream: &Stream, epoch: u64) -> Result<Snapshot, GatewayError> {
-        let mut cached = stream.snapshot.lock().await;
-        let head = self.mirror.read().head;
-        if let Some(snapshot) = cached.as_ref()
-            && snapshot.epoch == epoch
-            && head == Some(Position { log_id: snapshot.log_id, seq: snapshot.seq })
-        {
-            return Ok(snapshot.clone());
-        }
-        let now = self.clock.now_ms();
-        let refs = |seen: &Seen| {
-            let visible = |k: &Key| access::sees(&stream.audience, &seen.state, k) != Sight::Hidden;
-            snapshot_keys(seen, now)
-                .into_iter()
-                .filter(visible)
-                .flat_map(|k| view::refs_of_state(&seen.state, &k))
-                .collect()
-        };
-        let make = |seen: &Seen, values: &Values| {
-            let keys = snapshot_keys(seen, now);
-            let states = keys.iter().filter_map(|k| seen.view(&stream.audience, k, values)).collect();
-            let head = seen.head.unwrap_or(Position { log_id: 0, seq: 0 });
-            feed::Snapshot {
-                log_id: head.log_id,
-                seq: head.seq,
-                server_time: now,
-                states,
-                audience: stream.audience.key(),
-            }
-        };
-        let made = self.mirror.with(refs, make).await?;
-        let (log_id, seq) = (made.log_id, made.seq);
-        let message = encode(Kind::Snapshot(made));
-        let snapshot = Snapshot { epoch, log_id, seq, message };
-        *cached = Some(snapshot.clone());
-        Ok(snapshot)
-    }
-
-    /// The whole gap from `cursor` to the head, from the log; `None` when only a snapshot can close it.
-    pub(crate) async fn gap(&self, stream: &Stream, cursor: u64) -> Result<Option<(Bytes, u64)>, GatewayError> {
-        let Ok(_permit) = self.gaps.acquire().await else { return Ok(None) };
-        let Some(head) = self.mirror.read().head else { return Ok(None) };
-        if stream.conflate || cursor >= head.seq || head.seq - cursor > limits::PAGE as u64 {
-            return Ok(None);
-        }
-        let mut taken = Vec::new();
-        for stored in self.store.tail(cursor, limits::PAGE).await?.iter().filter(|s| s.seq <= head.seq) {
-            let event = read_event(stored)?;
-            taken.push(Taken { seq: stored.seq, key: event.body.key(), event, last: false });
-        }
-        mark_last(&mut taken);
-        let whole =
-            taken.first().is_some_and(|t| t.seq == cursor + 1) && taken.last().is_some_and(|t| t.seq == head.seq);
-        // A client must drop what was erased, and what went out of its sight while it was away.
-        let drops = |t: &Taken| matches!(t.event.body, Body::Erased { .. } | Body::PlaceCorrected { .. });
-        if !whole || taken.iter().any(drops) {
-            return Ok(None);
-        }
-        let refs = |seen: &Seen| {
-            let states = taken.iter().filter(|t| t.last).flat_map(|t| view::refs_of_state(&seen.state, &t.key));
-            states.chain(taken.iter().flat_map(|t| view::refs_of_event(&seen.state, &t.event))).collect()
-        };
-        let none = HashSet::new();
-        let make = |seen: &Seen, values: &Values| {
-            (seen.head.map(|h| h.log_id), news(stream, &none, &taken, seen, values).items)
-        };
-        let (log_id, items) = self.mirror.with(refs, make).await?;
-        if log_id != Some(head.log_id) {
-            return Ok(None);
-        }
-        let frame = framed(cursor, &body(head.log_id, head.seq, self.clock.now_ms(), items));
-        Ok(Some((frame, head.seq)))
     }
 }
 
@@ -479,7 +430,7 @@ fn read(published: &[Arc<Published>]) -> Result<Vec<Taken>, GatewayError> {
     Ok(taken)
 }
 
-fn mark_last(taken: &mut [Taken]) {
+pub(super) fn mark_last(taken: &mut [Taken]) {
     let mut known = HashSet::new();
     for t in taken.iter_mut().rev() {
         t.last = known.insert(t.key.clone());
@@ -487,7 +438,7 @@ fn mark_last(taken: &mut [Taken]) {
 }
 
 /// What a batch of events means to one stream.
-fn news(stream: &Stream, before: &HashSet<Key>, taken: &[Taken], seen: &Seen, values: &Values) -> News {
+pub(super) fn news(stream: &Stream, before: &HashSet<Key>, taken: &[Taken], seen: &Seen, values: &Values) -> News {
     let mut news = News::default();
     for t in taken {
         let sight = access::sees(&stream.audience, &seen.state, &t.key);
@@ -515,47 +466,4 @@ fn news(stream: &Stream, before: &HashSet<Key>, taken: &[Taken], seen: &Seen, va
 fn gone_state(key: &Key, rev: u64) -> feed::State {
     let (kind, id) = key.parts();
     feed::State { rev, kind: Some(feed::state::Kind::Gone(feed::Gone { kind: kind.to_owned(), id })) }
-}
-
-/// What a snapshot holds: everything open or lasting, and of what ended the newest of the last day.
-fn snapshot_keys(seen: &Seen, now: i64) -> Vec<Key> {
-    let since = Timestamp(now - RECENT_MS);
-    let state = &seen.state;
-    let mut left = [RECENT; 4];
-    let mut keys = wire::document::keys(state);
-    // Newest first, so that the bound keeps them.
-    keys.reverse();
-    keys.retain(|key| {
-        let (kind, open, recent) = match key {
-            Key::Alarm(id) => (
-                0,
-                state.alarms.get(id).is_some_and(|a| a.open()),
-                state.alarms.get(id).is_some_and(|a| a.last >= since),
-            ),
-            Key::Incident(id) => {
-                let incident = state.incidents.get(id);
-                let ended = incident.and_then(|i| i.times.ended);
-                (1, incident.is_some_and(|i| i.open()), ended.is_some_and(|e| e >= since))
-            }
-            Key::Patrol(id) => {
-                let patrol = state.patrols.get(id);
-                (2, false, patrol.is_some_and(|p| p.finished.is_none() || p.due >= since))
-            }
-            Key::Message(id) => (3, false, state.messages.get(id).is_some_and(|m| m.at >= since)),
-            _ => return true,
-        };
-        let Some(left) = left.get_mut(kind) else { return false };
-        let kept = open || (recent && *left > 0);
-        if kept && !open {
-            *left -= 1;
-        }
-        kept
-    });
-    keys.reverse();
-    keys
-}
-
-/// A server message.
-pub(crate) fn encode(kind: Kind) -> Bytes {
-    feed::ServerMessage { kind: Some(kind) }.encode_to_vec().into()
 }

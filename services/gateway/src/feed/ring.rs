@@ -1,33 +1,43 @@
 //! Encoded frames of one stream, shared by all its clients: a slow client costs a cursor, not a queue.
 //!
 //! Entries join without gaps: each begins where the one before ends. What a stream may not see only extends an empty
-//! range, which becomes an entry of its own when something visible follows or a heartbeat is due.
+//! range, which becomes an entry of its own when something visible follows or a heartbeat is due. A cursor may stand
+//! within an entry (it comes from another gateway, whose frames end elsewhere): it gets the rest of it.
 
 use std::collections::VecDeque;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use prost::{
-    Message as _,
-    encoding::{encode_varint, encoded_len_varint},
-};
-use wire::feed;
+use bytes::Bytes;
+
+use super::form::{Form, Head, Items};
 
 /// Entries that one look returns at most.
-const LOOK: usize = 128;
+pub(super) const LOOK: usize = 128;
 /// Bytes that one look returns at most, unless the first entry alone is larger.
 const LOOK_BYTES: usize = 256 << 10;
+/// What an entry costs besides its message, about.
+const ENTRY: usize = 96;
 
 struct Entry {
     after: u64,
     upto: u64,
-    /// Encoded frame without its `after`; empty = nothing visible.
-    body: Bytes,
+    server_time: i64,
+    /// The items, a part of the message.
+    items: Bytes,
+    /// Position of each item, and where it begins.
+    marks: Box<[(u64, usize)]>,
     /// The whole message, encoded once for everybody whose cursor is `after`.
     message: Bytes,
 }
 
+impl Entry {
+    fn bytes(&self) -> usize {
+        ENTRY + self.message.len() + size_of_val(&*self.marks)
+    }
+}
+
 /// The frames.
 pub(crate) struct Ring {
+    form: Form,
     log_id: u64,
     entries: VecDeque<Entry>,
     bytes: usize,
@@ -44,18 +54,25 @@ pub(crate) struct Ring {
 }
 
 /// What a client gets next.
+#[derive(Debug)]
 pub(crate) enum Look {
     /// Messages, and the cursor after them.
     Messages(Vec<Bytes>, u64),
     /// The cursor fell off.
     Off,
-    /// The cursor lies within a frame: the rest of it must be made from the log.
-    Within,
 }
 
 impl Ring {
-    pub(crate) fn new(log_id: u64, head: u64, max_entries: usize, max_bytes: usize, states_only: bool) -> Self {
+    pub(crate) fn new(
+        form: Form,
+        log_id: u64,
+        head: u64,
+        max_entries: usize,
+        max_bytes: usize,
+        states_only: bool,
+    ) -> Self {
         Self {
+            form,
             log_id,
             entries: VecDeque::new(),
             bytes: 0,
@@ -66,6 +83,11 @@ impl Ring {
             seen: head,
             states_only,
         }
+    }
+
+    /// Where the oldest frame begins.
+    pub(crate) fn start(&self) -> u64 {
+        self.start
     }
 
     /// Where the next frame begins when nothing invisible lies between.
@@ -83,36 +105,43 @@ impl Ring {
         if self.seen == self.head {
             return false;
         }
-        let (after, upto) = (self.head, self.seen);
-        let body = body(self.log_id, upto, now, Vec::new());
-        self.push(Entry { after, upto, message: framed(after, &body), body: Bytes::new() });
+        self.push(self.seen, now, Items::default());
         true
     }
 
     /// A frame with items up to `upto`. Ranges that are known already are ignored.
-    pub(crate) fn push_items(&mut self, upto: u64, now: i64, items: Vec<feed::Item>) {
+    pub(crate) fn push_items(&mut self, upto: u64, now: i64, items: Items) {
         if upto <= self.seen {
             return;
         }
         self.flush(now);
-        let body = body(self.log_id, upto, now, items);
         self.seen = upto;
-        self.push(Entry { after: self.head, upto, message: framed(self.head, &body), body });
+        self.push(upto, now, items);
     }
 
-    fn push(&mut self, entry: Entry) {
-        self.head = entry.upto;
-        self.bytes += entry.message.len();
+    fn push(&mut self, upto: u64, server_time: i64, items: Items) {
+        let head = Head { log_id: self.log_id, after: self.head, upto, server_time };
+        let (message, at) = self.form.frame(head, &items.bytes);
+        let part = message.slice(at..at + items.bytes.len());
+        let entry = Entry { after: self.head, upto, server_time, items: part, marks: items.marks.into(), message };
+        self.head = upto;
+        self.bytes += entry.bytes();
         self.entries.push_back(entry);
         while self.entries.len() > self.max_entries || (self.bytes > self.max_bytes && self.entries.len() > 1) {
             let Some(old) = self.entries.pop_front() else { break };
-            self.bytes -= old.message.len();
+            self.bytes -= old.bytes();
             self.start = old.upto;
         }
     }
 
+    /// Bytes of the frames after `cursor`; `None` when it fell off.
+    pub(crate) fn behind(&self, cursor: u64) -> Option<usize> {
+        let newer = self.entries.iter().rev().take_while(|e| e.upto > cursor);
+        (cursor >= self.start).then(|| newer.map(Entry::bytes).sum())
+    }
+
     /// What follows `cursor`.
-    pub(crate) fn look(&self, cursor: u64, now: i64) -> Look {
+    pub(crate) fn look(&self, cursor: u64) -> Look {
         if cursor < self.start {
             return Look::Off;
         }
@@ -122,50 +151,35 @@ impl Ring {
             if messages.len() == LOOK || (bytes > 0 && bytes + entry.message.len() > LOOK_BYTES) {
                 break;
             }
-            let message = if entry.after == at {
-                entry.message.clone()
-            } else if entry.body.is_empty() {
-                framed(at, &body(self.log_id, entry.upto, now, Vec::new()))
-            } else if self.states_only {
-                framed(at, &entry.body)
-            } else {
-                return Look::Within;
-            };
+            let message = if entry.after == at { entry.message.clone() } else { self.rest(entry, at) };
             bytes += message.len();
             messages.push(message);
             at = entry.upto;
         }
         Look::Messages(messages, at)
     }
-}
 
-/// An encoded frame without its `after`.
-pub(crate) fn body(log_id: u64, upto: u64, server_time: i64, items: Vec<feed::Item>) -> Bytes {
-    feed::Frame { log_id, after: 0, upto, server_time, items }.encode_to_vec().into()
-}
-
-/// A whole server message around an encoded frame. Fields of a message may come in any order, so `after` goes first.
-pub(crate) fn framed(after: u64, body: &[u8]) -> Bytes {
-    const FRAME: u8 = 2 << 3 | 2;
-    const AFTER: u8 = 2 << 3;
-    let len = 1 + encoded_len_varint(after) + body.len();
-    let mut out = BytesMut::with_capacity(1 + 10 + len);
-    out.put_u8(FRAME);
-    encode_varint(u64::try_from(len).unwrap_or(u64::MAX), &mut out);
-    out.put_u8(AFTER);
-    encode_varint(after, &mut out);
-    out.put_slice(body);
-    out.freeze()
+    /// What follows a cursor within an entry.
+    fn rest(&self, entry: &Entry, after: u64) -> Bytes {
+        let head = Head { log_id: self.log_id, after, upto: entry.upto, server_time: entry.server_time };
+        let known = if self.states_only { 0 } else { entry.marks.partition_point(|(seq, _)| *seq <= after) };
+        let from = entry.marks.get(known).map_or(entry.items.len(), |(_, at)| *at);
+        self.form.frame(head, entry.items.get(from..).unwrap_or_default()).0
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use feed::server_message::Kind;
     use proptest::prelude::*;
+    use wire::feed::{self, server_message::Kind};
 
-    fn frames(messages: &[Bytes]) -> Vec<feed::Frame> {
-        let decode = |m: &Bytes| match feed::ServerMessage::decode(m.clone()).unwrap().kind.unwrap() {
+    use super::*;
+    use crate::feed::form::tests::decoded;
+
+    const FORM: Form = Form::Protobuf;
+
+    fn frames(form: Form, messages: &[Bytes]) -> Vec<feed::Frame> {
+        let decode = |m: &Bytes| match decoded(form, m) {
             Kind::Frame(frame) => frame,
             other => panic!("{other:?}"),
         };
@@ -176,47 +190,76 @@ mod tests {
         feed::Item { event: Some(feed::Event { seq, ..feed::Event::default() }), state: None }
     }
 
-    #[test]
-    fn a_framed_body_is_the_message() {
-        let body = body(7, 12, 99, vec![item(12)]);
-        let frame = frames(&[framed(9, &body)]).remove(0);
-        assert_eq!(frame, feed::Frame { log_id: 7, after: 9, upto: 12, server_time: 99, items: vec![item(12)] });
+    fn state(rev: u64) -> feed::Item {
+        feed::Item { event: None, state: Some(feed::State { rev, kind: None }) }
     }
 
     #[test]
-    fn a_cursor_within_a_frame_is_told() {
-        let mut ring = Ring::new(1, 0, 8, 1 << 20, false);
-        ring.push_items(3, 0, vec![item(1), item(3)]);
-        assert!(matches!(ring.look(1, 0), Look::Within));
-        ring.extend(9);
-        ring.flush(0);
-        let Look::Messages(messages, at) = ring.look(5, 0) else { panic!() };
-        let frame = frames(&messages).remove(0);
-        assert_eq!((frame.after, frame.upto, at), (5, 9, 9));
+    fn a_cursor_within_a_frame_gets_the_rest() {
+        for form in Form::ALL {
+            let mut ring = Ring::new(form, 1, 0, 8, 1 << 20, false);
+            ring.push_items(4, 0, form.items(&[item(1), item(3), item(4)]));
+            for (cursor, rest) in [(0, vec![1, 3, 4]), (1, vec![3, 4]), (2, vec![3, 4]), (3, vec![4])] {
+                let Look::Messages(messages, 4) = ring.look(cursor) else { panic!() };
+                let frame = frames(form, &messages).remove(0);
+                assert_eq!((frame.after, frame.upto), (cursor, 4));
+                assert_eq!(frame.items, rest.into_iter().map(item).collect::<Vec<_>>());
+            }
+            ring.extend(9);
+            ring.flush(0);
+            let Look::Messages(messages, 9) = ring.look(5) else { panic!() };
+            let frame = frames(form, &messages).remove(0);
+            assert_eq!((frame.after, frame.upto, frame.items.len()), (5, 9, 0));
+        }
+    }
+
+    #[test]
+    fn states_are_all_sent_again() {
+        let mut ring = Ring::new(FORM, 1, 0, 8, 1 << 20, true);
+        ring.push_items(4, 0, FORM.items(&[state(4), state(2)]));
+        let Look::Messages(messages, 4) = ring.look(3) else { panic!() };
+        assert_eq!(frames(FORM, &messages)[0].items.len(), 2);
+    }
+
+    #[test]
+    fn what_is_held_stays_within_its_bytes() {
+        let mut ring = Ring::new(FORM, 1, 0, 1_000, 2_000, false);
+        for seq in 1..100 {
+            ring.push_items(seq, 0, FORM.items(&[item(seq)]));
+            assert!(ring.bytes <= 2_000);
+        }
+        assert_eq!(ring.bytes, ring.entries.iter().map(Entry::bytes).sum::<usize>());
+        assert_eq!(ring.behind(ring.start), Some(ring.bytes));
+        assert_eq!(ring.behind(ring.start - 1), None);
+        assert_eq!(ring.behind(99), Some(0));
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn every_client_sees_each_item_once_and_in_order(
-            steps in prop::collection::vec((1_u64..4, any::<bool>(), any::<bool>()), 1..60),
+            // How far a batch goes, which of its events are visible, whether the client looks.
+            steps in prop::collection::vec((1_u64..4, any::<u8>(), any::<bool>()), 1..60),
             room in 1_usize..20,
+            begins in 10_u64..40,
         ) {
-            let mut ring = Ring::new(1, 10, room, 1 << 20, false);
-            let (mut head, mut cursor, mut visible, mut got) = (10, 10, Vec::new(), Vec::new());
+            let mut ring = Ring::new(FORM, 1, 10, room, 1 << 20, false);
+            let (mut head, mut cursor, mut visible, mut got) = (10, begins, Vec::new(), Vec::new());
             for (span, shown, look) in steps {
+                let new: Vec<u64> = (head + 1..=head + span).filter(|n| shown >> (n - head) & 1 == 1).collect();
                 head += span;
-                if shown {
-                    visible.push(head);
-                    ring.push_items(head, 0, vec![item(head)]);
-                } else {
+                visible.extend(new.iter().copied().filter(|n| *n > begins));
+                if new.is_empty() {
                     ring.extend(head);
                     if look { ring.flush(0); }
+                } else {
+                    ring.push_items(head, 0, FORM.items(&new.into_iter().map(item).collect::<Vec<_>>()));
                 }
-                if look {
-                    match ring.look(cursor, 0) {
+                // A client comes no earlier than its position exists.
+                if look && head >= begins {
+                    match ring.look(cursor) {
                         Look::Messages(messages, at) => {
-                            for frame in frames(&messages) {
+                            for frame in frames(FORM, &messages) {
                                 prop_assert_eq!(frame.after, cursor);
                                 cursor = frame.upto;
                                 got.extend(frame.items.iter().map(|i| i.event.as_ref().unwrap().seq));
@@ -228,7 +271,6 @@ mod tests {
                             cursor = ring.seen();
                             got = visible.clone();
                         }
-                        Look::Within => prop_assert!(false, "frames end where clients stand"),
                     }
                     // Only what no entry covers yet may be missing, and that is invisible.
                     prop_assert_eq!(&got, &visible);

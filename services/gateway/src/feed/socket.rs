@@ -1,232 +1,286 @@
-//! One feed socket: a cursor into a stream. Reads and writes in one task; a client that takes nothing for ten seconds is
-//! closed, one that falls off the ring is told and gets a snapshot.
+//! One feed socket: its task reads what the client says, and writes whenever the client is behind: snapshots, gaps, what
+//! did not fit. While the client is up to date the porter of its lane writes.
+//!
+//! A client that takes nothing for ten seconds is cut off; one that falls off the ring is told and gets a snapshot.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use axum::{
-    extract::{
-        State, WebSocketUpgrade,
-        ws::{CloseFrame, Message, WebSocket, rejection::WebSocketUpgradeRejection},
-    },
-    response::{IntoResponse, Response},
-};
-use bytes::Bytes;
+use axum::{extract::State, response::Response};
 use domain::event::Key;
-use futures::SinkExt;
-use prost::Message as _;
+use hyper::upgrade::OnUpgrade;
+use rand::Rng as _;
 use runtime::telemetry::names;
 use tokio::{
-    sync::broadcast::error::RecvError,
+    net::TcpStream,
+    sync::broadcast::{Receiver, error::RecvError},
     time::{MissedTickBehavior, interval, timeout},
 };
 use wire::feed::{self, client_message, server_message::Kind};
 
 use super::{
-    hub::encode,
-    ring::Look,
-    stream::{Stream, Why},
+    close::Close,
+    conn::{At, Conn, Next},
+    form::Form,
+    frame::{self, Carries, Incoming, Parser},
+    handshake::{self, Handshake},
+    porter::Seat,
+    stream::{self, Why},
 };
 use crate::{
-    config::{HEARTBEAT, HELLO_PATIENCE, SEND_PATIENCE, SOCKET_MESSAGE, SOCKET_READ},
+    config::{CLOSE_PATIENCE, HEARTBEAT, HELLO_PATIENCE, SEND_PATIENCE, SOCKET_READ},
     desk::Desk,
     problem::Problem,
     session::{Caller, Ended},
 };
 
-const PROTOCOL: &str = "maojiawan.feed.v1";
 /// A session that ended elsewhere is noticed within this time.
 const RECHECK: Duration = Duration::from_secs(30);
-
-/// Why a socket closes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Close {
-    /// The client left or its connection broke.
-    Gone,
-    /// It takes nothing.
-    Stuck,
-    /// It does not keep to the protocol.
-    Protocol,
-    /// Its session ended.
-    Session,
-    /// We stop.
-    Draining,
-    /// The store fails: come again.
-    Trouble,
-}
-
-impl Close {
-    const fn frame(self) -> Option<(u16, &'static str)> {
-        match self {
-            Self::Gone | Self::Stuck => None,
-            Self::Protocol => Some((1002, "protocol")),
-            Self::Session => Some((4401, "session")),
-            Self::Draining => Some((1001, "draining")),
-            Self::Trouble => Some((1013, "try again")),
-        }
-    }
-}
+/// Looks that a client gets at most before it is handed over.
+const LAST_LOOKS: usize = 64;
+/// Clients that leave come back within this time for each of them, and these bounds, milliseconds.
+const RETRY_EACH_MS: u32 = 1;
+const RETRY_MS: (u32, u32) = (100, 5_000);
 
 /// Opens the feed.
 #[utoipa::path(
     get,
     path = "/api/v1/feed",
     tag = "streams",
-    description = "WebSocket, subprotocol `maojiawan.feed.v1`; binary messages of `proto/feed.proto`.",
+    description = "WebSocket, subprotocol `maojiawan.feed.v1`: binary messages of `proto/feed.proto`; or \
+`maojiawan.feed.v1.json`: the same as JSON texts. See `docs/feed.md`.",
     responses((status = 101, description = "Switches to WebSocket"), (status = "4XX", body = crate::problem::ProblemBody))
 )]
 pub(crate) async fn upgrade(
     State(desk): State<Desk>,
     caller: Caller,
-    ws: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    let Ok(ws) = ws else { return Problem::bad_upgrade().into_response() };
-    let ws = ws.protocols([PROTOCOL]);
-    if ws.selected_protocol().is_none() {
-        return Problem::bad_upgrade().into_response();
-    }
+    handshake: Result<Handshake, Problem>,
+) -> Result<Response, Problem> {
+    let handshake = handshake?;
+    let form = handshake.choose(Form::of).ok_or(Problem::bad_upgrade())?;
     let Ok(place) = desk.feed_places.clone().try_acquire_owned() else {
-        return Problem::busy().retry_after(5).into_response();
+        // Not all at the same time.
+        return Err(Problem::busy().retry_after(rand::rng().random_range(2..=10)));
     };
-    let alive = desk.sockets.token();
-    ws.read_buffer_size(SOCKET_READ).max_message_size(SOCKET_MESSAGE).max_frame_size(SOCKET_MESSAGE).on_upgrade(
-        move |socket| async move {
-            let gauge = metrics::gauge!(names::FEED_CLIENTS);
-            gauge.increment(1.0);
-            run(desk, caller, socket).await;
-            gauge.decrement(1.0);
-            drop((place, alive));
-        },
-    )
+    let (answer, switched) = handshake.answer(form.protocol());
+    let sockets = desk.sockets.clone();
+    sockets.spawn(async move {
+        let gauge = metrics::gauge!(names::FEED_CLIENTS);
+        gauge.increment(1.0);
+        run(desk, caller, form, switched).await;
+        gauge.decrement(1.0);
+        drop(place);
+    });
+    Ok(answer)
 }
 
-async fn run(desk: Desk, caller: Caller, socket: WebSocket) {
-    let endings = desk.sessions.endings();
-    let mut client = Client { desk, caller, socket, endings };
-    let close = client.serve().await.err().unwrap_or(Close::Gone);
-    if let Some((code, reason)) = close.frame() {
-        let frame = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-        let _ = timeout(SEND_PATIENCE, client.socket.send(frame)).await;
-    }
+async fn run(desk: Desk, caller: Caller, form: Form, switched: OnUpgrade) {
+    // The client may leave before the answer reaches it.
+    let Ok(Ok(upgraded)) = timeout(SEND_PATIENCE, switched).await else { return };
+    let Some((io, ahead)) = handshake::bare(upgraded) else {
+        tracing::error!("a feed socket is no plain TCP connection");
+        return;
+    };
+    let mut client = Client::new(desk, caller, form, io);
+    client.parser.push(&ahead);
+    drop(ahead);
+    let stop = client.desk.stop.clone();
+    let close = tokio::select! {
+        biased;
+        () = stop.cancelled() => Close::Draining,
+        close = client.serve() => close.err().unwrap_or(Close::Gone),
+    };
+    Box::pin(client.part(close)).await;
     tracing::debug!(?close, "feed socket closed");
 }
 
 struct Client {
     desk: Desk,
     caller: Caller,
-    socket: WebSocket,
-    endings: tokio::sync::broadcast::Receiver<Ended>,
-}
-
-/// Where a client stands.
-struct At {
-    stream: std::sync::Arc<Stream>,
-    epoch: u64,
-    log_id: u64,
-    cursor: u64,
+    form: Form,
+    conn: Arc<Conn>,
+    parser: Parser,
+    endings: Receiver<Ended>,
+    conflate: bool,
+    /// `None` until it has said what it wants.
+    seat: Option<Seat>,
 }
 
 impl Client {
+    fn new(desk: Desk, caller: Caller, form: Form, io: TcpStream) -> Self {
+        let (conn, endings) = (Arc::new(Conn::new(io)), desk.sessions.endings());
+        Self { desk, caller, form, conn, parser: Parser::default(), endings, conflate: false, seat: None }
+    }
+
     async fn serve(&mut self) -> Result<(), Close> {
-        let hello = self.hello().await?;
-        let mut at = self.join(&hello).await?;
-        let stop = self.desk.stop.clone();
-        let mut news = at.stream.news();
-        let mut beat = interval(HEARTBEAT);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let hello = Box::pin(timeout(HELLO_PATIENCE, self.hello())).await.map_err(|_| Close::Protocol)??;
+        Box::pin(self.join(hello)).await?;
         let mut recheck = interval(RECHECK);
+        recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
         recheck.reset();
         loop {
-            self.catch_up(&mut at).await?;
+            Box::pin(self.catch_up()).await?;
             tokio::select! {
-                () = stop.cancelled() => {
-                    self.resync(Why::Draining).await?;
-                    return Err(Close::Draining);
+                () = self.conn.called() => {}
+                readable = self.conn.readable() => {
+                    readable.map_err(|_| Close::Gone)?;
+                    self.hear()?;
                 }
-                changed = news.changed() => changed.map_err(|_| Close::Trouble)?,
-                _ = beat.tick() => self.beat().await?,
-                _ = recheck.tick() => self.recheck(&mut at, hello.conflate).await?,
+                _ = recheck.tick() => Box::pin(self.recheck()).await?,
                 ended = self.endings.recv() => match ended {
                     Ok(Ended::Token(token)) if token != self.caller.token => {}
                     Ok(Ended::Account(account)) if account != self.caller.account.id => {}
                     Ok(Ended::Token(_)) => return Err(Close::Session),
-                    Ok(Ended::Account(_)) | Err(RecvError::Lagged(_)) => self.recheck(&mut at, hello.conflate).await?,
+                    Ok(Ended::Account(_)) | Err(RecvError::Lagged(_)) => Box::pin(self.recheck()).await?,
                     Err(RecvError::Closed) => return Err(Close::Trouble),
                 },
-                message = self.socket.recv() => self.message(message).await?,
-            }
-            if !news.same_channel(&at.stream.news()) {
-                news = at.stream.news();
             }
         }
     }
 
+    /// The first message.
     async fn hello(&mut self) -> Result<feed::Hello, Close> {
-        let first = timeout(HELLO_PATIENCE, self.socket.recv()).await.map_err(|_| Close::Protocol)?;
-        match read(first)? {
-            Some(client_message::Kind::Hello(hello)) => Ok(hello),
-            _ => Err(Close::Protocol),
+        loop {
+            while let Some(message) = self.parser.next()? {
+                match self.answer(message)? {
+                    Some(client_message::Kind::Hello(hello)) => return Ok(hello),
+                    Some(_) => return Err(Close::Protocol),
+                    None => {}
+                }
+            }
+            self.conn.readable().await.map_err(|_| Close::Gone)?;
+            self.read()?;
+        }
+    }
+
+    /// Everything that the client has said.
+    fn hear(&mut self) -> Result<(), Close> {
+        self.read()?;
+        while let Some(message) = self.parser.next()? {
+            match self.answer(message)? {
+                Some(client_message::Kind::Ping(ping)) => {
+                    let server_time = self.desk.clock.now_ms();
+                    let pong = feed::Pong { client_time: ping.client_time, server_time };
+                    self.conn.say(self.form.message(Kind::Pong(pong)));
+                }
+                Some(client_message::Kind::Hello(_)) => return Err(Close::Protocol),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one reading; a client that says more is served in between.
+    fn read(&mut self) -> Result<(), Close> {
+        let mut buffer = [0; SOCKET_READ];
+        match self.conn.try_read(&mut buffer) {
+            Ok(0) => Err(Close::Gone),
+            Ok(taken) => {
+                self.parser.push(buffer.get(..taken).unwrap_or_default());
+                Ok(())
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(Close::Gone),
+        }
+    }
+
+    /// Answers what is WebSocket's own; the rest is ours.
+    fn answer(&self, message: Incoming) -> Result<Option<client_message::Kind>, Close> {
+        match message {
+            Incoming::Ping(payload) => {
+                self.conn.say(frame::framed(Carries::Pong, &payload));
+                Ok(None)
+            }
+            Incoming::Pong => Ok(None),
+            Incoming::Close(code) => Err(Close::Answer(code)),
+            message => self.form.read(message).map(Some),
         }
     }
 
     /// Takes up the stream where the client stands, or with a snapshot.
-    async fn join(&mut self, hello: &feed::Hello) -> Result<At, Close> {
-        let (stream, epoch) = self.desk.hub.stream(&self.caller.audience, hello.conflate).ok_or(Close::Trouble)?;
+    async fn join(&mut self, hello: feed::Hello) -> Result<(), Close> {
+        self.conflate = hello.conflate;
+        let epoch = self.take_seat()?;
         let head = self.desk.mirror.read().head.ok_or(Close::Trouble)?;
-        let mut at = At { stream, epoch: epoch.number, log_id: head.log_id, cursor: hello.cursor };
         // Rights that changed while the client was away: what it holds is of no use.
         let rights = self.desk.mirror.read().rev(&Key::Account(self.caller.account.id.clone()));
-        let known = hello.log_id == head.log_id && (rights.max(1)..=head.seq).contains(&hello.cursor);
-        if known {
-            return Ok(at);
+        if hello.log_id == head.log_id && (rights.max(1)..=head.seq).contains(&hello.cursor) {
+            let at = At { epoch, log_id: head.log_id, cursor: hello.cursor };
+            self.conn.queue([], Some(at));
+            return Ok(());
         }
-        self.snapshot(&mut at).await?;
-        Ok(at)
+        self.snapshot(epoch, None).await
     }
 
-    async fn snapshot(&mut self, at: &mut At) -> Result<(), Close> {
-        let made = self.desk.hub.snapshot(&at.stream, at.epoch).await.map_err(|error| trouble(&error))?;
-        (at.log_id, at.cursor) = (made.log_id, made.seq);
-        self.send(vec![made.message]).await
+    /// Sits down at the stream that fits the caller; its epoch.
+    fn take_seat(&mut self) -> Result<u64, Close> {
+        let kind = stream::Kind { audience: self.caller.audience.clone(), conflate: self.conflate, form: self.form };
+        let hub = &self.desk.hub;
+        let (stream, epoch) = hub.stream(kind).ok_or(Close::Trouble)?;
+        self.conn.take_over();
+        self.seat = Some(Seat::take(&hub.porters, stream, self.conn.clone()));
+        Ok(epoch.number)
     }
 
-    /// Sends everything that is there.
-    async fn catch_up(&mut self, at: &mut At) -> Result<(), Close> {
+    /// Queues a snapshot, and before it why there is one.
+    async fn snapshot(&self, epoch: u64, why: Option<Why>) -> Result<(), Close> {
+        let Some(seat) = &self.seat else { return Err(Close::Protocol) };
+        self.conn.take_over();
+        if let Some(why) = why {
+            let resync = feed::Resync { reason: why.name().to_owned() };
+            // From here on there is no position to go on from.
+            self.conn.queue([self.form.message(Kind::Resync(resync))], Some(At::default()));
+            self.conn.flush().await?;
+        }
+        let made = self.patiently(self.desk.hub.snapshot(&seat.stream, epoch)).await;
+        let made = made.map_err(|error| trouble(&error))?;
+        let at = At { epoch, log_id: made.log_id, cursor: made.seq };
+        self.conn.queue(made.message(self.desk.clock.now_ms()), Some(at));
+        Ok(())
+    }
+
+    /// Writes everything that is there; then the porter goes on.
+    async fn catch_up(&self) -> Result<(), Close> {
+        let Some(seat) = &self.seat else { return Err(Close::Protocol) };
         loop {
-            let now = self.desk.clock.now_ms();
-            match at.stream.look(at.epoch, at.cursor, now) {
-                Ok(Look::Messages(messages, _)) if messages.is_empty() => return Ok(()),
-                Ok(Look::Messages(messages, cursor)) => {
-                    self.send(messages).await?;
-                    at.cursor = cursor;
-                }
-                Ok(Look::Off | Look::Within) => self.fill(at).await?,
-                Err(epoch) => {
-                    at.epoch = epoch.number;
-                    self.resync(epoch.why).await?;
-                    self.snapshot(at).await?;
-                }
+            self.conn.flush().await?;
+            match self.conn.next(&seat.stream) {
+                Next::Live => return Ok(()),
+                Next::Flush => {}
+                Next::Off => self.fill(seat).await?,
+                Next::Anew(epoch) => self.snapshot(epoch.number, Some(epoch.why)).await?,
             }
         }
     }
 
     /// From the log where it is short enough, else anew.
-    async fn fill(&mut self, at: &mut At) -> Result<(), Close> {
-        match self.desk.hub.gap(&at.stream, at.cursor).await.map_err(|error| trouble(&error))? {
-            Some((frame, cursor)) => {
-                self.send(vec![frame]).await?;
-                at.cursor = cursor;
-                Ok(())
-            }
-            None => {
-                metrics::counter!(names::FEED_RESYNCS).increment(1);
-                self.resync(Why::Slow).await?;
-                self.snapshot(at).await
+    async fn fill(&self, seat: &Seat) -> Result<(), Close> {
+        let mut at = self.conn.at();
+        let history = self.patiently(self.desk.hub.history(&seat.stream, at.epoch, at.cursor)).await;
+        let Some(history) = history.map_err(|error| trouble(&error))? else {
+            metrics::counter!(names::FEED_RESYNCS).increment(1);
+            return self.snapshot(at.epoch, Some(Why::Slow)).await;
+        };
+        while let Some((messages, upto)) = history.look(at.cursor) {
+            at.cursor = upto;
+            self.conn.queue(messages, Some(at));
+            self.conn.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits in a queue, with heartbeats: the client must not take us for dead.
+    async fn patiently<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            match timeout(HEARTBEAT, &mut work).await {
+                Ok(done) => return done,
+                Err(_) => self.conn.say(self.desk.hub.porters.last_beat(self.form)),
             }
         }
     }
 
     /// Whether the session is still good and sees the same.
-    async fn recheck(&mut self, at: &mut At, conflate: bool) -> Result<(), Close> {
+    async fn recheck(&mut self) -> Result<(), Close> {
         match self.desk.sessions.check(&self.caller.token).await {
             Ok(caller) => {
                 let same = caller.audience == self.caller.audience;
@@ -234,10 +288,10 @@ impl Client {
                 if same {
                     return Ok(());
                 }
-                let (stream, epoch) = self.desk.hub.stream(&self.caller.audience, conflate).ok_or(Close::Trouble)?;
-                (at.stream, at.epoch) = (stream, epoch.number);
-                self.resync(Why::Policy).await?;
-                self.snapshot(at).await
+                self.conn.take_over();
+                self.conn.flush().await?;
+                let epoch = self.take_seat()?;
+                self.snapshot(epoch, Some(Why::Policy)).await
             }
             // A store that does not answer ends no session.
             Err(problem) if problem.status().is_server_error() => Ok(()),
@@ -245,40 +299,59 @@ impl Client {
         }
     }
 
-    async fn message(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), Close> {
-        match read(message)? {
-            Some(client_message::Kind::Ping(ping)) => {
-                let server_time = self.desk.clock.now_ms();
-                let pong = feed::Pong { client_time: ping.client_time, server_time };
-                self.send(vec![encode(Kind::Pong(pong))]).await
-            }
-            Some(client_message::Kind::Hello(_)) => Err(Close::Protocol),
-            None => Ok(()),
+    /// Ends the connection, telling the client as much as may be.
+    async fn part(self, close: Close) {
+        if close == Close::Stuck {
+            metrics::counter!(names::FEED_STUCK).increment(1);
         }
-    }
-
-    async fn beat(&mut self) -> Result<(), Close> {
-        let beat = feed::Heartbeat { server_time: self.desk.clock.now_ms(), head: self.desk.hub.head() };
-        self.send(vec![encode(Kind::Heartbeat(beat))]).await
-    }
-
-    async fn resync(&mut self, why: Why) -> Result<(), Close> {
-        self.send(vec![encode(Kind::Resync(feed::Resync { reason: why.name().to_owned() }))]).await
-    }
-
-    /// All messages in as few writes as may be.
-    async fn send(&mut self, messages: Vec<Bytes>) -> Result<(), Close> {
-        let all = async {
-            for message in messages {
-                self.socket.feed(Message::Binary(message)).await?;
+        let told = match close.frame() {
+            Some((code, reason)) => {
+                timeout(SEND_PATIENCE, self.farewell(close, code, reason)).await.is_ok_and(|sent| sent.is_ok())
             }
-            self.socket.flush().await
+            None => false,
         };
-        match timeout(SEND_PATIENCE, all).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Close::Gone),
-            Err(_) => Err(Close::Stuck),
+        if told {
+            self.conn.finish(CLOSE_PATIENCE).await;
+        } else {
+            self.conn.abort();
         }
+    }
+
+    async fn farewell(&self, close: Close, code: Option<u16>, reason: &str) -> Result<(), Close> {
+        self.conn.take_over();
+        self.conn.flush().await?;
+        match close {
+            Close::Draining => self.hand_over("draining").await?,
+            Close::Trouble => self.hand_over("trouble").await?,
+            _ => {}
+        }
+        self.conn.queue([frame::close(code, reason)], None);
+        self.conn.flush().await
+    }
+
+    /// Gives what is there, and the place at which to go on elsewhere.
+    async fn hand_over(&self, reason: &str) -> Result<(), Close> {
+        if let Some(seat) = &self.seat {
+            for _ in 0..LAST_LOOKS {
+                match self.conn.next(&seat.stream) {
+                    Next::Flush => self.conn.flush().await?,
+                    _ => break,
+                }
+            }
+        }
+        self.conn.take_over();
+        let At { log_id, cursor, .. } = self.conn.at();
+        let retry_after_ms = rand::rng().random_range(0..=self.retry_within_ms());
+        let handover = feed::Handover { reason: reason.to_owned(), log_id, cursor, retry_after_ms };
+        self.conn.queue([self.form.message(Kind::Handover(handover))], None);
+        Ok(())
+    }
+
+    /// The more clients leave, the longer the time over which they come back.
+    fn retry_within_ms(&self) -> u32 {
+        let free = self.desk.feed_places.available_permits();
+        let clients = u32::try_from(self.desk.config.feed_clients.saturating_sub(free)).unwrap_or(u32::MAX);
+        clients.saturating_mul(RETRY_EACH_MS).clamp(RETRY_MS.0, RETRY_MS.1)
     }
 }
 
@@ -287,15 +360,17 @@ fn trouble(error: &crate::GatewayError) -> Close {
     Close::Trouble
 }
 
-/// A client's message; `None` for pings and pongs of the protocol itself.
-fn read(message: Option<Result<Message, axum::Error>>) -> Result<Option<client_message::Kind>, Close> {
-    match message {
-        Some(Ok(Message::Binary(bytes))) => {
-            let message = feed::ClientMessage::decode(bytes).map_err(|_| Close::Protocol)?;
-            message.kind.map(Some).ok_or(Close::Protocol)
-        }
-        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
-        Some(Ok(Message::Text(_))) => Err(Close::Protocol),
-        Some(Ok(Message::Close(_))) | Some(Err(_)) | None => Err(Close::Gone),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_size<F>(_: impl Fn(Desk, Caller, Form, OnUpgrade) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_client_that_is_up_to_date_costs_little() {
+        let bytes = future_size(run) + size_of::<Conn>();
+        assert!(bytes <= 3 << 10, "{bytes}");
     }
 }

@@ -1,16 +1,23 @@
-//! One stream of the feed: an audience, lossless or conflating, with its ring and its snapshot.
+//! One stream of the feed: an audience, lossless or conflating, in one form, with its ring, its snapshot and its clients.
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
 use domain::{access::Audience, event::Key};
-use tokio::sync::watch;
 use wire::feed;
 
-use super::ring::{Look, Ring};
+use super::{
+    form::{Form, Items},
+    porter::{Lane, Porters},
+    ring::{Look, Ring},
+    supply::{History, Snapshot},
+};
 
 /// Why clients start anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,16 +25,17 @@ pub(crate) enum Why {
     Slow,
     Policy,
     LogReplaced,
-    Draining,
 }
 
 impl Why {
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 3] = [Self::Slow, Self::Policy, Self::LogReplaced];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Slow => "slow",
             Self::Policy => "policy",
             Self::LogReplaced => "log_replaced",
-            Self::Draining => "draining",
         }
     }
 }
@@ -39,6 +47,15 @@ pub(crate) struct Epoch {
     pub(crate) why: Why,
 }
 
+/// What makes a stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Kind {
+    pub(crate) audience: Audience,
+    /// Latest states on a tick, else every event.
+    pub(crate) conflate: bool,
+    pub(crate) form: Form,
+}
+
 pub(crate) struct Inner {
     pub(crate) ring: Ring,
     pub(crate) epoch: Epoch,
@@ -48,34 +65,40 @@ pub(crate) struct Inner {
     pub(crate) gone: BTreeSet<Key>,
 }
 
-/// An encoded snapshot.
-#[derive(Clone)]
-pub(crate) struct Snapshot {
-    pub(crate) epoch: u64,
-    pub(crate) log_id: u64,
-    pub(crate) seq: u64,
-    pub(crate) message: Bytes,
-}
-
 pub(crate) struct Stream {
     pub(crate) audience: Audience,
     pub(crate) conflate: bool,
+    pub(crate) form: Form,
     inner: Mutex<Inner>,
-    /// Wakes clients; the number itself means nothing.
-    news: watch::Sender<u64>,
-    /// The newest snapshot; the lock also makes sure that only one is made at a time.
-    pub(crate) snapshot: tokio::sync::Mutex<Option<Snapshot>>,
+    lanes: Box<[Lane]>,
+    porters: Arc<Porters>,
+    /// Counts what is new; the number itself means nothing.
+    news: AtomicU64,
+    /// Only one snapshot is made at a time.
+    pub(super) making: tokio::sync::Mutex<()>,
+    /// The newest snapshot.
+    pub(super) snapshot: Mutex<Option<Snapshot>>,
+    /// What came before the ring, while clients ask for it; the lock also makes sure that it is read only once.
+    pub(super) history: tokio::sync::Mutex<Option<Arc<History>>>,
+    /// Heartbeats since it had a client.
+    pub(super) idle: AtomicU32,
 }
 
 impl Stream {
-    pub(crate) fn new(audience: Audience, conflate: bool, ring: Ring, epoch: Epoch) -> Self {
+    pub(super) fn new(kind: Kind, ring: Ring, epoch: Epoch, porters: Arc<Porters>) -> Self {
         let inner = Inner { ring, epoch, touched: BTreeSet::new(), gone: BTreeSet::new() };
         Self {
-            audience,
-            conflate,
+            audience: kind.audience,
+            conflate: kind.conflate,
+            form: kind.form,
             inner: Mutex::new(inner),
-            news: watch::Sender::new(0),
-            snapshot: tokio::sync::Mutex::new(None),
+            lanes: (0..porters.lanes()).map(|_| Lane::default()).collect(),
+            porters,
+            news: AtomicU64::new(0),
+            making: tokio::sync::Mutex::default(),
+            snapshot: Mutex::default(),
+            history: tokio::sync::Mutex::default(),
+            idle: AtomicU32::new(0),
         }
     }
 
@@ -83,25 +106,37 @@ impl Stream {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn news(&self) -> watch::Receiver<u64> {
-        self.news.subscribe()
+    pub(super) fn lane(&self, lane: usize) -> Option<&Lane> {
+        self.lanes.get(lane)
     }
 
-    pub(crate) fn wake(&self) {
-        self.news.send_modify(|n| *n = n.wrapping_add(1));
+    /// One round over the clients of a lane.
+    pub(super) async fn sweep(&self, lane: usize, beat: Option<&Bytes>) {
+        let news = self.news.load(Ordering::Acquire);
+        if let Some(lane) = self.lanes.get(lane) {
+            lane.sweep(self, news, beat).await;
+        }
+    }
+
+    fn wake(&self, head: u64) {
+        self.news.fetch_add(1, Ordering::Release);
+        self.porters.wake(head);
     }
 
     /// Everybody starts anew from `ring`.
     pub(crate) fn restart(&self, ring: Ring, epoch: Epoch) {
+        let head = ring.seen();
         {
             let mut inner = self.lock();
             *inner = Inner { ring, epoch, touched: BTreeSet::new(), gone: BTreeSet::new() };
         }
-        self.wake();
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.wake(head);
     }
 
     /// What the events up to `upto` mean here.
     pub(crate) fn push(&self, upto: u64, now: i64, news: News) {
+        let items = if self.conflate { Items::default() } else { self.form.items(&news.items) };
         {
             let mut inner = self.lock();
             if upto <= inner.ring.seen() {
@@ -125,9 +160,9 @@ impl Stream {
                 inner.ring.extend(upto);
                 return;
             }
-            inner.ring.push_items(upto, now, news.items);
+            inner.ring.push_items(upto, now, items);
         }
-        self.wake();
+        self.wake(upto);
     }
 
     /// Conflating: what waits for a frame.
@@ -142,28 +177,32 @@ impl Stream {
     }
 
     /// Conflating: the frame with the latest states.
-    pub(crate) fn conflated(&self, upto: u64, now: i64, items: Vec<feed::Item>) {
+    pub(crate) fn conflated(&self, upto: u64, now: i64, items: &[feed::Item]) {
+        let items = self.form.items(items);
         {
             let mut inner = self.lock();
             inner.touched.clear();
             inner.gone.clear();
             inner.ring.push_items(upto, now, items);
         }
-        self.wake();
+        self.wake(upto);
     }
 
     /// Lets cursors of quiet streams advance.
     pub(crate) fn flush(&self, now: i64) {
-        let flushed = self.lock().ring.flush(now);
-        if flushed {
-            self.wake();
+        let flushed = {
+            let mut inner = self.lock();
+            inner.ring.flush(now).then(|| inner.ring.seen())
+        };
+        if let Some(head) = flushed {
+            self.wake(head);
         }
     }
 
     /// What follows `cursor` in the epoch that it belongs to; the newer epoch otherwise.
-    pub(crate) fn look(&self, epoch: u64, cursor: u64, now: i64) -> Result<Look, Epoch> {
+    pub(crate) fn look(&self, epoch: u64, cursor: u64) -> Result<Look, Epoch> {
         let inner = self.lock();
-        if inner.epoch.number == epoch { Ok(inner.ring.look(cursor, now)) } else { Err(inner.epoch) }
+        if inner.epoch.number == epoch { Ok(inner.ring.look(cursor)) } else { Err(inner.epoch) }
     }
 }
 

@@ -19,7 +19,7 @@ use wire::feed::{self, server_message::Kind, state};
 use crate::house::{Feed, House, Plan, erase, hello, socket};
 
 /// Adds `count` remarks; the newest position.
-async fn notes(house: &House, incident: u64, count: usize, text: &str) -> u64 {
+pub(crate) async fn notes(house: &House, incident: u64, count: usize, text: &str) -> u64 {
     let mut last = 0;
     let all: Vec<usize> = (0..count).collect();
     for some in all.chunks(500) {
@@ -35,7 +35,7 @@ async fn notes(house: &House, incident: u64, count: usize, text: &str) -> u64 {
     last
 }
 
-fn seqs(items: &[feed::Item]) -> Vec<u64> {
+pub(crate) fn seqs(items: &[feed::Item]) -> Vec<u64> {
     items.iter().filter_map(|i| i.event.as_ref()).map(|e| e.seq).collect()
 }
 
@@ -84,12 +84,13 @@ async fn a_client_takes_up_where_it_left() {
     // Another log, or a position that does not exist yet: a snapshot.
     for hello in [hello(start.log_id + 1, before, false), hello(start.log_id, head + 9, false), hello(0, 0, false)] {
         let mut anew = Feed::open(&house, &session, hello).await;
-        assert_eq!(anew.snapshot().await.seq, head);
+        let seq = anew.snapshot().await.seq;
+        anew.upto(seq, head).await;
     }
-    // A gap longer than one reading: told, then a snapshot.
+    // A gap longer than one reading, at a gateway that has just started: told, then a snapshot.
     let head = notes(&house, incident, 1_001, "长").await;
-    house.seen(head).await;
-    let mut far = Feed::open(&house, &session, hello(start.log_id, early, false)).await;
+    let address = house.another_gateway(&house.tasks).await;
+    let mut far = Feed::open_at(&address, &session, hello(start.log_id, early, false), None, false).await;
     let Ok(Kind::Resync(resync)) = far.next().await else { panic!() };
     assert_eq!(resync.reason, "slow");
     assert_eq!(far.snapshot().await.seq, head);
@@ -149,7 +150,9 @@ async fn walls_get_facts_and_the_latest_state() {
     });
     assert_eq!(last, Some((head, "dispatched".to_owned())));
     let mut late = Feed::open(&house, &wall, hello(0, 0, true)).await;
-    assert!(late.snapshot().await.states.len() >= 2);
+    // A snapshot that was made for others, and what came since.
+    let begin = late.snapshot().await.seq;
+    late.upto(begin, head).await;
     for raw in [&conflated.raw, &lossless.raw, &late.raw] {
         let text = String::from_utf8_lossy(raw);
         assert!(text.contains("1栋"));
@@ -254,12 +257,12 @@ async fn a_drain_tells_the_sockets() {
     let house = House::new().await;
     let session = house.log_in("duty").await;
     let mut feed = Feed::open(&house, &session, hello(0, 0, false)).await;
-    feed.snapshot().await;
+    let start = feed.snapshot().await;
     let tasks = house.tasks.clone();
     let drain = tasks.drain(std::time::Duration::from_secs(30));
     let told = async {
-        let Ok(Kind::Resync(resync)) = feed.next().await else { panic!() };
-        assert_eq!(resync.reason, "draining");
+        let Ok(Kind::Handover(handover)) = feed.next().await else { panic!() };
+        assert_eq!((handover.reason.as_str(), handover.cursor), ("draining", start.seq));
         assert_eq!(feed.next().await.unwrap_err().map(|f| u16::from(f.code)), Some(1001));
         drop(feed);
     };

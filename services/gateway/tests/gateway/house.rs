@@ -27,8 +27,13 @@ use runtime::{Clock, ManualClock, Tasks};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::{Message, client::IntoClientRequest, protocol::CloseFrame},
+    tungstenite::{
+        self, Message,
+        client::IntoClientRequest,
+        protocol::{CloseFrame, WebSocketConfig},
+    },
 };
+use tokio_util::sync::CancellationToken;
 use wire::feed::{self, server_message::Kind};
 
 pub(crate) const PASSWORD: &str = "铜钟 9 号楼";
@@ -78,6 +83,7 @@ pub(crate) struct House {
     pub(crate) intake: SharedIntake,
     pub(crate) clock: ManualClock,
     pub(crate) tasks: Tasks,
+    bus: Arc<dyn Bus>,
     _folder: tempfile::TempDir,
 }
 
@@ -100,12 +106,10 @@ impl House {
         let writer = dispatch::start(SiteId::new("test"), store.clone(), bus.clone(), shared.clone(), options, &tasks);
         let intake: SharedIntake = Arc::new(writer);
         seed(intake.as_ref(), store.as_ref()).await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
         let gateway = Gateway {
             config: plan.config.unwrap_or_default(),
             store: store.clone(),
-            bus,
+            bus: bus.clone(),
             telemetry: telemetry.clone(),
             intake: intake.clone(),
             media: plan.media,
@@ -116,15 +120,42 @@ impl House {
             connectors: Arc::new(Connected),
             metrics: Arc::new(|| "maojiawan_inputs_total 1\n".to_owned()),
             demo: plan.demo,
-            began: tokio_util::sync::CancellationToken::new(),
+            began: CancellationToken::new(),
         };
-        let (stage, critical) = (runtime::tasks::Stage::Sockets, runtime::Criticality::Critical);
-        tasks.spawn("gateway", stage, critical, async move { gateway::serve(listener, gateway).await.unwrap() });
-        let house = Self { address, store, sqlite, telemetry, intake, clock, tasks, _folder: folder };
-        while house.get("/readyz", None).await.status != 200 {
+        let address = start(gateway).await;
+        let house = Self { address, store, sqlite, telemetry, intake, clock, tasks, bus, _folder: folder };
+        house.ready().await;
+        house
+    }
+
+    /// A further gateway on the same store and bus; its address.
+    pub(crate) async fn another_gateway(&self, tasks: &Tasks) -> String {
+        let began = CancellationToken::new();
+        let gateway = Gateway {
+            config: Config::default(),
+            store: self.store.clone(),
+            bus: self.bus.clone(),
+            telemetry: self.telemetry.clone(),
+            intake: self.intake.clone(),
+            media: None,
+            clock: Arc::new(self.clock.clone()),
+            tasks: tasks.clone(),
+            extra_routes: axum::Router::new(),
+            ready: Arc::new(NothingElse),
+            connectors: Arc::new(Connected),
+            metrics: Arc::new(String::new),
+            demo: None,
+            began: began.clone(),
+        };
+        let address = start(gateway).await;
+        began.cancelled().await;
+        address
+    }
+
+    async fn ready(&self) {
+        while self.get("/readyz", None).await.status != 200 {
             tokio::task::yield_now().await;
         }
-        house
     }
 
     pub(crate) async fn get(&self, path: &str, session: Option<&str>) -> Answer {
@@ -225,6 +256,16 @@ impl House {
     }
 }
 
+/// Serves on a free port; the address.
+async fn start(gateway: Gateway) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (stage, critical) = (runtime::tasks::Stage::Sockets, runtime::Criticality::Critical);
+    let tasks = gateway.tasks.clone();
+    tasks.spawn("gateway", stage, critical, async move { gateway::serve(listener, gateway).await.unwrap() });
+    address
+}
+
 pub(crate) struct Ask<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
@@ -280,21 +321,33 @@ pub(crate) async fn socket(
     origin: Option<&str>,
     receive_buffer: Option<u32>,
 ) -> Result<Ws, u16> {
+    socket_at(&house.address, path, session, protocol, origin, receive_buffer).await
+}
+
+async fn socket_at(
+    address: &str,
+    path: &str,
+    session: &str,
+    protocol: &str,
+    origin: Option<&str>,
+    receive_buffer: Option<u32>,
+) -> Result<Ws, u16> {
     let raw = TcpSocket::new_v4().unwrap();
     if let Some(bytes) = receive_buffer {
         raw.set_recv_buffer_size(bytes).unwrap();
     }
-    let stream = raw.connect(house.address.parse().unwrap()).await.unwrap();
-    let mut request = format!("ws://{}{path}", house.address).into_client_request().unwrap();
+    let stream = raw.connect(address.parse().unwrap()).await.unwrap();
+    let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
     let headers = request.headers_mut();
     if let Some(origin) = origin {
         headers.insert("origin", origin.parse().unwrap());
     }
     headers.insert("cookie", format!("mjw_session={session}").parse().unwrap());
     headers.insert("sec-websocket-protocol", protocol.parse().unwrap());
-    match tokio_tungstenite::client_async(request, stream).await {
+    let config = WebSocketConfig::default().read_buffer_size(4_096);
+    match tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await {
         Ok((ws, _)) => Ok(ws),
-        Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
+        Err(tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
         Err(error) => panic!("{error}"),
     }
 }
@@ -305,42 +358,70 @@ pub(crate) fn hello(log_id: u64, cursor: u64, conflate: bool) -> feed::Hello {
 
 /// A feed client that keeps every byte that it got.
 pub(crate) struct Feed {
-    ws: Ws,
+    pub(crate) ws: Ws,
     pub(crate) raw: Vec<u8>,
+    json: bool,
 }
 
 impl Feed {
     pub(crate) async fn open(house: &House, session: &str, hello: feed::Hello) -> Self {
-        Self::open_with(house, session, hello, None).await
+        Self::open_at(&house.address, session, hello, None, false).await
     }
 
     pub(crate) async fn open_with(house: &House, session: &str, hello: feed::Hello, buffer: Option<u32>) -> Self {
-        let origin = format!("http://{}", house.address);
-        let ws = socket(house, "/api/v1/feed", session, "maojiawan.feed.v1", Some(&origin), buffer).await.unwrap();
-        let mut feed = Self { ws, raw: Vec::new() };
-        let message = feed::ClientMessage { kind: Some(feed::client_message::Kind::Hello(hello)) };
-        feed.ws.send(Message::Binary(message.encode_to_vec().into())).await.unwrap();
+        Self::open_at(&house.address, session, hello, buffer, false).await
+    }
+
+    pub(crate) async fn open_at(
+        address: &str,
+        session: &str,
+        hello: feed::Hello,
+        buffer: Option<u32>,
+        json: bool,
+    ) -> Self {
+        let origin = format!("http://{address}");
+        let protocol = if json { "maojiawan.feed.v1.json" } else { "maojiawan.feed.v1" };
+        let ws = socket_at(address, "/api/v1/feed", session, protocol, Some(&origin), buffer).await.unwrap();
+        let mut feed = Self { ws, raw: Vec::new(), json };
+        feed.send(feed::ClientMessage { kind: Some(feed::client_message::Kind::Hello(hello)) }).await;
         feed
     }
 
+    /// A client that has read some bytes itself.
+    pub(crate) async fn taken_up(stream: TcpStream, bytes: Vec<u8>) -> Self {
+        let ws = WebSocketStream::from_partially_read(stream, bytes, tungstenite::protocol::Role::Client, None).await;
+        Self { ws, raw: Vec::new(), json: false }
+    }
+
     pub(crate) async fn send(&mut self, message: feed::ClientMessage) {
-        self.ws.send(Message::Binary(message.encode_to_vec().into())).await.unwrap();
+        let message = if self.json {
+            Message::Text(serde_json::to_string(&message).unwrap().into())
+        } else {
+            Message::Binary(message.encode_to_vec().into())
+        };
+        self.ws.send(message).await.unwrap();
     }
 
     /// The next message but heartbeats; the close frame when it closes.
     pub(crate) async fn next(&mut self) -> Result<Kind, Option<CloseFrame>> {
         loop {
-            match self.ws.next().await {
-                Some(Ok(Message::Binary(bytes))) => {
+            let message: feed::ServerMessage = match self.ws.next().await {
+                Some(Ok(Message::Binary(bytes))) if !self.json => {
                     self.raw.extend_from_slice(&bytes);
-                    match feed::ServerMessage::decode(bytes).unwrap().kind.unwrap() {
-                        Kind::Heartbeat(_) => {}
-                        kind => return Ok(kind),
-                    }
+                    feed::ServerMessage::decode(bytes).unwrap()
+                }
+                Some(Ok(Message::Text(text))) if self.json => {
+                    self.raw.extend_from_slice(text.as_bytes());
+                    serde_json::from_str(&text).unwrap()
                 }
                 Some(Ok(Message::Close(frame))) => return Err(frame),
-                Some(Ok(_)) => {}
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+                Some(Ok(other)) => panic!("{other:?}"),
                 Some(Err(_)) | None => return Err(None),
+            };
+            match message.kind.unwrap() {
+                Kind::Heartbeat(_) => {}
+                kind => return Ok(kind),
             }
         }
     }

@@ -10,4 +10,5 @@ mod files;
 mod house;
 mod media;
 mod problems;
+mod screens;
 mod sessions;

@@ -1,0 +1,318 @@
+//! Porters carry new frames to the clients that are up to date: one task a lane, one write a client, straight from the
+//! ring. Whoever cannot take all of it is left to its own task; nobody waits for it.
+//!
+//! A porter that has just made a round waits a little for more: at most [`TICK`], and not if enough has gathered or the
+//! last round was cheap. So few events come at once, and many share their writes.
+
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    conn::{Conn, Sweep},
+    form::Form,
+    stream::Stream,
+};
+
+/// The longest wait for more.
+const TICK: Duration = Duration::from_millis(20);
+/// A wait is at most this many times as long as the round before it took.
+const SHARE: u32 = 8;
+/// Events that make a round worth its writes.
+const ENOUGH: u64 = 32;
+/// Clients served before others get the processor.
+const CHUNK: usize = 32;
+
+/// A heartbeat in both forms.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Beat {
+    pub(super) protobuf: Bytes,
+    pub(super) json: Bytes,
+}
+
+impl Beat {
+    fn of(&self, form: Form) -> &Bytes {
+        match form {
+            Form::Protobuf => &self.protobuf,
+            Form::Json => &self.json,
+        }
+    }
+}
+
+/// What wakes the porters.
+pub(super) struct Porters {
+    wakes: Box<[Notify]>,
+    beat: watch::Sender<Beat>,
+    /// The newest event that streams know.
+    head: AtomicU64,
+    turn: AtomicUsize,
+    id: AtomicU64,
+}
+
+impl Porters {
+    pub(super) fn new(lanes: usize) -> Self {
+        Self {
+            wakes: (0..lanes.max(1)).map(|_| Notify::new()).collect(),
+            beat: watch::Sender::default(),
+            head: AtomicU64::new(0),
+            turn: AtomicUsize::new(0),
+            id: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn lanes(&self) -> usize {
+        self.wakes.len()
+    }
+
+    pub(super) fn wake(&self, head: u64) {
+        self.head.store(head, Ordering::Relaxed);
+        self.wakes.iter().for_each(Notify::notify_one);
+    }
+
+    pub(super) fn beat(&self, beat: Beat) {
+        self.beat.send_replace(beat);
+    }
+
+    /// The newest heartbeat.
+    pub(super) fn last_beat(&self, form: Form) -> Bytes {
+        self.beat.borrow().of(form).clone()
+    }
+
+    /// Runs one lane until told to stop.
+    pub(super) async fn run(&self, lane: usize, streams: impl Fn() -> Vec<Arc<Stream>>, stop: CancellationToken) {
+        let Some(wake) = self.wakes.get(lane) else { return };
+        let mut beats = self.beat.subscribe();
+        let mut pace = Pace::default();
+        loop {
+            let beat = tokio::select! {
+                () = stop.cancelled() => return,
+                () = wake.notified() => None,
+                Ok(()) = beats.changed() => Some(beats.borrow_and_update().clone()),
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.gather(wake, &pace) => {}
+            }
+            let (began, head) = (Instant::now(), self.head.load(Ordering::Relaxed));
+            for stream in streams() {
+                stream.sweep(lane, beat.as_ref().map(|b| b.of(stream.form))).await;
+            }
+            pace = Pace::after(began, Instant::now(), head);
+        }
+    }
+
+    /// Waits for more, if that pays.
+    async fn gather(&self, wake: &Notify, pace: &Pace) {
+        let Some(due) = pace.due else { return };
+        loop {
+            if self.head.load(Ordering::Relaxed).saturating_sub(pace.head) >= ENOUGH {
+                return;
+            }
+            tokio::select! {
+                () = sleep_until(due) => return,
+                () = wake.notified() => {}
+            }
+        }
+    }
+}
+
+/// When the next round pays.
+#[derive(Debug, Default)]
+struct Pace {
+    due: Option<Instant>,
+    /// The newest event of the last round.
+    head: u64,
+}
+
+impl Pace {
+    fn after(began: Instant, ended: Instant, head: u64) -> Self {
+        let wait = TICK.min((ended - began) * SHARE);
+        Self { due: Some(ended + wait), head }
+    }
+}
+
+/// Clients of one stream that one porter serves.
+#[derive(Default)]
+pub(super) struct Lane {
+    conns: Mutex<BTreeMap<u64, Arc<Conn>>>,
+    /// What the stream's news counted at the last round.
+    swept: AtomicU64,
+}
+
+impl Lane {
+    fn conns(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Conn>>> {
+        self.conns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One round over its clients.
+    pub(super) async fn sweep(&self, stream: &Stream, news: u64, beat: Option<&Bytes>) {
+        if self.swept.swap(news, Ordering::Relaxed) == news && beat.is_none() {
+            return;
+        }
+        let (mut sweep, mut last) = (Sweep::new(stream), None);
+        loop {
+            let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+            let chunk: Vec<_> = {
+                let conns = self.conns();
+                conns.range((from, Bound::Unbounded)).take(CHUNK).map(|(id, c)| (*id, c.clone())).collect()
+            };
+            for (_, conn) in &chunk {
+                conn.carry(&mut sweep, beat);
+            }
+            match chunk.last() {
+                Some((id, _)) if chunk.len() == CHUNK => last = Some(*id),
+                _ => return,
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// A client's place in a lane of its stream; left when dropped.
+pub(super) struct Seat {
+    pub(super) stream: Arc<Stream>,
+    lane: usize,
+    id: u64,
+}
+
+impl Seat {
+    pub(super) fn take(porters: &Porters, stream: Arc<Stream>, conn: Arc<Conn>) -> Self {
+        let lane = porters.turn.fetch_add(1, Ordering::Relaxed) % porters.lanes();
+        let id = porters.id.fetch_add(1, Ordering::Relaxed);
+        if let Some(lane) = stream.lane(lane) {
+            lane.conns().insert(id, conn);
+        }
+        Self { stream, lane, id }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(lane) = self.stream.lane(self.lane) {
+            lane.conns().remove(&self.id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::access::Audience;
+    use futures::FutureExt as _;
+    use prost::Message as _;
+    use tokio::{
+        io::AsyncReadExt as _,
+        net::{TcpListener, TcpStream},
+    };
+    use wire::feed;
+
+    use super::*;
+    use crate::feed::{
+        conn::{At, Next},
+        ring::Ring,
+        stream::{Epoch, Kind, News, Why},
+    };
+
+    /// A client that is up to date.
+    async fn join(porters: &Porters, stream: &Arc<Stream>, listener: &TcpListener) -> (Arc<Conn>, Seat, TcpStream) {
+        let address = listener.local_addr().unwrap();
+        let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let conn = Arc::new(Conn::new(server.unwrap().0));
+        let seat = Seat::take(porters, stream.clone(), conn.clone());
+        conn.queue([], Some(At { epoch: 1, log_id: 1, cursor: 0 }));
+        assert_eq!(conn.next(stream), Next::Live);
+        (conn, seat, client.unwrap())
+    }
+
+    /// Reads one message of 126 to 65,535 bytes.
+    async fn read(client: &mut TcpStream) -> Vec<u8> {
+        let header = client.read_u32().await.unwrap();
+        assert_eq!(header >> 16, 0x827e);
+        let mut payload = vec![0; (header & 0xffff).try_into().unwrap()];
+        client.read_exact(&mut payload).await.unwrap();
+        payload
+    }
+
+    #[tokio::test]
+    async fn a_round_waits_for_nobody() {
+        const EVENTS: u64 = 400;
+        let porters = Arc::new(Porters::new(1));
+        let kind = Kind { audience: Audience::Centre, conflate: false, form: Form::Protobuf };
+        let ring = Ring::new(kind.form, 1, 0, 16, 1 << 20, false);
+        let epoch = Epoch { number: 1, why: Why::LogReplaced };
+        let stream = Arc::new(Stream::new(kind, ring, epoch, porters.clone()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..5 {
+            clients.push(join(&porters, &stream, &listener).await);
+        }
+        for seq in 1..=EVENTS {
+            let event = feed::Event { seq, detail: "x".repeat(20_000), ..feed::Event::default() };
+            let items = vec![feed::Item { event: Some(event), state: None }];
+            stream.push(seq, 0, News { items, ..News::default() });
+            assert!(stream.sweep(0, None).now_or_never().is_some(), "a round never waits");
+            // A fifth of the clients takes nothing.
+            for (.., client) in &mut clients[1..] {
+                assert!(read(client).await.len() > 20_000);
+            }
+        }
+        for (conn, ..) in &clients[1..] {
+            assert_eq!(conn.at().cursor, EVENTS);
+            assert!(conn.called().now_or_never().is_none(), "nobody else falls behind");
+        }
+        // Its own task sees to it: it gets what was begun, in order, and is then told that it fell off.
+        let (conn, _, client) = &mut clients[0];
+        assert!(conn.called().now_or_never().is_some());
+        let given = conn.at().cursor;
+        assert!((1..EVENTS - 16).contains(&given), "{given}");
+        let taking = async {
+            for seq in 1..=given {
+                let message = feed::ServerMessage::decode(&*read(client).await).unwrap();
+                let Some(feed::server_message::Kind::Frame(frame)) = message.kind else { panic!() };
+                assert_eq!((frame.after, frame.upto), (seq - 1, seq));
+            }
+        };
+        let (flushed, ()) = tokio::join!(conn.flush(), taking);
+        assert_eq!(flushed, Ok(()));
+        assert_eq!(conn.next(&stream), Next::Off);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rounds_wait_for_more_when_that_pays() {
+        let porters = Porters::new(1);
+        let wake = &porters.wakes[0];
+        let waited = async |pace: &Pace| {
+            let began = Instant::now();
+            porters.gather(wake, pace).await;
+            began.elapsed()
+        };
+        // The first comes at once, and so does the next when the round before cost nothing.
+        assert_eq!(waited(&Pace::default()).await, Duration::ZERO);
+        let now = Instant::now();
+        assert_eq!(waited(&Pace::after(now, now, 0)).await, Duration::ZERO);
+        // A costly round is followed by a wait, up to the tick.
+        let cost = Duration::from_millis(1);
+        assert_eq!(waited(&Pace::after(now, now + cost, 0)).await, cost * (1 + SHARE));
+        let now = Instant::now();
+        assert_eq!(waited(&Pace::after(now, now + cost * 10, 0)).await, cost * 10 + TICK);
+        // Unless enough has gathered.
+        let now = Instant::now();
+        let pace = Pace::after(now, now + cost * 10, 100);
+        porters.wake(100 + ENOUGH - 1);
+        assert_eq!(waited(&pace).await, cost * 10 + TICK);
+        porters.wake(100 + ENOUGH);
+        assert_eq!(waited(&pace).await, Duration::ZERO);
+    }
+}
