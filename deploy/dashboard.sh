@@ -9,7 +9,7 @@ if ! cmp -s package-lock.json "$stamp"; then
   npm ci --engine-strict --no-audit --no-fund
   cp package-lock.json "$stamp"
 fi
-if [[ ! -f dist/index.html || -n $(find src public index.html vite.config.ts package-lock.json -newer dist/index.html -print -quit) ]]; then
+if [[ ! -f dist/index.html || -n $(find src client/src public index.html vite.config.ts package-lock.json -newer dist/index.html -print -quit) ]]; then
   echo "building the dashboard 正在构建前端"
   npm run build
 fi

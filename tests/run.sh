@@ -54,6 +54,7 @@ suite lint cargo clippy --workspace --all-targets -- -D warnings
 suite packages deploy/dashboard.sh
 suite types npm --prefix dashboard run check
 suite dashboard npm --prefix dashboard test
+suite client npm --prefix dashboard run test:client
 suite e2e-types dashboard/node_modules/.bin/vue-tsc --noEmit -p tests/e2e/tsconfig.json
 suite films films
 suite e2e tests/e2e/node_modules/.bin/vitest run --config tests/e2e/vitest.config.ts

@@ -14,4 +14,5 @@ deploy/dashboard.sh
 FEED_SEEDS="$PROPTEST_CASES" npm --prefix dashboard test
 # As `make test` builds it.
 cargo nextest run --workspace --no-run
+npm --prefix dashboard run test:client
 tests/e2e/node_modules/.bin/vitest run --config tests/e2e/vitest.config.ts faults

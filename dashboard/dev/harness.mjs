@@ -52,7 +52,7 @@ function fragmentAt(film, n) {
 /** `full`: how many times the media socket says that it has no room. */
 export async function start({ scenario = 'fire', port = 0, demo = true, role, full = 0 } = {}) {
   const vite = await createVite({ root, configFile: false, server: { middlewareMode: true, watch: null, ws: false }, appType: 'custom', logLevel: 'error', optimizeDeps: { noDiscovery: true } })
-  const feed = await vite.ssrLoadModule('/src/generated/feed_pb.ts')
+  const feed = await vite.ssrLoadModule('/client/src/generated/feed_pb.ts')
   const mediaPb = await vite.ssrLoadModule('/src/generated/media_pb.ts')
   const { snapshot } = await vite.ssrLoadModule('/tests/fixtures/scenario.ts')
   const site = JSON.parse(readFileSync(join(root, 'tests/fixtures/site.json'), 'utf8'))

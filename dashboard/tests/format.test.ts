@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ServerClock } from '../src/lib/clock'
+import { ServerClock } from '../client/src'
 import { age, dayStart, light, remaining, running, span, time } from '../src/lib/format'
 import type { Clock } from '../src/lib/model'
 

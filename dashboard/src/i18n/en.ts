@@ -3,7 +3,7 @@ import type { Messages } from './zh'
 export const en: Messages = {
   app: {
     name: 'Smart Maojiawan', centre: 'Maojiawan Centre', demo: 'DEMO', demoNote: 'Simulated site: people and incidents are invented',
-    cutOff: 'Cut off from the centre. Last update {time}, {n} s ago. Reconnecting', stale: 'Data is {n} s old', loading: 'Loading',
+    cutOff: 'Cut off from the centre. Last update {time}, {n} s ago. Reconnecting', noFeed: 'No data yet after {n} s. Connecting', whole: 'Connected again, nothing is missing (cut off {from} to {at})', outdated: 'This page is not of the centre’s version. Data as of {time}. Load it anew', reload: 'Load anew', stale: 'Data is {n} s old', loading: 'Loading',
     clockOff: 'This clock is {n} s off', north: 'N', metres: '{n} m', theme: 'Theme', language: '中文', logout: 'Log out', people: '{n} people',
   },
   level: { 0: 'Normal', 1: 'Yellow', 2: 'Red' },
@@ -19,7 +19,7 @@ export const en: Messages = {
   figure: {
     open: 'Open', over: 'Overdue', done: 'Done today', cameras: 'Cameras online', waiting: 'Waiting, longest', link: 'Link', none: 'none', unknown: 'Unknown',
   },
-  link: { open: 'Normal', connecting: 'Connecting', down: 'Down' },
+  link: { open: 'Normal', connecting: 'Connecting', stale: 'Old', down: 'Down' },
   plan: { title: 'Area', legendClear: 'Clear {n}', legendPending: 'Unjudged {n}' },
   focus: {
     calm: 'No red or yellow incident', calmLast: 'Last red incident closed {time}', calmNone: 'No closed red incident on record', elapsed: 'elapsed',

@@ -52,6 +52,8 @@ let onUnauthorised: () => void = () => undefined
 export const whenUnauthorised = (callback: () => void): void => {
   onUnauthorised = callback
 }
+/** Somebody else noticed it. */
+export const unauthorised = (): void => onUnauthorised()
 
 async function call<T>(method: string, path: string, body?: unknown, key?: string): Promise<T> {
   const headers: Record<string, string> = { accept: 'application/json' }

@@ -2,7 +2,7 @@
 import { markRaw, shallowReactive, shallowRef } from 'vue'
 import { defineStore } from 'pinia'
 import { NOUN_KINDS, type FeedEvent, type NounKind, type Nouns } from './model'
-import type { Sink } from './feed-core'
+import type { Sink } from '../../client/src'
 
 /** Most events kept for timelines and the newest-first lists. */
 export const MAX_EVENTS = 2000

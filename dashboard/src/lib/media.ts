@@ -1,7 +1,8 @@
 // The media socket: many tiles on one connection, apart from the feed so that alarms never queue behind pictures.
 import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf'
 import { ClientMessageSchema, Kind, ServerMessageSchema, type ServerMessage, type Sheet } from '../generated/media_pb'
-import { backoff, socketUrl } from './feed'
+import { fullJitter } from '../../client/src'
+import { socketUrl } from './feed'
 
 export const MEDIA_PROTOCOL = 'maojiawan.media.v1'
 /** Fragments that the server may send ahead of us. */
@@ -11,6 +12,8 @@ const RECOVER_FIRST = 30_000
 const RECOVER_CAP = 300_000
 /** When a tile asks again and nothing at all has come for so long, the connection is dead although nobody said so. */
 const SILENT = 10_000
+const RETRY_FIRST = 500
+const RETRY_CAP = 8_000
 
 export interface TileHandler {
   init(message: ServerMessage): void
@@ -149,7 +152,7 @@ export class MediaClient {
     this.retry = setTimeout(() => {
       this.retry = undefined
       this.ensure()
-    }, backoff(this.attempt++))
+    }, fullJitter(this.attempt++, RETRY_FIRST, RETRY_CAP, Math.random))
   }
 
   private pause(): void {

@@ -1,25 +1,5 @@
-// The nouns of the feed as plain data. Names follow proto/feed.proto.
-import type * as pb from '../generated/feed_pb'
-import type { Plain } from './plain'
-
-export type Alarm = Plain<pb.Alarm>
-export type AlarmSource = Plain<pb.AlarmSource>
-export type Incident = Plain<pb.Incident>
-export type Task = Plain<pb.Task>
-export type Clock = Plain<pb.Clock>
-export type Place = Plain<pb.Place>
-export type Exhibit = Plain<pb.Exhibit>
-export type Duty = Plain<pb.Duty>
-export type Camera = Plain<pb.Camera>
-export type SensorLink = Plain<pb.SensorLink>
-export type Light = Plain<pb.Light>
-export type Patrol = Plain<pb.Patrol>
-export type Message = Plain<pb.Message>
-export type Account = Plain<pb.Account>
-export type Unreadable = Plain<pb.Unreadable>
-export type FeedEvent = Plain<pb.Event>
-export type By = Plain<pb.By>
-export type Text = Plain<pb.Text>
+// The nouns of the feed as plain data, and the names of their levels and modes.
+export * from '../../client/src/nouns'
 
 export type Level = 0 | 1 | 2
 export const RED = 2
@@ -27,22 +7,3 @@ export const YELLOW = 1
 export const NORMAL = 0
 export const REAL = 0
 export const EXERCISE = 1
-
-/** What each kind of noun is stored under. */
-export interface Nouns {
-  alarm: Alarm
-  incident: Incident
-  duty: Duty
-  camera: Camera
-  sensor: SensorLink
-  light: Light
-  patrol: Patrol
-  message: Message
-  account: Account
-  unreadable: Unreadable
-  site: { version: number }
-}
-export type NounKind = keyof Nouns
-export const NOUN_KINDS: NounKind[] = [
-  'alarm', 'incident', 'duty', 'camera', 'sensor', 'light', 'patrol', 'message', 'account', 'unreadable', 'site',
-]

@@ -1,16 +1,15 @@
 // Who is logged in, and the one feed of this page.
 import { computed, shallowRef } from 'vue'
-import { api, Problem, type Demo, type Session } from './api'
+import { api, Problem, unauthorised, type Demo, type Session } from './api'
 import { useCentre } from './centre'
 import { startClock } from './clock'
-import { FeedClient } from './feed'
+import { closeFeed, openFeed } from './feed'
 import { loadSite } from './site'
 
 export const session = shallowRef<Session | null>(null)
 /** What the demo offers; null = this is no demo, or not known yet. */
 export const demo = shallowRef<Demo | null>(null)
 
-let feed: FeedClient | undefined
 let kind: 'wall' | 'lossless' | undefined
 
 /** Reads the session once; null = nobody is logged in. */
@@ -24,15 +23,23 @@ export async function currentSession(): Promise<Session | null> {
   return session.value
 }
 
+/** Whether the gateway still knows the session; it may also not answer at all. */
+const admitted = (): Promise<boolean> =>
+  api.session().then(
+    () => true,
+    (e: unknown) => {
+      if (e instanceof Problem && e.status === 401) return false
+      throw e
+    },
+  )
+
 /** Opens the feed for a screen, the site and the demo's facts. Screens that are walls take latest state only. */
 export async function enter(conflate: boolean): Promise<void> {
   startClock()
   const wanted = conflate ? 'wall' : 'lossless'
-  if (feed !== undefined && kind !== wanted) leave()
-  if (feed === undefined) {
+  if (kind !== wanted) {
     kind = wanted
-    feed = new FeedClient(useCentre().collections, conflate)
-    feed.start()
+    openFeed(useCentre().collections, conflate, admitted, unauthorised)
   }
   void api.demo().then(
     (state) => (demo.value = state),
@@ -42,8 +49,8 @@ export async function enter(conflate: boolean): Promise<void> {
 }
 
 export function leave(): void {
-  feed?.stop()
-  feed = undefined
+  closeFeed()
+  kind = undefined
 }
 
 export function endSession(): void {

@@ -2,7 +2,7 @@
 // must start where the last ended.
 import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf'
 import WebSocket from 'ws'
-import { ClientMessageSchema, ServerMessageSchema, type Event } from '../../../dashboard/src/generated/feed_pb'
+import { ClientMessageSchema, ServerMessageSchema, type Event } from '../../../dashboard/client/src/generated/feed_pb'
 import { ClientMessageSchema as MediaClientSchema, Kind, ServerMessageSchema as MediaServerSchema, type ServerMessage as MediaMessage } from '../../../dashboard/src/generated/media_pb'
 import type { Centre } from './centre'
 import type { Person } from './people'
