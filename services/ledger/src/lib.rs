@@ -21,6 +21,7 @@ mod port;
 mod postgres;
 mod reader;
 mod redis;
+mod rollup;
 mod rows;
 mod schema;
 mod seal;
@@ -42,8 +43,8 @@ pub use model::{
     Position, Query, Secret, Session, StoredEvent, StoredOutbox, VaultRow, limits,
 };
 pub use port::{
-    Accounts, Blobs, FoundBlob, Log, Outbox, PendingObservation, Reading, RuleState, Store, Stranger, Telemetry,
-    TelemetryBatch, Vault,
+    Accounts, Blobs, FoundBlob, Log, Outbox, PendingObservation, Reading, Rollup, RuleState, Store, Stranger,
+    Telemetry, TelemetryBatch, Vault,
 };
 pub use postgres::{PostgresOptions, PostgresStore, PostgresTelemetry};
 pub use reader::{Reader, Step};

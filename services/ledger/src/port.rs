@@ -171,6 +171,21 @@ pub struct Reading {
     pub unit: Option<String>,
 }
 
+/// Values of a sensor over a span of whole minutes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rollup {
+    /// Begin of the span, ms.
+    pub from_ms: i64,
+    /// Lowest value.
+    pub min: f64,
+    /// Mean of the values.
+    pub mean: f64,
+    /// Highest value.
+    pub max: f64,
+    /// How many.
+    pub count: u64,
+}
+
 /// State of one rule for one sensor; opaque.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleState {
@@ -228,12 +243,24 @@ pub trait Telemetry: Send + Sync {
     /// To be called after a restore.
     async fn renew_epoch(&self) -> Result<u64>;
     /// Stores a batch in one transaction. The latest value goes by `at_ms`; two values of one sensor and one
-    /// millisecond are one. At most [`limits::ROWS`](crate::limits::ROWS) rows a list.
+    /// millisecond are one, the last. Each value counts once in its minute, also one that comes late or again; one that
+    /// comes again after [`Telemetry::retention`] removed it counts again, and one that then comes with another value
+    /// keeps the minute as wide as it was. At most [`limits::ROWS`](crate::limits::ROWS) rows a list.
     async fn commit(&self, batch: TelemetryBatch) -> Result<()>;
     /// Latest value of one sensor, or of all, by sensor.
     async fn latest(&self, sensor: Option<&str>) -> Result<Vec<Reading>>;
     /// Values of a sensor from `from_ms` to before `until_ms`, oldest first, at most `limit` and ten pages.
     async fn history(&self, sensor: &str, from_ms: i64, until_ms: i64, limit: usize) -> Result<Vec<Reading>>;
+    /// Spans of `minutes` (1 to 1,440, counted from 1970) with values, from the one that holds `from_ms` to before
+    /// `until_ms`, oldest first, at most `limit` and ten pages. Spans without a value are left out.
+    async fn rollups(
+        &self,
+        sensor: &str,
+        from_ms: i64,
+        until_ms: i64,
+        minutes: u32,
+        limit: usize,
+    ) -> Result<Vec<Rollup>>;
     /// All rule states.
     async fn rule_states(&self) -> Result<Vec<RuleState>>;
     /// Pending observations, oldest first, at most `limit` and [`limits::PAGE`](crate::limits::PAGE).
@@ -242,8 +269,11 @@ pub trait Telemetry: Send + Sync {
     async fn pending_done(&self, keys: &[String]) -> Result<()>;
     /// Devices that the site does not have, the newest heard first.
     async fn strangers(&self) -> Result<Vec<Stranger>>;
-    /// Removes history before `before_ms`, at most [`limits::SWEEP`](crate::limits::SWEEP) a call; how many.
+    /// Removes values of the minutes before the one of `before_ms`, at most [`limits::SWEEP`](crate::limits::SWEEP) a
+    /// call; how many. The latest values and the minutes stay.
     async fn retention(&self, before_ms: i64) -> Result<usize>;
+    /// Removes minutes before the one of `before_ms`, at most [`limits::SWEEP`](crate::limits::SWEEP) a call; how many.
+    async fn retention_rollups(&self, before_ms: i64) -> Result<usize>;
     /// Whether the store answers.
     async fn ping(&self) -> Result<()>;
 }

@@ -78,8 +78,8 @@ macro_rules! conformance {
                 a_blob_of_an_erased_subject_is_gone;
             side: the_outbox_delivers_at_least_once, login_failures_are_counted, sessions_are_bounded_and_end;
             telemetry: values_states_and_observations_commit_together, history_is_bounded, bad_values_are_refused,
-                strangers_are_kept_within_a_bound,
-                the_epoch_stays_until_renewed;
+                minutes_agree_with_a_naive_model, minutes_outlive_values_within_their_bound,
+                strangers_are_kept_within_a_bound, the_epoch_stays_until_renewed;
             bus: a_reader_yields_each_event_once_on_a_good_bus, a_reader_yields_each_event_once_on_a_bad_bus,
                 a_lost_last_message_is_noticed, a_slow_reader_fills_the_gap, a_late_reader_starts_at_its_cursor,
                 a_reader_outlives_its_bus, a_changed_log_is_told;

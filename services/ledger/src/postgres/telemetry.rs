@@ -1,5 +1,7 @@
 //! Telemetry in a schema of its own, on connections of its own, so that a flood of values never queues before the log.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 
@@ -10,14 +12,16 @@ use super::{
     slots::Lease,
 };
 use crate::{
-    PendingObservation, Reading, Result, RuleState, Stranger, Telemetry, TelemetryBatch, limits,
-    rows::{HISTORY_PAGES, changed, int, last_of, new_id, page},
+    PendingObservation, Reading, Result, Rollup, RuleState, Stranger, Telemetry, TelemetryBatch, limits,
+    rollup::{self, Cell, MINUTE_MS, Stored},
+    rows::{HISTORY_PAGES, changed, counter, int, last_of, new_id, page},
     schema::Migration,
 };
 
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, sql: include_str!("../../migrations/postgres/telemetry_0001.sql") },
     Migration { version: 2, sql: include_str!("../../migrations/postgres/telemetry_0002.sql") },
+    Migration { version: 3, sql: include_str!("../../migrations/postgres/telemetry_0003.sql") },
 ];
 /// Connections of one process for reading, besides the one that writes.
 const READERS: u32 = 2;
@@ -106,6 +110,31 @@ impl Telemetry for PostgresTelemetry {
         self.db.collect(sql, reading, HISTORY_PAGES * limits::PAGE).await
     }
 
+    async fn rollups(
+        &self,
+        sensor: &str,
+        from_ms: i64,
+        until_ms: i64,
+        minutes: u32,
+        limit: usize,
+    ) -> Result<Vec<Rollup>> {
+        let span = i64::from(rollup::span(minutes)?);
+        let sql = sqlx::query(
+            "SELECT r.minute / $2, min(r.min), sum(r.sum), max(r.max), sum(r.count)::bigint FROM sensors s \
+             JOIN rollups r ON r.sensor = s.id WHERE s.name = $1 AND r.minute >= $3 AND r.minute < $4 \
+             GROUP BY 1 ORDER BY 1 LIMIT $5",
+        );
+        let sql = sql.bind(sensor).bind(span).bind(rollup::first(from_ms, span)).bind(rollup::end(until_ms));
+        let most = HISTORY_PAGES * limits::PAGE;
+        let row = |row: &PgRow| {
+            let (n, min, sum, max): (i64, f64, f64, f64) = (get(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?);
+            let count = counter(get(row, 4)?)?;
+            Ok(Rollup { from_ms: n, min, mean: sum / count as f64, max, count })
+        };
+        let found = self.db.collect(sql.bind(page(limit, most)), row, most).await?;
+        Ok(found.into_iter().map(|r| Rollup { from_ms: r.from_ms * span * MINUTE_MS, ..r }).collect())
+    }
+
     async fn rule_states(&self) -> Result<Vec<RuleState>> {
         let row = |row: &PgRow| {
             Ok(RuleState { sensor: get(row, 0)?, rule: get(row, 1)?, state: get::<Vec<u8>>(row, 2)?.into() })
@@ -139,7 +168,17 @@ impl Telemetry for PostgresTelemetry {
             "DELETE FROM history WHERE (sensor, at_ms) IN \
              (SELECT sensor, at_ms FROM history WHERE at_ms < $1 ORDER BY at_ms LIMIT $2)",
         );
-        self.db.change(sql.bind(before_ms).bind(page(limits::SWEEP, limits::SWEEP))).await.map(changed)
+        let before = rollup::minute(before_ms) * MINUTE_MS;
+        self.db.change(sql.bind(before).bind(page(limits::SWEEP, limits::SWEEP))).await.map(changed)
+    }
+
+    async fn retention_rollups(&self, before_ms: i64) -> Result<usize> {
+        let sql = sqlx::query(
+            "DELETE FROM rollups WHERE (sensor, minute) IN \
+             (SELECT sensor, minute FROM rollups WHERE minute < $1 ORDER BY minute LIMIT $2)",
+        );
+        let before = rollup::minute(before_ms);
+        self.db.change(sql.bind(before).bind(page(limits::SWEEP, limits::SWEEP))).await.map(changed)
     }
 
     async fn ping(&self) -> Result<()> {
@@ -175,19 +214,85 @@ async fn insert_readings(tx: &mut Lease, readings: &[Reading]) -> Result<()> {
     if readings.is_empty() {
         return Ok(());
     }
-    let mut sorted: Vec<&Reading> = last_of(readings, |r| (&*r.sensor, r.at_ms));
-    sorted.sort_by_key(|r| (&*r.sensor, r.at_ms));
-    let latest: Vec<&Reading> = last_of(&sorted, |r| &*r.sensor).into_iter().copied().collect();
+    let sorted = rollup::sorted(readings);
+    let newest = rollup::newest(&sorted);
+    let known = known(tx, &newest).await?;
     let sql = "INSERT INTO sensors (name, at_ms, value, unit) \
                SELECT * FROM unnest($1::text[], $2::bigint[], $3::float8[], $4::text[]) \
                ON CONFLICT (name) DO UPDATE SET at_ms = excluded.at_ms, value = excluded.value, unit = excluded.unit \
                WHERE excluded.at_ms >= sensors.at_ms";
-    tx.execute(with_readings(sql, &latest)).await?;
+    tx.execute(with_readings(sql, &newest)).await?;
+    let (mut fresh, doubtful) = rollup::split(sorted, &known);
+    let stored = stored(tx, &doubtful).await?;
+    let differing = rollup::settle(&mut fresh, doubtful, &stored);
+    insert_history(tx, &fresh).await?;
+    upsert_minutes(tx, &rollup::cells(&fresh)).await?;
+    insert_history(tx, &differing).await?;
+    recount(tx, &rollup::cells(&differing)).await
+}
+
+/// Times of the newest values of these sensors; locked, so that of two writers one waits.
+async fn known(tx: &mut Lease, newest: &[&Reading]) -> Result<HashMap<String, i64>> {
+    let sql = sqlx::query("SELECT name, at_ms FROM sensors WHERE name = ANY($1) ORDER BY id FOR UPDATE");
+    let row = |row: &PgRow| Ok((get(row, 0)?, get(row, 1)?));
+    Ok(tx.collect(sql.bind(column!(newest, |r| &*r.sensor)), row, newest.len()).await?.into_iter().collect())
+}
+
+/// Those of the readings that are stored, with the value there.
+async fn stored(tx: &mut Lease, doubtful: &[&Reading]) -> Result<Stored> {
+    if doubtful.is_empty() {
+        return Ok(Stored::new());
+    }
+    let sql = sqlx::query(
+        "SELECT v.name, v.at_ms, h.value FROM unnest($1::text[], $2::bigint[]) AS v (name, at_ms) \
+         JOIN sensors s ON s.name = v.name JOIN history h ON h.sensor = s.id AND h.at_ms = v.at_ms",
+    );
+    let sql = sql.bind(column!(doubtful, |r| &*r.sensor)).bind(column!(doubtful, |r| r.at_ms));
+    let row = |row: &PgRow| Ok(((get(row, 0)?, get(row, 1)?), get(row, 2)?));
+    Ok(tx.collect(sql, row, doubtful.len()).await?.into_iter().collect())
+}
+
+async fn insert_history(tx: &mut Lease, readings: &[&Reading]) -> Result<()> {
+    if readings.is_empty() {
+        return Ok(());
+    }
     let sql = "INSERT INTO history (sensor, at_ms, value, unit) SELECT s.id, v.at_ms, v.value, v.unit \
                FROM unnest($1::text[], $2::bigint[], $3::float8[], $4::text[]) AS v (name, at_ms, value, unit) \
                JOIN sensors s ON s.name = v.name \
                ON CONFLICT (sensor, at_ms) DO UPDATE SET value = excluded.value, unit = excluded.unit";
-    tx.execute(with_readings(sql, &sorted)).await.map(drop)
+    tx.execute(with_readings(sql, readings)).await.map(drop)
+}
+
+async fn upsert_minutes(tx: &mut Lease, cells: &[Cell<'_>]) -> Result<()> {
+    if cells.is_empty() {
+        return Ok(());
+    }
+    let sql = sqlx::query(
+        "INSERT INTO rollups (sensor, minute, min, max, sum, count) \
+         SELECT s.id, v.minute, v.min, v.max, v.sum, v.count FROM unnest($1::text[], $2::bigint[], $3::float8[], \
+         $4::float8[], $5::float8[], $6::bigint[]) AS v (name, minute, min, max, sum, count) \
+         JOIN sensors s ON s.name = v.name ON CONFLICT (sensor, minute) DO UPDATE SET \
+         min = least(rollups.min, excluded.min), max = greatest(rollups.max, excluded.max), \
+         sum = rollups.sum + excluded.sum, count = rollups.count + excluded.count",
+    );
+    let sql = sql.bind(column!(cells, |c| c.sensor)).bind(column!(cells, |c| c.minute));
+    let sql = sql.bind(column!(cells, |c| c.min)).bind(column!(cells, |c| c.max));
+    tx.execute(sql.bind(column!(cells, |c| c.sum)).bind(column!(cells, |c| c.count))).await.map(drop)
+}
+
+/// Counts minutes anew in which a stored value changed. One whose values were removed in part cannot be, and only widens.
+async fn recount(tx: &mut Lease, cells: &[Cell<'_>]) -> Result<()> {
+    for cell in cells {
+        let from = cell.minute * MINUTE_MS;
+        let sql = sqlx::query(
+            "UPDATE rollups SET min = h.min, max = h.max, sum = h.sum FROM \
+             (SELECT min(value) AS min, max(value) AS max, sum(value) AS sum, count(*) AS count FROM history \
+              WHERE sensor = (SELECT id FROM sensors WHERE name = $1) AND at_ms >= $2 AND at_ms < $3) AS h \
+             WHERE sensor = (SELECT id FROM sensors WHERE name = $1) AND minute = $4 AND rollups.count = h.count",
+        );
+        tx.execute(sql.bind(cell.sensor).bind(from).bind(from + MINUTE_MS).bind(cell.minute)).await?;
+    }
+    Ok(())
 }
 
 fn with_readings<'q>(sql: &'static str, readings: &[&'q Reading]) -> super::slots::Statement<'q> {

@@ -1,6 +1,6 @@
 //! Telemetry in a file of its own, so that a flood of values never delays the log.
 
-use std::{path::Path, time::Duration};
+use std::{collections::HashMap, path::Path, time::Duration};
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
@@ -8,14 +8,16 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
 use super::db::{CHUNK, Db, db_error, get, get_u64};
 use crate::{
-    PendingObservation, Reading, Result, RuleState, Stranger, Telemetry, TelemetryBatch, limits,
-    rows::{HISTORY_PAGES, changed, int, new_id, page},
+    PendingObservation, Reading, Result, Rollup, RuleState, Stranger, Telemetry, TelemetryBatch, limits,
+    rollup::{self, Cell, MINUTE_MS, Stored},
+    rows::{HISTORY_PAGES, changed, counter, int, new_id, page},
     schema::Migration,
 };
 
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, sql: include_str!("../../migrations/sqlite/telemetry_0001.sql") },
     Migration { version: 2, sql: include_str!("../../migrations/sqlite/telemetry_0002.sql") },
+    Migration { version: 3, sql: include_str!("../../migrations/sqlite/telemetry_0003.sql") },
 ];
 
 /// The telemetry file of one machine.
@@ -54,6 +56,14 @@ impl SqliteTelemetry {
     /// Waits for running calls and closes the file. Later calls fail.
     pub async fn close(&self) {
         self.db.close().await;
+    }
+
+    async fn sweep(&self, sql: &'static str, before: i64) -> Result<usize> {
+        let mut tx = self.db.write().await?;
+        let most = page(limits::SWEEP, limits::SWEEP);
+        let done = sqlx::query(sql).bind(before).bind(most).execute(&mut *tx).await.map_err(db_error)?;
+        tx.commit().await.map_err(db_error)?;
+        Ok(changed(done.rows_affected()))
     }
 
     async fn collect<T>(&self, mut sql: QueryBuilder<Sqlite>, map: fn(&SqliteRow) -> Result<T>) -> Result<Vec<T>> {
@@ -121,6 +131,29 @@ impl Telemetry for SqliteTelemetry {
         self.collect(sql, reading).await
     }
 
+    async fn rollups(
+        &self,
+        sensor: &str,
+        from_ms: i64,
+        until_ms: i64,
+        minutes: u32,
+        limit: usize,
+    ) -> Result<Vec<Rollup>> {
+        let span = i64::from(rollup::span(minutes)?);
+        let mut sql = QueryBuilder::<Sqlite>::new("SELECT r.minute / ");
+        sql.push_bind(span).push(" AS span, min(r.min), sum(r.sum), max(r.max), sum(r.count) FROM sensors s ");
+        sql.push("JOIN rollups r ON r.sensor = s.id WHERE s.name = ").push_bind(sensor);
+        sql.push(" AND r.minute >= ").push_bind(rollup::first(from_ms, span));
+        sql.push(" AND r.minute < ").push_bind(rollup::end(until_ms));
+        sql.push(" GROUP BY span ORDER BY span LIMIT ").push_bind(page(limit, HISTORY_PAGES * limits::PAGE));
+        let found = self.collect(sql, |row| {
+            let (n, min, sum, max): (i64, f64, f64, f64) = (get(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?);
+            let count = counter(get(row, 4)?)?;
+            Ok(Rollup { from_ms: n, min, mean: sum / count as f64, max, count })
+        });
+        Ok(found.await?.into_iter().map(|r| Rollup { from_ms: r.from_ms * span * MINUTE_MS, ..r }).collect())
+    }
+
     async fn rule_states(&self) -> Result<Vec<RuleState>> {
         let sql = QueryBuilder::new("SELECT sensor, rule, state FROM rule_states ORDER BY sensor, rule");
         self.collect(sql, |row| {
@@ -159,18 +192,15 @@ impl Telemetry for SqliteTelemetry {
     }
 
     async fn retention(&self, before_ms: i64) -> Result<usize> {
-        let mut tx = self.db.write().await?;
-        let done = sqlx::query(
-            "DELETE FROM history WHERE (sensor, at_ms) IN \
-             (SELECT sensor, at_ms FROM history WHERE at_ms < ? ORDER BY at_ms LIMIT ?)",
-        )
-        .bind(before_ms)
-        .bind(page(limits::SWEEP, limits::SWEEP))
-        .execute(&mut *tx)
-        .await
-        .map_err(db_error)?;
-        tx.commit().await.map_err(db_error)?;
-        Ok(changed(done.rows_affected()))
+        let sql = "DELETE FROM history WHERE (sensor, at_ms) IN (SELECT h.sensor, h.at_ms FROM sensors s \
+                   CROSS JOIN history h ON h.sensor = s.id AND h.at_ms < ? LIMIT ?)";
+        self.sweep(sql, rollup::minute(before_ms) * MINUTE_MS).await
+    }
+
+    async fn retention_rollups(&self, before_ms: i64) -> Result<usize> {
+        let sql = "DELETE FROM rollups WHERE (sensor, minute) IN (SELECT r.sensor, r.minute FROM sensors s \
+                   CROSS JOIN rollups r ON r.sensor = s.id AND r.minute < ? LIMIT ?)";
+        self.sweep(sql, rollup::minute(before_ms)).await
     }
 
     async fn ping(&self) -> Result<()> {
@@ -201,8 +231,58 @@ async fn insert_strangers(tx: &mut SqliteConnection, strangers: &[Stranger]) -> 
 }
 
 async fn insert_readings(tx: &mut SqliteConnection, readings: &[Reading]) -> Result<()> {
-    for chunk in readings.chunks(CHUNK) {
-        let mut sql = QueryBuilder::new("INSERT INTO sensors (name, at_ms, value, unit) ");
+    let sorted = rollup::sorted(readings);
+    let newest = rollup::newest(&sorted);
+    let known = known(tx, &newest).await?;
+    upsert_latest(tx, &newest).await?;
+    let (mut fresh, doubtful) = rollup::split(sorted, &known);
+    let stored = stored(tx, &doubtful).await?;
+    let differing = rollup::settle(&mut fresh, doubtful, &stored);
+    insert_history(tx, &fresh).await?;
+    upsert_minutes(tx, &rollup::cells(&fresh)).await?;
+    insert_history(tx, &differing).await?;
+    recount(tx, &rollup::cells(&differing)).await
+}
+
+/// Times of the newest values of these sensors.
+async fn known(tx: &mut SqliteConnection, newest: &[&Reading]) -> Result<HashMap<String, i64>> {
+    let mut found = HashMap::with_capacity(newest.len());
+    for chunk in newest.chunks(CHUNK) {
+        let mut sql = QueryBuilder::<Sqlite>::new("SELECT name, at_ms FROM sensors WHERE name IN (");
+        let mut list = sql.separated(", ");
+        for r in chunk {
+            list.push_bind(&*r.sensor);
+        }
+        let rows = sql.push(")").build().fetch_all(&mut *tx).await.map_err(db_error)?;
+        for row in &rows {
+            found.insert(get(row, 0)?, get(row, 1)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Those of the readings that are stored, with the value there.
+async fn stored(tx: &mut SqliteConnection, doubtful: &[&Reading]) -> Result<Stored> {
+    let mut found = Stored::new();
+    for chunk in doubtful.chunks(CHUNK) {
+        let mut sql = QueryBuilder::<Sqlite>::new("WITH v (name, at_ms) AS (");
+        sql.push_values(chunk, |mut row, r| {
+            row.push_bind(&*r.sensor).push_bind(r.at_ms);
+        });
+        sql.push(
+            ") SELECT v.name, v.at_ms, h.value FROM v CROSS JOIN sensors s ON s.name = v.name \
+             CROSS JOIN history h ON h.sensor = s.id AND h.at_ms = v.at_ms",
+        );
+        for row in &sql.build().fetch_all(&mut *tx).await.map_err(db_error)? {
+            found.insert((get(row, 0)?, get(row, 1)?), get(row, 2)?);
+        }
+    }
+    Ok(found)
+}
+
+async fn upsert_latest(tx: &mut SqliteConnection, newest: &[&Reading]) -> Result<()> {
+    for chunk in newest.chunks(CHUNK) {
+        let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO sensors (name, at_ms, value, unit) ");
         sql.push_values(chunk, |mut row, r| {
             row.push_bind(&*r.sensor).push_bind(r.at_ms).push_bind(r.value).push_bind(r.unit.as_deref());
         });
@@ -211,7 +291,13 @@ async fn insert_readings(tx: &mut SqliteConnection, readings: &[Reading]) -> Res
              WHERE excluded.at_ms >= sensors.at_ms",
         );
         sql.build().execute(&mut *tx).await.map_err(db_error)?;
-        let mut sql = QueryBuilder::new("WITH v (name, at_ms, value, unit) AS (");
+    }
+    Ok(())
+}
+
+async fn insert_history(tx: &mut SqliteConnection, readings: &[&Reading]) -> Result<()> {
+    for chunk in readings.chunks(CHUNK) {
+        let mut sql = QueryBuilder::<Sqlite>::new("WITH v (name, at_ms, value, unit) AS (");
         sql.push_values(chunk, |mut row, r| {
             row.push_bind(&*r.sensor).push_bind(r.at_ms).push_bind(r.value).push_bind(r.unit.as_deref());
         });
@@ -220,6 +306,47 @@ async fn insert_readings(tx: &mut SqliteConnection, readings: &[Reading]) -> Res
              SELECT s.id, v.at_ms, v.value, v.unit FROM v CROSS JOIN sensors s ON s.name = v.name",
         );
         sql.build().execute(&mut *tx).await.map_err(db_error)?;
+    }
+    Ok(())
+}
+
+async fn upsert_minutes(tx: &mut SqliteConnection, cells: &[Cell<'_>]) -> Result<()> {
+    for chunk in cells.chunks(CHUNK) {
+        let mut sql = QueryBuilder::<Sqlite>::new("WITH v (name, minute, min, max, sum, count) AS (");
+        sql.push_values(chunk, |mut row, c| {
+            row.push_bind(c.sensor).push_bind(c.minute).push_bind(c.min).push_bind(c.max);
+            row.push_bind(c.sum).push_bind(c.count);
+        });
+        // Without `WHERE true` the parser takes `ON` for the join's.
+        sql.push(
+            ") INSERT INTO rollups (sensor, minute, min, max, sum, count) \
+             SELECT s.id, v.minute, v.min, v.max, v.sum, v.count FROM v CROSS JOIN sensors s ON s.name = v.name \
+             WHERE true ON CONFLICT (sensor, minute) DO UPDATE SET min = min(rollups.min, excluded.min), \
+             max = max(rollups.max, excluded.max), sum = rollups.sum + excluded.sum, \
+             count = rollups.count + excluded.count",
+        );
+        sql.build().execute(&mut *tx).await.map_err(db_error)?;
+    }
+    Ok(())
+}
+
+/// Counts minutes anew in which a stored value changed. One whose values were removed in part cannot be, and only widens.
+async fn recount(tx: &mut SqliteConnection, cells: &[Cell<'_>]) -> Result<()> {
+    for cell in cells {
+        let from = cell.minute * MINUTE_MS;
+        sqlx::query(
+            "UPDATE rollups SET min = h.min, max = h.max, sum = h.sum FROM \
+             (SELECT min(value) AS min, max(value) AS max, sum(value) AS sum, count(*) AS count FROM history \
+              WHERE sensor = (SELECT id FROM sensors WHERE name = ?1) AND at_ms >= ?2 AND at_ms < ?3) AS h \
+             WHERE sensor = (SELECT id FROM sensors WHERE name = ?1) AND minute = ?4 AND rollups.count = h.count",
+        )
+        .bind(cell.sensor)
+        .bind(from)
+        .bind(from + MINUTE_MS)
+        .bind(cell.minute)
+        .execute(&mut *tx)
+        .await
+        .map_err(db_error)?;
     }
     Ok(())
 }
