@@ -152,9 +152,11 @@ impl Batch {
 impl TelemetryBatch {
     /// Checks the limits; every backend calls it first.
     pub fn check(&self) -> Result<()> {
-        let most = self.readings.len().max(self.rule_states.len()).max(self.pending.len());
-        let most = most.max(self.strangers.len());
-        if most > limits::ROWS {
+        if self.readings.len() > limits::READINGS {
+            return Err(LedgerError::invalid("telemetry batch", format!("more than {} values", limits::READINGS)));
+        }
+        let most = self.pending.len().max(self.strangers.len());
+        if most > limits::ROWS || self.rule_states.len() > limits::READINGS {
             return Err(LedgerError::invalid("telemetry batch", format!("more than {} rows", limits::ROWS)));
         }
         for r in &self.readings {

@@ -12,6 +12,8 @@ use crate::{LedgerError, Result};
 pub mod limits {
     /// Rows of each list of a batch.
     pub const ROWS: usize = 4_096;
+    /// Values of a batch of telemetry.
+    pub const READINGS: usize = 16_384;
     /// Bytes of one payload or one vault value.
     pub const PAYLOAD: usize = 1 << 20;
     /// Bytes of all payloads and values of a batch.

@@ -195,6 +195,8 @@ pub struct RuleState {
     pub rule: String,
     /// Opaque.
     pub state: Bytes,
+    /// It chatters: since when (ms) it is held, and how often it turned.
+    pub held: Option<(i64, u64)>,
 }
 
 /// An observation that was decided on and not yet taken by the log.
@@ -245,7 +247,8 @@ pub trait Telemetry: Send + Sync {
     /// Stores a batch in one transaction. The latest value goes by `at_ms`; two values of one sensor and one
     /// millisecond are one, the last. Each value counts once in its minute, also one that comes late or again; one that
     /// comes again after [`Telemetry::retention`] removed it counts again, and one that then comes with another value
-    /// keeps the minute as wide as it was. At most [`limits::ROWS`](crate::limits::ROWS) rows a list.
+    /// keeps the minute as wide as it was. At most [`limits::READINGS`](crate::limits::READINGS)
+    /// values and rule states, and [`limits::ROWS`](crate::limits::ROWS) rows of another list.
     async fn commit(&self, batch: TelemetryBatch) -> Result<()>;
     /// Latest value of one sensor, or of all, by sensor.
     async fn latest(&self, sensor: Option<&str>) -> Result<Vec<Reading>>;
@@ -263,6 +266,8 @@ pub trait Telemetry: Send + Sync {
     ) -> Result<Vec<Rollup>>;
     /// All rule states.
     async fn rule_states(&self) -> Result<Vec<RuleState>>;
+    /// Those that are held.
+    async fn held_rules(&self) -> Result<Vec<RuleState>>;
     /// Pending observations, oldest first, at most `limit` and [`limits::PAGE`](crate::limits::PAGE).
     async fn pending(&self, limit: usize) -> Result<Vec<PendingObservation>>;
     /// The log took these.

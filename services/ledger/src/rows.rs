@@ -22,6 +22,11 @@ pub(crate) fn counter(n: i64) -> Result<u64> {
     u64::try_from(n).map_err(|_| LedgerError::corrupt("a negative counter"))
 }
 
+/// A time and a counter that stand together.
+pub(crate) fn pair(at_ms: Option<i64>, n: Option<i64>) -> Result<Option<(i64, u64)>> {
+    at_ms.zip(n).map(|(at, n)| counter(n).map(|n| (at, n))).transpose()
+}
+
 /// A page size for SQL.
 pub(crate) fn page(limit: usize, most: usize) -> i64 {
     i64::try_from(limit.min(most)).unwrap_or(0)

@@ -25,8 +25,10 @@ pub struct Config {
     pub keep_alive_s: u16,
     /// Largest payload taken, bytes; larger ones are recorded and acknowledged.
     pub max_payload: usize,
-    /// Days that values are kept; 0 = for ever.
+    /// Days that single values are kept; 0 = for ever.
     pub history_days: u32,
+    /// Days that minutes (lowest, mean, highest, count) are kept; 0 = for ever. Not fewer than `history_days`.
+    pub minutes_days: u32,
     /// Rules in place of the shipped ones; empty = the shipped ones.
     pub rules: Vec<Rule>,
 }
@@ -40,7 +42,8 @@ impl Default for Config {
             client_id: "maojiawan-sensing".to_owned(),
             keep_alive_s: 20,
             max_payload: 32_768,
-            history_days: 90,
+            history_days: 7,
+            minutes_days: 400,
             rules: Vec::new(),
         }
     }
@@ -61,6 +64,10 @@ impl Config {
         }
         if !(1..=LARGEST).contains(&self.max_payload) {
             return bad("sensing.max_payload", "须在 1 到 65536 之间 must lie between 1 and 65536");
+        }
+        let forever = |days: u32| if days == 0 { u32::MAX } else { days };
+        if forever(self.minutes_days) < forever(self.history_days) {
+            return bad("sensing.minutes_days", "不得少于 history_days must not be fewer than history_days");
         }
         let Some(external) = &self.external else { return Ok(()) };
         if external.host.is_empty() || external.port == 0 {
@@ -136,6 +143,8 @@ mod tests {
             ("keep_alive_s = 601".to_owned(), "keep_alive_s"),
             ("max_payload = 0".to_owned(), "max_payload"),
             ("max_payload = 65537".to_owned(), "max_payload"),
+            ("minutes_days = 6".to_owned(), "minutes_days"),
+            ("history_days = 0".to_owned(), "minutes_days"),
             (external("\"h\"", "\"\""), "external.host"),
             (external("8883", "0"), "external.port"),
             (external("user = \"u\"", ""), "external.password_file"),

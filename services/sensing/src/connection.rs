@@ -6,8 +6,8 @@
 use std::{collections::VecDeque, path::Path, sync::Arc, time::Duration};
 
 use rumqttc::{
-    AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Packet, Publish, QoS, StateError, SubscribeFilter,
-    SubscribeReasonCode, TlsConfiguration, TlsError, Transport, mqttbytes,
+    AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Packet, PubAck, PubRec, Publish, QoS, StateError,
+    SubscribeFilter, SubscribeReasonCode, TlsConfiguration, TlsError, Transport, mqttbytes,
 };
 use runtime::{Clock, retry::Backoff};
 use rustls::{
@@ -31,8 +31,10 @@ const INCOMING: usize = 2 * PACKET_LIMIT;
 const INCOMING_MOST: usize = 16 << 20;
 /// Largest packet that we write: only subscriptions and answers.
 const OUTGOING: usize = 65_536;
-/// Answers that may wait for the socket; never fewer than the broker's window.
-const REQUESTS: usize = 4_096;
+/// Requests that may wait for the socket: a subscription and an answer that wakes the poll.
+const REQUESTS: usize = 64;
+/// Longest that the socket may take no answers.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A message with the connection that it came by.
 pub(crate) struct Delivery {
@@ -121,13 +123,13 @@ fn tls_config(tls: &Tls) -> Result<ClientConfig, SensingError> {
 struct Drive<'a> {
     client: AsyncClient,
     deliveries: mpsc::Sender<Delivery>,
-    acks: mpsc::Receiver<Ack>,
+    acks: mpsc::Receiver<Vec<Ack>>,
     status: &'a watch::Sender<Status>,
     clock: &'a dyn Clock,
     stop: CancellationToken,
     max_payload: usize,
     connection: u64,
-    /// Answers that the client had no room for; at most 65,535, for each unanswered message has its own packet id.
+    /// Answers that are not on the wire yet; at most 65,535, for each unanswered message has its own packet id.
     owed: VecDeque<Ack>,
 }
 
@@ -136,7 +138,7 @@ pub(crate) async fn drive(
     options: MqttOptions,
     max_payload: usize,
     deliveries: mpsc::Sender<Delivery>,
-    acks: mpsc::Receiver<Ack>,
+    acks: mpsc::Receiver<Vec<Ack>>,
     status: &watch::Sender<Status>,
     clock: &dyn Clock,
     stop: CancellationToken,
@@ -169,16 +171,19 @@ pub(crate) async fn drive(
 impl Drive<'_> {
     /// The next event; answers go out meanwhile. `None` when it is time to stop.
     async fn poll(&mut self, events: &mut EventLoop) -> Option<Result<Event, ConnectionError>> {
-        self.pay();
+        if let Err(error) = self.pay(events).await {
+            events.clean();
+            return Some(Err(error));
+        }
         let poll = events.poll();
         tokio::pin!(poll);
         loop {
             tokio::select! {
                 biased;
                 event = &mut poll => return Some(event),
-                ack = self.acks.recv() => {
-                    owe(&mut self.owed, ack?);
-                    self.pay();
+                acks = self.acks.recv() => {
+                    owe(&mut self.owed, acks?);
+                    self.wake();
                 }
                 () = self.stop.cancelled() => return None,
             }
@@ -233,9 +238,9 @@ impl Drive<'_> {
                     permit.send(delivery);
                     return true;
                 }
-                ack = self.acks.recv() => {
-                    let Some(ack) = ack else { return false };
-                    owe(&mut self.owed, ack);
+                acks = self.acks.recv() => {
+                    let Some(acks) = acks else { return false };
+                    owe(&mut self.owed, acks);
                 }
                 () = self.stop.cancelled() => return false,
             }
@@ -273,10 +278,10 @@ impl Drive<'_> {
         loop {
             tokio::select! {
                 () = &mut sleep => return true,
-                ack = self.acks.recv() => {
-                    let Some(ack) = ack else { return false };
-                    owe(&mut self.owed, ack);
-                    self.pay();
+                acks = self.acks.recv() => {
+                    let Some(acks) = acks else { return false };
+                    owe(&mut self.owed, acks);
+                    self.drop_stale();
                 }
                 () = self.stop.cancelled() => return false,
             }
@@ -296,28 +301,48 @@ impl Drive<'_> {
         });
     }
 
-    /// Puts answers on the wire in their order, as far as there is room; those of gone connections are dropped.
-    fn pay(&mut self) {
-        let (mut acked, mut stale) = (0, 0);
-        while let Some(ack) = self.owed.front() {
-            if ack.connection != self.connection {
-                stale += 1;
-            } else {
-                let mut publish = Publish::new("", ack.qos, Vec::new());
-                publish.pkid = ack.pkid;
-                if self.client.try_ack(&publish).is_err() {
-                    break;
-                }
-                acked += 1;
-            }
+    /// Drops answers of gone connections.
+    fn drop_stale(&mut self) {
+        let all = self.owed.len();
+        self.owed.retain(|ack| ack.connection == self.connection);
+        let stale = all - self.owed.len();
+        if stale > 0 {
+            self.status.send_modify(|s| s.counts.stale_acks += stale as u64);
+        }
+    }
+
+    /// Hands one answer to the client, so that the poll under way ends and the others are [paid](Self::pay).
+    fn wake(&mut self) {
+        self.drop_stale();
+        let Some(ack) = self.owed.front() else { return };
+        let mut publish = Publish::new("", ack.qos, Vec::new());
+        publish.pkid = ack.pkid;
+        if self.client.try_ack(&publish).is_ok() {
             self.owed.pop_front();
+            self.status.send_modify(|s| s.counts.acked += 1);
         }
-        if acked + stale > 0 {
-            self.status.send_modify(|s| {
-                s.counts.acked += acked;
-                s.counts.stale_acks += stale;
-            });
-        }
+    }
+
+    /// Puts all answers on the wire in their order and in as few writes as they fit in: the client's own way costs a
+    /// system call for each, here and at the broker.
+    async fn pay(&mut self, events: &mut EventLoop) -> Result<(), ConnectionError> {
+        self.drop_stale();
+        let Some(network) = events.network.as_mut().filter(|_| !self.owed.is_empty()) else { return Ok(()) };
+        let acked = self.owed.len() as u64;
+        let owed = &mut self.owed;
+        let write = async {
+            for ack in owed.drain(..) {
+                let packet = match ack.qos {
+                    QoS::ExactlyOnce => Packet::PubRec(PubRec::new(ack.pkid)),
+                    _ => Packet::PubAck(PubAck::new(ack.pkid)),
+                };
+                network.write(packet).await?;
+            }
+            network.flush().await
+        };
+        tokio::time::timeout(PATIENCE, write).await.map_err(|_| ConnectionError::FlushTimeout)??;
+        self.status.send_modify(|s| s.counts.acked += acked);
+        Ok(())
     }
 }
 
@@ -339,9 +364,7 @@ fn words(error: &ConnectionError) -> String {
     format!("{what}: {error}")
 }
 
-/// An answer is due, unless nobody waits for it.
-fn owe(owed: &mut VecDeque<Ack>, ack: Ack) {
-    if ack.qos != QoS::AtMostOnce {
-        owed.push_back(ack);
-    }
+/// Answers are due, unless nobody waits for them.
+fn owe(owed: &mut VecDeque<Ack>, acks: Vec<Ack>) {
+    owed.extend(acks.into_iter().filter(|ack| ack.qos != QoS::AtMostOnce));
 }

@@ -1,7 +1,7 @@
 //! Messages and time against the rules: what must be stored and what must be told. No I/O; memory here is always what
 //! the last batch said, because a batch is repeated until it is stored.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use domain::{
     ids::SensorId,
@@ -45,45 +45,52 @@ impl PendingEdge {
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub(crate) telemetry: TelemetryBatch,
-    /// Newest state of the rules that moved, by sensor and rule.
-    states: BTreeMap<(SensorId, usize), State>,
+    /// Rules that moved: device and its rule, by number.
+    moved: BTreeSet<(usize, usize)>,
     pub(crate) links: Vec<(SensorId, bool)>,
     pub(crate) unreadable: Vec<(Why, u64)>,
+}
+
+/// A sensor of the site.
+struct Device {
+    id: SensorId,
+    kind: SensorKind,
+    /// The rules of its kind, by number, and where each stands.
+    rules: Vec<(usize, State)>,
+    /// What the writer was last told.
+    online: Option<bool>,
 }
 
 /// Rules and their states.
 pub(crate) struct Engine {
     epoch: u64,
-    sensors: HashMap<String, SensorKind>,
+    index: HashMap<String, usize>,
+    devices: Vec<Device>,
     rules: Vec<Rule>,
-    states: HashMap<(SensorId, usize), State>,
-    /// What the writer was last told.
-    links: HashMap<SensorId, bool>,
-    gateways: HashMap<String, Vec<SensorId>>,
+    /// Devices behind a gateway.
+    gateways: HashMap<String, Vec<usize>>,
 }
 
 impl Engine {
     /// With the states of an earlier run; those of rules or sensors that are gone are left alone.
     pub(crate) fn new(site: &Site, rules: Vec<Rule>, epoch: u64, stored: &[RuleState]) -> Self {
-        let sensors: HashMap<_, _> = site.sensors.iter().map(|s| (s.id.as_str().to_owned(), s.kind)).collect();
-        let mut states = HashMap::new();
-        for row in stored {
-            let Some(rule) = rules.iter().position(|r| r.id == row.rule) else { continue };
-            match serde_json::from_slice(&row.state) {
-                Ok(state) => drop(states.insert((SensorId::new(&row.sensor), rule), state)),
-                Err(error) => {
-                    tracing::warn!(sensor.id = %row.sensor, rule = %row.rule, %error, "rule state unreadable")
-                }
-            }
+        let states = stored_states(stored);
+        let (mut index, mut devices) = (HashMap::new(), Vec::new());
+        for sensor in &site.sensors {
+            let state = |rule: &str| states.get(&(sensor.id.as_str(), rule)).cloned().unwrap_or_default();
+            let of_kind = rules.iter().enumerate().filter(|(_, r)| r.kind == sensor.kind);
+            let rules = of_kind.map(|(n, r)| (n, state(&r.id))).collect();
+            index.insert(sensor.id.as_str().to_owned(), devices.len());
+            devices.push(Device { id: sensor.id.clone(), kind: sensor.kind, rules, online: None });
         }
-        Self { epoch, sensors, rules, states, links: HashMap::new(), gateways: HashMap::new() }
+        Self { epoch, index, devices, rules, gateways: HashMap::new() }
     }
 
     /// Takes one message.
     pub(crate) fn take(&mut self, topic: &str, payload: &[u8], arrival: Arrival, now: i64, out: &mut Changes) {
-        match formats::parse(topic, payload, |id| self.sensors.get(id).copied()) {
+        match formats::parse(topic, payload, |id| Some(self.devices.get(*self.index.get(id)?)?.kind)) {
             Ok(Message::Reading(reading)) => self.reading(reading, arrival, now, out),
-            Ok(Message::Link { sensor, online }) => self.link(SensorId::new(sensor), online, out),
+            Ok(Message::Link { sensor, online }) => self.link(self.index.get(&sensor).copied(), online, out),
             Ok(Message::Gateway { gateway, online, sensors }) => self.gateway(gateway, online, sensors, out),
             Ok(Message::Many { readings, faults }) => {
                 readings.into_iter().for_each(|reading| self.reading(reading, arrival, now, out));
@@ -105,65 +112,43 @@ impl Engine {
         for (name, value, unit) in reading.extras {
             out.telemetry.readings.push(row(format!("{}/{name}", reading.sensor), value, Some(unit)));
         }
-        let id = SensorId::new(&reading.sensor);
+        let number = self.index.get(&reading.sensor).copied();
         // What reports is there, also a device that was last told as lost by an earlier run.
         if arrival == Arrival::First {
-            self.link(id.clone(), true, out);
+            self.link(number, true, out);
         }
-        let Some(measure) = reading.measure else { return };
-        let Some(kind) = self.sensors.get(&reading.sensor).copied() else { return };
-        out.telemetry.readings.push(row(reading.sensor, measure.value, unit(kind)));
+        let (Some(measure), Some(number)) = (reading.measure, number) else { return };
+        let Some(device) = self.devices.get_mut(number) else { return };
+        out.telemetry.readings.push(row(reading.sensor, measure.value, unit(device.kind)));
         let sample = Sample { at: reading.at, value: measure.value, detected: measure.detected, arrival };
-        for index in 0..self.rules.len() {
-            let key = (id.clone(), index);
-            let state = self.states.get(&key).copied().unwrap_or_default();
-            let Some(rule) = self.rules.get(index).filter(|r| r.kind == kind) else { continue };
-            if let Some((next, edge)) = rules::step(&state, rule, sample, now) {
-                self.moved(key, next, edge, out);
+        for (place, (rule, state)) in device.rules.iter_mut().enumerate() {
+            let Some(rule) = self.rules.get(*rule) else { continue };
+            if let Some((next, edge)) = rules::step(state, rule, sample, now) {
+                *state = next;
+                out.moved.insert((number, place));
+                out.edge(self.epoch, &device.id, rule, edge);
             }
         }
     }
 
     /// Lets time pass for rules that hold or release.
     pub(crate) fn tick(&mut self, now: i64, out: &mut Changes) {
-        let due: Vec<_> = self
-            .states
-            .iter()
-            .filter_map(|(key, state)| {
-                let (next, edge) = rules::tick(state, self.rules.get(key.1)?, now)?;
-                Some((key.clone(), next, edge))
-            })
-            .collect();
-        for (key, next, edge) in due {
-            self.moved(key, next, Some(edge), out);
-        }
-    }
-
-    fn moved(&mut self, key: (SensorId, usize), next: State, edge: Option<Edge>, out: &mut Changes) {
-        if let (Some(edge), Some(rule)) = (edge, self.rules.get(key.1)) {
-            let pending = PendingEdge {
-                sensor: key.0.as_str().to_owned(),
-                rule: rule.id.clone(),
-                kind: rule.alarm.clone(),
-                raised: edge.raised,
-                value: edge.value,
-                at: edge.at,
-            };
-            match serde_json::to_vec(&pending) {
-                Ok(payload) => out.telemetry.pending.push(PendingObservation {
-                    key: format!("{}/{}/{}/{}", self.epoch, key.0, rule.id, edge.number),
-                    payload: payload.into(),
-                }),
-                Err(error) => tracing::error!(sensor.id = %key.0, %error, "an edge cannot be written"),
+        for (number, device) in self.devices.iter_mut().enumerate() {
+            for (place, (rule, state)) in device.rules.iter_mut().enumerate() {
+                let Some(rule) = self.rules.get(*rule) else { continue };
+                if let Some((next, edge)) = rules::tick(state, rule, now) {
+                    *state = next;
+                    out.moved.insert((number, place));
+                    out.edge(self.epoch, &device.id, rule, edge);
+                }
             }
         }
-        self.states.insert(key.clone(), next);
-        out.states.insert(key, next);
     }
 
-    fn link(&mut self, sensor: SensorId, online: bool, out: &mut Changes) {
-        if self.links.insert(sensor.clone(), online) != Some(online) {
-            out.links.push((sensor, online));
+    fn link(&mut self, device: Option<usize>, online: bool, out: &mut Changes) {
+        let Some(device) = device.and_then(|n| self.devices.get_mut(n)) else { return };
+        if device.online.replace(online) != Some(online) {
+            out.links.push((device.id.clone(), online));
         }
     }
 
@@ -173,8 +158,7 @@ impl Engine {
         let mut unknown = false;
         let behind = match sensors {
             Some(names) => {
-                let known = names.iter().filter(|n| self.sensors.contains_key(n.as_str()));
-                let list: Vec<_> = known.map(SensorId::new).collect();
+                let list: Vec<_> = names.iter().filter_map(|n| self.index.get(n.as_str()).copied()).collect();
                 unknown = list.len() < names.len();
                 if self.gateways.len() < MOST || self.gateways.contains_key(&gateway) {
                     self.gateways.insert(gateway, list.clone());
@@ -186,10 +170,21 @@ impl Engine {
         if unknown {
             out.unreadable.push((Why::UnknownDevice, 0));
         }
-        for sensor in behind {
-            self.link(sensor, online, out);
+        for device in behind {
+            self.link(Some(device), online, out);
         }
     }
+}
+
+fn stored_states(stored: &[RuleState]) -> HashMap<(&str, &str), State> {
+    let mut states = HashMap::new();
+    for row in stored {
+        match serde_json::from_slice(&row.state) {
+            Ok(state) => drop(states.insert((row.sensor.as_str(), row.rule.as_str()), state)),
+            Err(error) => tracing::warn!(sensor.id = %row.sensor, rule = %row.rule, %error, "rule state unreadable"),
+        }
+    }
+    states
 }
 
 /// Devices that one batch remembers of those that the site does not have, and length of a name, bytes.
@@ -197,6 +192,25 @@ const STRANGERS: usize = 64;
 const STRANGER_NAME: usize = 64;
 
 impl Changes {
+    fn edge(&mut self, epoch: u64, sensor: &SensorId, rule: &Rule, edge: Option<Edge>) {
+        let Some(edge) = edge else { return };
+        let pending = PendingEdge {
+            sensor: sensor.as_str().to_owned(),
+            rule: rule.id.clone(),
+            kind: rule.alarm.clone(),
+            raised: edge.raised,
+            value: edge.value,
+            at: edge.at,
+        };
+        match serde_json::to_vec(&pending) {
+            Ok(payload) => self.telemetry.pending.push(PendingObservation {
+                key: format!("{epoch}/{sensor}/{}/{}", rule.id, edge.number),
+                payload: payload.into(),
+            }),
+            Err(error) => tracing::error!(sensor.id = %sensor, %error, "an edge cannot be written"),
+        }
+    }
+
     /// What was not understood; a device that the site does not have is remembered, so that somebody can take it in.
     fn fault(&mut self, fault: Fault, size: usize, now: i64) {
         self.unreadable.push((fault.why, size as u64));
@@ -214,11 +228,17 @@ impl Changes {
 
     /// Finishes a batch: the states go with the readings.
     pub(crate) fn seal(&mut self, engine: &Engine) {
-        let states = std::mem::take(&mut self.states);
-        self.telemetry.rule_states.extend(states.iter().filter_map(|((sensor, rule), state)| {
+        let moved = std::mem::take(&mut self.moved);
+        self.telemetry.rule_states.extend(moved.into_iter().filter_map(|(device, place)| {
+            let device = engine.devices.get(device)?;
+            let (rule, state) = device.rules.get(place)?;
             let rule = engine.rules.get(*rule)?.id.clone();
-            let state = serde_json::to_vec(state).ok()?.into();
-            Some(RuleState { sensor: sensor.as_str().to_owned(), rule, state })
+            Some(RuleState {
+                sensor: device.id.as_str().to_owned(),
+                rule,
+                state: serde_json::to_vec(state).ok()?.into(),
+                held: state.held.map(|h| (h.since, h.count)),
+            })
         }));
     }
 

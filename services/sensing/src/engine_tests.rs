@@ -135,3 +135,31 @@ fn what_cannot_be_read_is_named() {
     assert_eq!(why("mjw/v1/sensors/s9/reading", r#"{"v":1}"#), [(Why::UnknownDevice, 7)]);
     assert_eq!(why("mjw/v1/gateways/1/status", r#"{"online":true,"sensors":["s9"]}"#), [(Why::UnknownDevice, 0)]);
 }
+
+#[test]
+fn a_rule_that_chatters_says_so_in_its_row_and_goes_on_after_a_restart() {
+    let rules = || {
+        let mut rules = rules::shipped().unwrap();
+        let smoke = rules.iter_mut().find(|r| r.id == "smoke").unwrap();
+        smoke.chatter = Some(rules::Chatter { count: 2, window_s: 60 });
+        rules
+    };
+    let mut engine = Engine::new(&site(), rules(), 7, &[]);
+    let turn = |engine: &mut Engine, n: i64| {
+        let body = if n % 2 == 0 { r#"{"v":0.9}"# } else { r#"{"v":0.01}"# };
+        take(engine, "mjw/v1/sensors/s1/reading", body, T0 + n * 1_000)
+    };
+    assert_eq!(turn(&mut engine, 0).telemetry.rule_states[0].held, None);
+    assert_eq!(keys(&turn(&mut engine, 1)), ["7/s1/smoke/2"]);
+    let out = turn(&mut engine, 2);
+    assert_eq!((keys(&out), out.telemetry.rule_states[0].held), (vec!["7/s1/smoke/3"], Some((T0 + 2_000, 3))));
+    let out = turn(&mut engine, 3);
+    assert_eq!((keys(&out), out.telemetry.rule_states[0].held), (vec![], Some((T0 + 2_000, 4))));
+    let mut engine = Engine::new(&site(), rules(), 7, &out.telemetry.rule_states);
+    let mut out = Changes::default();
+    engine.tick(T0 + 62_999, &mut out);
+    assert!(out.telemetry.pending.is_empty());
+    engine.tick(T0 + 63_000, &mut out);
+    out.seal(&engine);
+    assert_eq!((keys(&out), out.telemetry.rule_states[0].held), (vec!["7/s1/smoke/4"], None), "it ended long ago");
+}

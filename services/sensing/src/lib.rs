@@ -18,6 +18,7 @@ pub mod status;
 
 mod connection;
 mod engine;
+mod sweep;
 mod worker;
 
 use std::{path::PathBuf, sync::Arc};
@@ -86,7 +87,9 @@ pub struct Parts {
 
 /// Deliveries and answers that may wait between the connection and the worker. More than the broker's window, so that
 /// QoS 1 never fills it.
-const QUEUE: usize = 2_048;
+const QUEUE: usize = 4_096;
+/// Batches of answers that may wait.
+const ANSWERS: usize = 16;
 /// Devices cut off by the broker that wait to be recorded.
 const CUTS: usize = 64;
 
@@ -114,7 +117,7 @@ async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError
     let options = connection::options(&config, child.as_ref()).await?;
     let (deliveries_tx, deliveries) = mpsc::channel(QUEUE);
     let max = config.max_payload;
-    let (acks, acks_rx) = mpsc::channel(QUEUE);
+    let (acks, acks_rx) = mpsc::channel(ANSWERS);
     let worker = worker::Worker {
         site,
         rules,
@@ -123,7 +126,7 @@ async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError
         clock: clock.clone(),
         status: status.clone(),
         max_payload: config.max_payload,
-        history_days: config.history_days,
+        keep: sweep::Keep { values_days: config.history_days, minutes_days: config.minutes_days },
     };
     // The broker outlives its client, so that the last answers reach it.
     let broker_stop = CancellationToken::new();

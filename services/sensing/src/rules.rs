@@ -4,8 +4,12 @@
 //! as it is. Each change is an [`Edge`] with a number of its own, so that it takes effect once however often the
 //! reading behind it is delivered.
 
+mod chatter;
+
 use domain::site::SensorKind;
 use serde::{Deserialize, Serialize};
+
+pub use chatter::{Chatter, Held};
 
 /// A reading this much older than the newest one is no late delivery: the device's clock went back.
 pub const CLOCK_RESET_MS: i64 = 120_000;
@@ -56,6 +60,9 @@ pub struct Rule {
     /// Ends by itself this long after the last reading within bounds, seconds; 0 = never. For devices that only call.
     #[serde(default)]
     pub release_s: u32,
+    /// When it is held because it turns too often; without it never.
+    #[serde(default)]
+    pub chatter: Option<Chatter>,
 }
 
 /// Names of the kinds of sensors as rules write them.
@@ -108,6 +115,11 @@ pub fn check(rules: &[Rule]) -> Result<(), BadRule> {
         if bounds.iter().flatten().any(|b| !b.is_finite()) || bounds.iter().take(2).all(Option::is_none) {
             return bad("阈值缺失或不是有限数 a bound is missing or not finite");
         }
+        if rule.chatter.is_some_and(|c| !c.sound()) {
+            return bad(
+                "抖动次数须为 2 到 32，窗口须为 1 到 3600 秒 chatter has a count of 2 to 32 and a window of 1 to 3600 s",
+            );
+        }
         if !rule.keep.contains(&rule.raise) {
             return bad("保持区间须包含触发区间 keep must contain raise");
         }
@@ -158,9 +170,9 @@ pub enum Phase {
 }
 
 /// State of a rule for one sensor; kept beside the readings.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct State {
-    /// Edges so far.
+    /// Edges told so far.
     pub edges: u64,
     /// Time of the newest reading, ms.
     pub at: i64,
@@ -168,6 +180,12 @@ pub struct State {
     pub value: f64,
     /// Phase.
     pub phase: Phase,
+    /// When it turned within the last window of [`Chatter`], ms of arrival.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<i64>,
+    /// It chatters and is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
 }
 
 /// A rule began or ended.
@@ -188,7 +206,7 @@ pub fn step(state: &State, rule: &Rule, sample: Sample, now: i64) -> Option<(Sta
     let at = moment(state, rule, sample, now)?;
     let begins = sample.detected.unwrap_or_else(|| rule.raise.met(sample.value));
     let stays = sample.detected.unwrap_or_else(|| rule.keep.met(sample.value));
-    let mut next = State { at, value: sample.value, ..*state };
+    let mut next = State { at, value: sample.value, ..state.clone() };
     let edge = match state.phase {
         Phase::Calm if begins && rule.hold_s == 0 => Some(true),
         Phase::Calm if begins => {
@@ -206,19 +224,22 @@ pub fn step(state: &State, rule: &Rule, sample: Sample, now: i64) -> Option<(Sta
         }
         Phase::Raised { .. } => Some(false),
     };
-    Some(turn(next, edge, at, now))
+    Some(turn(next, rule, edge, at, now))
 }
 
 /// Time passes without a reading.
-pub fn tick(state: &State, rule: &Rule, now: i64) -> Option<(State, Edge)> {
+pub fn tick(state: &State, rule: &Rule, now: i64) -> Option<(State, Option<Edge>)> {
+    if let Some((mut next, ended)) = chatter::quiet(state, rule, now) {
+        let edge = ended.then(|| tell(&mut next, false, state.at.max(now)));
+        return Some((next, edge));
+    }
     let raised = match state.phase {
         Phase::Holding { since } if held(since, rule, now) => true,
         Phase::Raised { seen } if rule.release_s > 0 && now - seen >= i64::from(rule.release_s) * 1_000 => false,
         _ => return None,
     };
     // The time of the newest reading stays: it is the device's, whose next reading may carry an earlier time than ours.
-    let (state, edge) = turn(*state, Some(raised), state.at.max(now), now);
-    edge.map(|edge| (state, edge))
+    Some(turn(state.clone(), rule, Some(raised), state.at.max(now), now))
 }
 
 fn held(since: i64, rule: &Rule, now: i64) -> bool {
@@ -241,13 +262,17 @@ fn moment(state: &State, rule: &Rule, sample: Sample, now: i64) -> Option<i64> {
     reset.then_some(now)
 }
 
-fn turn(mut state: State, edge: Option<bool>, at: i64, now: i64) -> (State, Option<Edge>) {
-    let edge = edge.map(|raised| {
-        state.edges = state.edges.saturating_add(1);
-        state.phase = if raised { Phase::Raised { seen: now } } else { Phase::Calm };
-        Edge { number: state.edges, raised, value: state.value, at }
-    });
+fn turn(mut state: State, rule: &Rule, edge: Option<bool>, at: i64, now: i64) -> (State, Option<Edge>) {
+    let Some(raised) = edge else { return (state, None) };
+    state.phase = if raised { Phase::Raised { seen: now } } else { Phase::Calm };
+    let told = chatter::turned(&mut state, rule, raised, now);
+    let edge = told.then(|| tell(&mut state, raised, at));
     (state, edge)
+}
+
+fn tell(state: &mut State, raised: bool, at: i64) -> Edge {
+    state.edges = state.edges.saturating_add(1);
+    Edge { number: state.edges, raised, value: state.value, at }
 }
 
 #[cfg(test)]
@@ -268,6 +293,7 @@ mod tests {
             keep: Bounds { above: Some(5.0), below: None },
             hold_s,
             release_s: 0,
+            chatter: None,
         }
     }
 
@@ -309,7 +335,7 @@ mod tests {
         assert_eq!(edge, None);
         assert_eq!(tick(&state, &rule, T0 + 9_999), None);
         let (state, edge) = tick(&state, &rule, T0 + 10_000).unwrap();
-        assert_eq!(edge, Edge { number: 1, raised: true, value: 11.0, at: T0 + 10_000 });
+        assert_eq!(edge, Some(Edge { number: 1, raised: true, value: 11.0, at: T0 + 10_000 }));
         assert_eq!(tick(&state, &rule, T0 + 90_000), None, "once");
     }
 
@@ -321,7 +347,7 @@ mod tests {
         assert!(edge.unwrap().raised);
         assert_eq!(tick(&state, &rule, T0 + 299_999), None);
         let (state, edge) = tick(&state, &rule, T0 + 300_000).unwrap();
-        assert!(!edge.raised);
+        assert!(!edge.unwrap().raised);
         // The clock of the button is a minute behind ours.
         let late = Sample { at: Some(T0 + 240_001), ..press };
         let (_, edge) = step(&state, &rule, late, T0 + 300_001).unwrap();
@@ -387,9 +413,8 @@ mod tests {
             let (mut state, mut now, mut raised, mut number) = (State::default(), T0, false, 0);
             for (value, pause) in values {
                 now += pause * 1_000;
-                let ticked = tick(&state, &rule, now).map(|(s, e)| (s, Some(e)));
                 let mut found = Vec::new();
-                if let Some((s, e)) = ticked { state = s; found.extend(e); }
+                if let Some((s, e)) = tick(&state, &rule, now) { state = s; found.extend(e); }
                 if let Some((s, e)) = step(&state, &rule, sample(now + 1, value), now + 1) { state = s; found.extend(e); }
                 now += 1;
                 for edge in found {
@@ -410,7 +435,8 @@ mod tests {
                 if let Some((next, _)) = step(&state, &rule, *s, s.at.unwrap()) { state = next; }
             }
             for s in &all {
-                prop_assert_eq!(step(&state, &rule, Sample { arrival: Arrival::Again, ..*s }, T0 + 100_000), None);
+                let again = Sample { arrival: Arrival::Again, ..*s };
+                prop_assert_eq!(step(&state, &rule, again, T0 + 100_000), None);
             }
         }
     }

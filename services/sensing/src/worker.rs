@@ -18,23 +18,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Status,
-    broker::PACKET_LIMIT,
+    broker::{PACKET_LIMIT, WINDOW},
     connection::{Ack, Delivery},
     engine::{Changes, Engine, PendingEdge},
     formats::Why,
     rules::{Arrival, Rule},
+    sweep::{Keep, Sweep},
 };
 
-/// Messages of one batch.
-const BATCH: usize = 512;
-/// Values after which a batch is stored before it goes on: one message has at most 3,000, and a commit 4,096.
-const FULL: usize = 1_000;
+/// Messages of one batch: all that the broker sends ahead.
+const BATCH: usize = WINDOW as usize;
+/// Values after which a batch is stored before it goes on: one message has at most 3,000.
+const FULL: usize = limits::READINGS - 3_000;
 /// Observations under way at once.
 const CONCURRENT: usize = 64;
 /// How often time is put before the rules.
 const TICK: Duration = Duration::from_millis(250);
-/// How often old values are removed.
-const SWEEP: Duration = Duration::from_secs(3_600);
 /// Events of one reason in a minute; further ones only count.
 const UNREADABLE_A_MINUTE: u32 = 4;
 
@@ -46,7 +45,7 @@ pub(crate) struct Worker {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) max_payload: usize,
-    pub(crate) history_days: u32,
+    pub(crate) keep: Keep,
 }
 
 /// It is time to stop; what was not acknowledged comes again.
@@ -71,7 +70,7 @@ impl Worker {
     pub(crate) async fn run(
         self,
         deliveries: mpsc::Receiver<Delivery>,
-        acks: mpsc::Sender<Ack>,
+        acks: mpsc::Sender<Vec<Ack>>,
         cut: mpsc::Receiver<()>,
         stop: CancellationToken,
     ) {
@@ -86,28 +85,32 @@ impl Worker {
     async fn work(
         &self,
         mut deliveries: mpsc::Receiver<Delivery>,
-        acks: mpsc::Sender<Ack>,
+        acks: mpsc::Sender<Vec<Ack>>,
         mut cut: mpsc::Receiver<()>,
     ) -> Stopped {
         let mut engine = self.restore().await;
         let mut limiter = Limiter::default();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut sweep = tokio::time::interval(SWEEP);
+        let mut sweep = Sweep::default();
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
                 n = deliveries.recv_many(&mut batch, BATCH) => if n == 0 { return Stopped },
                 _ = tick.tick() => {}
-                _ = sweep.tick() => self.forget().await,
             }
             let now = self.clock.now_ms();
+            sweep.step(self.keep, self.telemetry.as_ref(), now).await;
             let mut changes = Changes::default();
             // How large it was is not known: it was never read to its end.
             while cut.try_recv().is_ok() {
                 changes.unreadable.push((Why::Oversize, PACKET_LIMIT as u64 + 1));
             }
             let mut done = Vec::with_capacity(batch.len());
+            let taken = batch.len() as u64;
+            if taken > 0 {
+                self.status.send_modify(|s| s.counts.messages += taken);
+            }
             for delivery in batch.drain(..) {
                 self.take(&mut engine, &delivery, now, &mut changes);
                 done.push(delivery.ack());
@@ -140,7 +143,6 @@ impl Worker {
             };
             engine.take(&p.topic, &p.payload, arrival, now, changes);
         }
-        self.status.send_modify(|s| s.counts.messages += 1);
     }
 
     /// The engine as the last run left it; what that run had not told is told first.
@@ -262,33 +264,11 @@ impl Worker {
     fn flows(&self) {
         self.status.send_if_modified(|s| s.held.take().is_some());
     }
-
-    async fn forget(&self) {
-        if self.history_days == 0 {
-            return;
-        }
-        let before = self.clock.now_ms() - i64::from(self.history_days) * 86_400_000;
-        loop {
-            match self.telemetry.retention(before).await {
-                Ok(n) if n >= limits::SWEEP => {}
-                Ok(_) => return,
-                Err(error) => {
-                    tracing::warn!(%error, "old values cannot be removed now");
-                    return;
-                }
-            }
-        }
-    }
 }
 
 /// Hands the answers over; false when nobody takes them any more.
-async fn answer(acks: &mpsc::Sender<Ack>, done: &mut Vec<Ack>) -> bool {
-    for ack in done.drain(..) {
-        if acks.send(ack).await.is_err() {
-            return false;
-        }
-    }
-    true
+async fn answer(acks: &mpsc::Sender<Vec<Ack>>, done: &mut Vec<Ack>) -> bool {
+    done.is_empty() || acks.send(std::mem::take(done)).await.is_ok()
 }
 
 fn backoff() -> Backoff {

@@ -23,6 +23,7 @@ pub async fn values_states_and_observations_commit_together(backend: &dyn Backen
         sensor: "t1".into(),
         rule: "hot".into(),
         state: Bytes::from_static(text.as_bytes()),
+        held: (text == "a").then_some((7, 9)),
     };
     let batch = TelemetryBatch {
         readings: vec![reading("t1", 10, 20.5), reading("t1", 30, 21.0), reading("t2", 5, 1.0)],
@@ -31,6 +32,7 @@ pub async fn values_states_and_observations_commit_together(backend: &dyn Backen
         ..TelemetryBatch::default()
     };
     store.commit(batch).await.unwrap();
+    assert_eq!(store.held_rules().await.unwrap(), [state("a")]);
     let batch = TelemetryBatch {
         readings: vec![reading("t1", 20, 99.0)],
         rule_states: vec![state("b")],
@@ -44,6 +46,7 @@ pub async fn values_states_and_observations_commit_together(backend: &dyn Backen
     assert_eq!(store.latest(Some("t1")).await.unwrap(), [t1]);
     assert!(store.latest(Some("t9")).await.unwrap().is_empty());
     assert_eq!(store.rule_states().await.unwrap(), [state("b")]);
+    assert!(store.held_rules().await.unwrap().is_empty());
     assert_eq!(store.pending(10).await.unwrap(), [pending("k2", "x"), pending("k1", "y"), pending("k3", "z")]);
     assert_eq!(store.pending(1).await.unwrap().len(), 1);
     store.pending_done(&["k2".into(), "k3".into(), "k9".into()]).await.unwrap();
@@ -165,7 +168,7 @@ pub async fn bad_values_are_refused(backend: &dyn Backend) {
         vec![good.clone(), reading("t1", 2, f64::NAN)],
         vec![good.clone(), reading("t1", 2, f64::INFINITY)],
         vec![good.clone(), reading("", 2, 1.0)],
-        vec![good; limits::ROWS + 1],
+        vec![good; limits::READINGS + 1],
     ];
     for readings in batches {
         let refused = store.commit(TelemetryBatch { readings, ..TelemetryBatch::default() }).await;

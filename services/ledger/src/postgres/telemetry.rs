@@ -14,7 +14,7 @@ use super::{
 use crate::{
     PendingObservation, Reading, Result, Rollup, RuleState, Stranger, Telemetry, TelemetryBatch, limits,
     rollup::{self, Cell, MINUTE_MS, Stored},
-    rows::{HISTORY_PAGES, changed, counter, int, last_of, new_id, page},
+    rows::{HISTORY_PAGES, changed, counter, int, last_of, new_id, page, pair},
     schema::Migration,
 };
 
@@ -22,6 +22,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, sql: include_str!("../../migrations/postgres/telemetry_0001.sql") },
     Migration { version: 2, sql: include_str!("../../migrations/postgres/telemetry_0002.sql") },
     Migration { version: 3, sql: include_str!("../../migrations/postgres/telemetry_0003.sql") },
+    Migration { version: 4, sql: include_str!("../../migrations/postgres/telemetry_0004.sql") },
 ];
 /// Connections of one process for reading, besides the one that writes.
 const READERS: u32 = 2;
@@ -75,11 +76,14 @@ impl Telemetry for PostgresTelemetry {
         let states = last_of(&batch.rule_states, |r| (&*r.sensor, &*r.rule));
         if !states.is_empty() {
             let sql = sqlx::query(
-                "INSERT INTO rule_states (sensor, rule, state) SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[]) \
-                 ON CONFLICT (sensor, rule) DO UPDATE SET state = excluded.state",
+                "INSERT INTO rule_states (sensor, rule, state, held_ms, turns) \
+                 SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bigint[]) \
+                 ON CONFLICT (sensor, rule) DO UPDATE SET state = excluded.state, held_ms = excluded.held_ms, \
+                 turns = excluded.turns",
             );
             let sql = sql.bind(column!(states, |r| &*r.sensor)).bind(column!(states, |r| &*r.rule));
-            tx.execute(sql.bind(column!(states, |r| &*r.state))).await?;
+            let sql = sql.bind(column!(states, |r| &*r.state)).bind(column!(states, |r| r.held.map(|h| h.0)));
+            tx.execute(sql.bind(column!(states, |r| r.held.map(|h| int(h.1))))).await?;
         }
         if !batch.pending.is_empty() {
             let sql = sqlx::query(
@@ -136,11 +140,14 @@ impl Telemetry for PostgresTelemetry {
     }
 
     async fn rule_states(&self) -> Result<Vec<RuleState>> {
-        let row = |row: &PgRow| {
-            Ok(RuleState { sensor: get(row, 0)?, rule: get(row, 1)?, state: get::<Vec<u8>>(row, 2)?.into() })
-        };
-        let sql = sqlx::query("SELECT sensor, rule, state FROM rule_states ORDER BY sensor, rule");
-        self.db.collect(sql, row, usize::MAX).await
+        let sql = "SELECT sensor, rule, state, held_ms, turns FROM rule_states ORDER BY sensor, rule";
+        self.db.collect(sqlx::query(sql), rule_state, usize::MAX).await
+    }
+
+    async fn held_rules(&self) -> Result<Vec<RuleState>> {
+        let sql = "SELECT sensor, rule, state, held_ms, turns FROM rule_states WHERE held_ms IS NOT NULL \
+                   ORDER BY sensor, rule";
+        self.db.collect(sqlx::query(sql), rule_state, usize::MAX).await
     }
 
     async fn pending(&self, limit: usize) -> Result<Vec<PendingObservation>> {
@@ -301,6 +308,15 @@ fn with_readings<'q>(sql: &'static str, readings: &[&'q Reading]) -> super::slot
         .bind(column!(readings, |r| r.at_ms))
         .bind(column!(readings, |r| r.value))
         .bind(column!(readings, |r| r.unit.as_deref()))
+}
+
+fn rule_state(row: &PgRow) -> Result<RuleState> {
+    Ok(RuleState {
+        sensor: get(row, 0)?,
+        rule: get(row, 1)?,
+        state: get::<Vec<u8>>(row, 2)?.into(),
+        held: pair(get(row, 3)?, get(row, 4)?)?,
+    })
 }
 
 fn reading(row: &PgRow) -> Result<Reading> {

@@ -10,7 +10,7 @@ use super::db::{CHUNK, Db, db_error, get, get_u64};
 use crate::{
     PendingObservation, Reading, Result, Rollup, RuleState, Stranger, Telemetry, TelemetryBatch, limits,
     rollup::{self, Cell, MINUTE_MS, Stored},
-    rows::{HISTORY_PAGES, changed, counter, int, new_id, page},
+    rows::{HISTORY_PAGES, changed, counter, int, new_id, page, pair},
     schema::Migration,
 };
 
@@ -18,6 +18,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, sql: include_str!("../../migrations/sqlite/telemetry_0001.sql") },
     Migration { version: 2, sql: include_str!("../../migrations/sqlite/telemetry_0002.sql") },
     Migration { version: 3, sql: include_str!("../../migrations/sqlite/telemetry_0003.sql") },
+    Migration { version: 4, sql: include_str!("../../migrations/sqlite/telemetry_0004.sql") },
 ];
 
 /// The telemetry file of one machine.
@@ -95,11 +96,13 @@ impl Telemetry for SqliteTelemetry {
         let mut tx = self.db.write().await?;
         insert_readings(&mut tx, &batch.readings).await?;
         for chunk in batch.rule_states.chunks(CHUNK) {
-            let mut sql = QueryBuilder::new("INSERT INTO rule_states (sensor, rule, state) ");
+            let mut sql = QueryBuilder::new("INSERT INTO rule_states (sensor, rule, state, held_ms, turns) ");
             sql.push_values(chunk, |mut row, r| {
                 row.push_bind(&*r.sensor).push_bind(&*r.rule).push_bind(&*r.state);
+                row.push_bind(r.held.map(|h| h.0)).push_bind(r.held.map(|h| int(h.1)));
             });
-            sql.push(" ON CONFLICT (sensor, rule) DO UPDATE SET state = excluded.state");
+            sql.push(" ON CONFLICT (sensor, rule) DO UPDATE SET state = excluded.state, ");
+            sql.push("held_ms = excluded.held_ms, turns = excluded.turns");
             sql.build().execute(&mut *tx).await.map_err(db_error)?;
         }
         for chunk in batch.pending.chunks(CHUNK) {
@@ -155,11 +158,14 @@ impl Telemetry for SqliteTelemetry {
     }
 
     async fn rule_states(&self) -> Result<Vec<RuleState>> {
-        let sql = QueryBuilder::new("SELECT sensor, rule, state FROM rule_states ORDER BY sensor, rule");
-        self.collect(sql, |row| {
-            Ok(RuleState { sensor: get(row, 0)?, rule: get(row, 1)?, state: get::<Vec<u8>>(row, 2)?.into() })
-        })
-        .await
+        let sql = "SELECT sensor, rule, state, held_ms, turns FROM rule_states ORDER BY sensor, rule";
+        self.collect(QueryBuilder::new(sql), rule_state).await
+    }
+
+    async fn held_rules(&self) -> Result<Vec<RuleState>> {
+        let sql = "SELECT sensor, rule, state, held_ms, turns FROM rule_states WHERE held_ms IS NOT NULL \
+                   ORDER BY sensor, rule";
+        self.collect(QueryBuilder::new(sql), rule_state).await
     }
 
     async fn pending(&self, limit: usize) -> Result<Vec<PendingObservation>> {
@@ -349,6 +355,15 @@ async fn recount(tx: &mut SqliteConnection, cells: &[Cell<'_>]) -> Result<()> {
         .map_err(db_error)?;
     }
     Ok(())
+}
+
+fn rule_state(row: &SqliteRow) -> Result<RuleState> {
+    Ok(RuleState {
+        sensor: get(row, 0)?,
+        rule: get(row, 1)?,
+        state: get::<Vec<u8>>(row, 2)?.into(),
+        held: pair(get(row, 3)?, get(row, 4)?)?,
+    })
 }
 
 fn reading(row: &SqliteRow) -> Result<Reading> {
