@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO_TERM_COLOR ?= auto
 export CARGO_TERM_COLOR
 
-.PHONY: help prepare prepare-tests dashboard up test lint deny soak bench
+.PHONY: help prepare prepare-tests prepare-bench dashboard up test lint deny soak bench
 
 help:
 	@echo "make up     the centre with a living synthetic site on 127.0.0.1:8080   启动演示中心"
@@ -19,6 +19,9 @@ prepare:
 
 prepare-tests:
 	@deploy/prepare.sh --tests
+
+prepare-bench:
+	@deploy/prepare.sh --bench
 
 dashboard: prepare
 	@deploy/dashboard.sh
@@ -39,7 +42,7 @@ soak: prepare-tests
 	@tests/soak.sh
 
 # The profile of `make up`, so that what is measured is what runs.
-bench: prepare
+bench: prepare-bench
 	cargo build -p maojiawan -p benches
 	@target/debug/bench all
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what this machine lacks: Debian packages (with sudo when not root), and with `--tests` what only tests need.
+# Installs what this machine lacks: Debian packages (with sudo when not root), with `--tests` what only tests need, and
+# with `--bench` the servers that `make bench` runs beside the centre.
 # Services that a package starts or enables are left stopped and disabled: the centre starts its own.
 set -euo pipefail
 
@@ -15,6 +16,9 @@ if [[ ${1:-} == --tests ]]; then
   tests=yes
   # A browser with Chinese letters, a camera of another make, and the bus and the database of several processes.
   packages+=(postgresql redis-server systemd chromium fonts-noto-cjk python3-gi gir1.2-gst-rtsp-server-1.0)
+fi
+if [[ ${1:-} == --bench ]]; then
+  packages+=(postgresql redis-server libnginx-mod-nchan)
 fi
 
 fail() {

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::{
     centre::{Centre, Folder},
     device::{Device, Plan, Screen, Step},
-    process::{Usage, usage},
+    process::{Usage, cpu_seconds, usage},
     results::Figure,
     stats::{median, percentile},
 };
@@ -212,4 +212,38 @@ async fn throughput(program: &Path, site: &Site) -> anyhow::Result<Vec<Figure>> 
         Figure::new("E4", what, best.rate, "edges/s"),
         Figure::new("E4.cpu", "CPU of the centre at that rate", best.usage.cores, "cores"),
     ])
+}
+
+/// MQTT publish → durable → Redis → one screen at fixed rates, for six seconds each. `watched`: the Redis.
+pub(crate) async fn rates(program: &Path, redis: &str, watched: u32) -> anyhow::Result<Vec<Figure>> {
+    let (site, folder) = (simulator::site::maojiawan(1), Folder::new("rates")?);
+    // Rules stand in `[sensing]`, which comes last before the accounts.
+    let centre = Centre::plain(program, &folder.0, &format!("{RULES}\n[bus]\nredis = \"{redis}\"\n")).await?;
+    let mut ends = Ends::open(&centre, 1).await?;
+    let mut figures = Vec::new();
+    for rate in [100.0, 1_000.0, 5_000.0] {
+        let before = cpu_seconds(&[centre.run.pid, watched]);
+        let (again, seen) = ends.run(&centre, steps(&site, utilities, (rate * 6.0) as usize), rate).await?;
+        let cpu = (cpu_seconds(&[centre.run.pid, watched]) - before) * 1e6 / seen.screen.len().max(1) as f64;
+        ends = again;
+        let (p50, p99) = (percentile(&seen.screen, 0.5), percentile(&seen.screen, 0.99));
+        println!(
+            "  {rate:.0} readings/s asked, {:.0} sent: p50 {p50:.1} ms, p99 {p99:.1} ms, {cpu:.0} µs each",
+            seen.rate
+        );
+        let what = format!(
+            "MQTT publish → durable → Redis → one screen, {rate:.0} readings/s asked, {:.0} sent, none lost",
+            seen.rate
+        );
+        figures.push(Figure::new(&format!("M{rate:.0}.p50"), format!("{what}, p50"), p50, "ms"));
+        figures.push(Figure::new(&format!("M{rate:.0}.p99"), format!("{what}, p99"), p99, "ms"));
+        figures.push(Figure::new(
+            &format!("M{rate:.0}.cpu"),
+            format!("{what}: CPU of centre and Redis"),
+            cpu,
+            "µs a reading",
+        ));
+    }
+    centre.run.end().await?;
+    Ok(figures)
 }

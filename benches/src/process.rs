@@ -22,6 +22,25 @@ fn threads_ns(pid: u32) -> BTreeMap<String, u64> {
     threads.flatten().filter_map(|t| Some((t.path().display().to_string(), of(t.path())?))).collect()
 }
 
+/// CPU time of some processes so far, seconds, of threads that ended too. Clock ticks are hundredths of a second.
+pub(crate) fn cpu_seconds(pids: &[u32]) -> f64 {
+    let of = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/stat")).ok().and_then(|s| ticks(&s)).unwrap_or(0);
+    pids.iter().map(of).sum::<u64>() as f64 / 100.0
+}
+
+/// User and system time of a line of `/proc/<pid>/stat`; the name in it may hold blanks and brackets.
+fn ticks(stat: &str) -> Option<u64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+}
+
+/// Memory that a process alone wrote, KiB: neither files nor what it shares.
+pub(crate) fn anonymous_kib(pid: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("RssAnon:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|v| v.parse().ok()).unwrap_or(0.0)
+}
+
 /// Resident memory, MiB; what it shares with other processes counts in full.
 pub(crate) fn resident_mib(pid: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -84,6 +103,11 @@ impl Run {
         tokio::time::timeout(patience, found).await.with_context(|| format!("did not say {words:?} in time"))?
     }
 
+    /// Ends it at once, as a crash would.
+    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
     /// Asks it to end and waits; kills it when it does not.
     pub(crate) async fn end(mut self) -> anyhow::Result<()> {
         // Nobody reads any more, and a full pipe must not hold the child up.
@@ -124,6 +148,12 @@ pub(crate) async fn usage(groups: &[Vec<u32>], time: Duration) -> Vec<Usage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ticks_stand_behind_the_name() {
+        assert_eq!(ticks("7 (a) b) S 1 2 3 4 5 6 7 8 9 10 40 2 0 0"), Some(42));
+        assert_eq!(ticks("7"), None);
+    }
 
     #[test]
     fn the_own_process_is_seen() {

@@ -25,7 +25,7 @@ pub(crate) struct Figure {
     pub(crate) met: Option<bool>,
     /// The same figure of others, measured in the same run.
     pub(crate) peers: BTreeMap<String, f64>,
-    /// Peer over ours; above 1 we are cheaper.
+    /// Above 1 we are better: cheaper, or faster.
     pub(crate) ratio: Option<f64>,
     /// Commit that was measured; `+` = with changes on top.
     #[serde(default)]
@@ -58,7 +58,14 @@ impl Figure {
         self
     }
 
-    /// Beside another's figure.
+    /// Beside another's figure where more is better; the ratio is ours over theirs.
+    pub(crate) fn behind(mut self, name: &str, value: f64) -> Self {
+        self.ratio = (value > 0.0).then(|| round(self.value / value));
+        self.peers.insert(name.to_owned(), round(value));
+        self
+    }
+
+    /// Beside another's figure where less is better.
     pub(crate) fn peer(mut self, name: &str, value: f64) -> Self {
         self.ratio = (self.value > 0.0).then(|| round(value / self.value));
         self.peers.insert(name.to_owned(), round(value));

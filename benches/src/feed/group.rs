@@ -1,0 +1,185 @@
+//! G5: one commit an event beside group commit, on both databases, and through the writer.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use domain::{
+    event::Mode,
+    input::{Actor, Command, Input, Observation},
+};
+use ledger::{
+    Batch, EventRow, LocalBus, Log, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store,
+    testing::postgres::PostgresServer,
+};
+use runtime::{Clock, SystemClock, Tasks};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
+
+use super::part::submit;
+use crate::{
+    centre::Folder,
+    results::Figure,
+    stats::{Histogram, median},
+};
+
+const TIME: Duration = Duration::from_secs(3);
+/// Sources that each wait for their answer.
+const SOURCES: usize = 96;
+const BATCH: usize = 256;
+
+struct Seen {
+    rate: f64,
+    p99: f64,
+}
+
+fn event() -> EventRow {
+    EventRow {
+        at_ms: SystemClock.now_ms(),
+        kind: "bench".to_owned(),
+        version: 1,
+        stream: "alarm/1".to_owned(),
+        mode: 0,
+        payload: vec![7; 200].into(),
+    }
+}
+
+/// Appended and awaited one by one.
+async fn single(store: &dyn Log) -> anyhow::Result<Seen> {
+    let (mut head, mut latency, begun) = (store.open_writer().await?, Histogram::default(), Instant::now());
+    while begun.elapsed() < TIME {
+        let mut batch = Batch::new(head);
+        batch.events.push(event());
+        let asked = Instant::now();
+        head = store.append(&batch).await?;
+        latency.add(asked.elapsed());
+    }
+    Ok(Seen { rate: latency.count() as f64 / begun.elapsed().as_secs_f64(), p99: latency.ms(0.99) })
+}
+
+/// Many sources, one who commits whatever waits.
+async fn grouped(store: Arc<dyn Store>) -> anyhow::Result<Seen> {
+    let (ask, mut asked) = mpsc::channel::<(EventRow, oneshot::Sender<()>)>(SOURCES);
+    let begun = Instant::now();
+    let mut sources = JoinSet::new();
+    for _ in 0..SOURCES {
+        let ask = ask.clone();
+        sources.spawn(async move {
+            let mut latency = Vec::new();
+            while begun.elapsed() < TIME {
+                let (answer, answered) = oneshot::channel();
+                let at = Instant::now();
+                if ask.send((event(), answer)).await.is_err() || answered.await.is_err() {
+                    break;
+                }
+                latency.push(at.elapsed());
+            }
+            latency
+        });
+    }
+    drop(ask);
+    let mut head = store.open_writer().await?;
+    let mut some = Vec::new();
+    while asked.recv_many(&mut some, BATCH).await > 0 {
+        let mut batch = Batch::new(head);
+        let (events, answers): (Vec<_>, Vec<_>) = some.drain(..).unzip();
+        batch.events = events;
+        head = store.append(&batch).await?;
+        for answer in answers {
+            // A source that is over waits for nothing.
+            let _ = answer.send(());
+        }
+    }
+    sum(sources, begun).await
+}
+
+async fn sum(mut sources: JoinSet<Vec<Duration>>, begun: Instant) -> anyhow::Result<Seen> {
+    let mut latency = Histogram::default();
+    while let Some(times) = sources.join_next().await {
+        times?.into_iter().for_each(|t| latency.add(t));
+    }
+    Ok(Seen { rate: latency.count() as f64 / begun.elapsed().as_secs_f64(), p99: latency.ms(0.99) })
+}
+
+/// The same through the writer: decided, with documents.
+async fn written(store: Arc<dyn Store>) -> anyhow::Result<Seen> {
+    let tasks = Tasks::default();
+    let (bus, clock) = (Arc::new(LocalBus::new(8_192)), Arc::new(SystemClock));
+    let writer = dispatch::start("maojiawan".into(), store, bus, clock, dispatch::WriterOptions::default(), &tasks);
+    writer.status().wait_for(|s| s.ok).await.map(drop).context("the writer ended")?;
+    let site = Arc::new(simulator::site::maojiawan(1));
+    let command = Command::SetSite(site.clone());
+    submit(&writer, Input::Command { actor: Actor::System, mode: Mode::Real, command }).await?;
+    let begun = Instant::now();
+    let mut sources = JoinSet::new();
+    for sensor in site.sensors.iter().map(|s| s.id.clone()).take(SOURCES) {
+        let writer = writer.clone();
+        sources.spawn(async move {
+            let mut latency = Vec::new();
+            let mut online = false;
+            while begun.elapsed() < TIME {
+                let observation = Observation::SensorLink { sensor: sensor.clone(), online };
+                let at = Instant::now();
+                if submit(&writer, Input::Observe { mode: Mode::Real, observation }).await.is_err() {
+                    break;
+                }
+                latency.push(at.elapsed());
+                online = !online;
+            }
+            latency
+        });
+    }
+    let seen = sum(sources, begun).await;
+    tasks.drain(Duration::from_secs(5)).await;
+    seen
+}
+
+/// All ways in turns.
+pub(crate) async fn measure(rounds: usize) -> anyhow::Result<Vec<Figure>> {
+    let folder = Folder::new("group")?;
+    let sqlite: Arc<dyn Store> = Arc::new(SqliteStore::open(&SqliteOptions::in_folder(&folder.0.join("s"))).await?);
+    let server = tokio::task::block_in_place(PostgresServer::start);
+    let options = PostgresOptions::new(&server.url("postgres"), None, &folder.0.join("p"))?;
+    std::fs::create_dir_all(folder.0.join("p"))?;
+    let postgres: Arc<dyn Store> = Arc::new(PostgresStore::open(&options).await?);
+    let through: Arc<dyn Store> = Arc::new(SqliteStore::open(&SqliteOptions::in_folder(&folder.0.join("w"))).await?);
+    let mut all: [Vec<Seen>; 5] = Default::default();
+    for round in 1..=rounds {
+        let seen = [
+            single(sqlite.as_ref()).await?,
+            grouped(sqlite.clone()).await?,
+            single(postgres.as_ref()).await?,
+            grouped(postgres.clone()).await?,
+            written(through.clone()).await?,
+        ];
+        for (name, seen) in
+            ["SQLite one", "SQLite group", "PostgreSQL one", "PostgreSQL group", "writer"].iter().zip(&seen)
+        {
+            println!("  round {round}, {name}: {:.0} events/s, p99 {:.2} ms", seen.rate, seen.p99);
+        }
+        all.iter_mut().zip(seen).for_each(|(list, seen)| list.push(seen));
+    }
+    let of = |i: usize, what: fn(&Seen) -> f64| median(&all[i].iter().map(what).collect::<Vec<_>>());
+    let mut figures = Vec::new();
+    for (id, name, one, many) in [("G5.sqlite", "SQLite", 0, 1), ("G5.postgres", "PostgreSQL", 2, 3)] {
+        let (alone, group, p99) = (of(one, |s| s.rate), of(many, |s| s.rate), of(many, |s| s.p99));
+        let what = format!("{name}: durable events/s of {SOURCES} sources by group commit, beside one commit an event");
+        let figure = Figure::new(id, what, group, "events/s").behind("one by one", alone);
+        figures.push(figure.target("≥ 20 ×", group >= 20.0 * alone));
+        let figure = Figure::new(&format!("{id}.p99"), format!("{name}: answer of the group commit, p99"), p99, "ms");
+        figures.push(figure.target("≤ 2 ms", p99 <= 2.0));
+    }
+    let (rate, p99) = (of(4, |s| s.rate), of(4, |s| s.p99));
+    figures.push(Figure::new(
+        "G5.writer",
+        format!("SQLite: facts of {SOURCES} sources through the writer"),
+        rate,
+        "inputs/s",
+    ));
+    figures.push(Figure::new("G5.writer.p99", "The same, answer, p99", p99, "ms"));
+    Ok(figures)
+}
