@@ -1,5 +1,5 @@
 // The client: one socket at a time, its states, and when to give it up. All limits are deadlines of one timer.
-import { fullJitter, retryAfter } from './backoff'
+import { fullJitter } from './backoff'
 import { binary, type Codec, type Said } from './codec'
 import { FeedCore, Malformed, type Outcome, type Position, type Sink } from './core'
 import type { ServerMessage } from './generated/feed_pb'
@@ -20,15 +20,13 @@ export interface Limits {
   ping: number
   backoffFirst: number
   backoffCap: number
-  /** A server that drains is left within this time, at random. */
-  handOver: number
   /** After so long in good order the next loss starts with a short wait again. */
   steady: number
   /** Longest wait that a server may ask for. */
   retryCap: number
 }
 export const LIMITS: Limits = {
-  connect: 10_000, sync: 15_000, stale: 3_000, dead: 6_000, ping: 1_000, backoffFirst: 500, backoffCap: 8_000, handOver: 500, steady: 10_000, retryCap: 60_000,
+  connect: 10_000, sync: 15_000, stale: 3_000, dead: 6_000, ping: 1_000, backoffFirst: 500, backoffCap: 8_000, steady: 10_000, retryCap: 60_000,
 }
 /** No ping is added to a socket that holds so many unsent bytes. */
 const UNSENT = 16_384
@@ -64,7 +62,11 @@ interface Link {
   ping?: { id: bigint; at: number }
   /** The head that a heartbeat named and that has not come yet. */
   owed?: { head: bigint; since: number }
+  /** The server said goodbye, and after how long another is ready for us. */
+  retryAfter?: number
 }
+/** Close codes by which a server says that it does not understand us. */
+const MISUNDERSTOOD = [1002, 1003, 1007, 1009]
 
 export class FeedClient {
   readonly clock: ServerClock
@@ -155,7 +157,7 @@ export class FeedClient {
 
   private closed(link: Link, code: number, reason: string): void {
     if (code === 4401) this.close('session')
-    else if (code === 1002) this.close('protocol')
+    else if (MISUNDERSTOOD.includes(code)) this.close('protocol')
     else {
       // Not at once: when thousands come back together, one more question from each is no help.
       if (!link.opened && this.attempt > 0) this.ask()
@@ -165,23 +167,18 @@ export class FeedClient {
 
   /** Gives the connection up and sets the time of the next attempt. */
   private lose(loss: Loss): void {
+    const asked = this.link?.retryAfter
     this.drop()
     const attempt = this.attempt++
     // A frame that did not join says nothing against its server.
     if (loss.why !== 'missed' && loss.why !== 'sink') this.address = (this.address + 1) % this.options.addresses.length
-    const delay = this.delay(loss, Math.floor(attempt / this.options.addresses.length))
+    const { backoffFirst, backoffCap, retryCap } = this.limits
+    const round = Math.floor(attempt / this.options.addresses.length)
+    // Drawn by lot for us already.
+    const delay = asked === undefined ? fullJitter(round, backoffFirst, backoffCap, this.random) : Math.min(asked, retryCap)
     this.retryAt = this.time.steady() + delay
     this.become({ name: 'waiting', loss, delay, attempt })
     this.arm()
-  }
-
-  private delay(loss: Loss, round: number): number {
-    const { backoffFirst, backoffCap, handOver, retryCap } = this.limits
-    const usual = fullJitter(round, backoffFirst, backoffCap, this.random)
-    if (loss.why !== 'closed') return usual
-    const asked = retryAfter(loss.reason, retryCap)
-    if (asked !== undefined) return asked + usual
-    return loss.code === 1001 && round === 0 ? this.random() * handOver : usual
   }
 
   private drop(): void {
@@ -271,6 +268,10 @@ export class FeedClient {
         // From here on the snapshot has its own time.
         link.since = this.time.steady()
         if (link === this.link) this.become({ name: 'syncing', resume: at.logId !== 0n })
+        break
+      case 'handover':
+        link.retryAfter = outcome.retryAfter
+        this.tell({ kind: 'handover', reason: outcome.reason, ms: outcome.retryAfter })
         break
       case 'heartbeat':
         if (outcome.head > at.seq) link.owed ??= { head: outcome.head, since: this.time.steady() }

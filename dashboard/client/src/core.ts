@@ -31,6 +31,8 @@ export type Outcome =
   /** It does not join: something between is missing. */
   | { kind: 'missed' }
   | { kind: 'resync'; reason: string }
+  /** The server closes now; another goes on from our position, after so many milliseconds. */
+  | { kind: 'handover'; reason: string; retryAfter: number }
   | { kind: 'heartbeat'; head: bigint }
   | { kind: 'pong' }
   /** A message of a later version, of no use to this one. */
@@ -66,9 +68,10 @@ export class FeedCore {
       case 'frame':
         return this.frame(kind.value)
       case 'resync':
-        // A server that stops has nothing against what we hold; all other reasons make it void.
-        if (kind.value.reason !== 'draining') this.reset()
+        this.reset()
         return { kind: 'resync', reason: kind.value.reason }
+      case 'handover':
+        return { kind: 'handover', reason: kind.value.reason, retryAfter: kind.value.retryAfterMs }
       case 'heartbeat':
         return { kind: 'heartbeat', head: kind.value.head }
       case 'pong':

@@ -41,5 +41,7 @@ export type FeedNote =
   | { kind: 'missed'; at: Position }
   | { kind: 'duplicate'; at: Position }
   | { kind: 'resync'; reason: string }
+  /** The server is about to close; the next attempt comes after `ms`. */
+  | { kind: 'handover'; reason: string; ms: number }
   | { kind: 'unknown' }
   | { kind: 'roundTrip'; ms: number }

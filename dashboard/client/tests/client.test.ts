@@ -1,7 +1,6 @@
 // The states one by one, with a clock that stands still until it is moved.
 import { describe, expect, it } from 'vitest'
 import { fullJitter, LIMITS, type FeedState } from '../src'
-import { retryAfter } from '../src/backoff'
 import { Bench, bytes, Log } from './world'
 
 const log = (count = 1): Log => new Log(9n, Array.from({ length: count }, (_, n) => ({ id: 1n, stage: `s${n}` })))
@@ -138,7 +137,7 @@ describe('never silently stale', () => {
 })
 
 describe('what a close means', () => {
-  it.each([[4401, 'session'], [1002, 'protocol']] as const)('%d ends it and says why', (code, reason) => {
+  it.each([[4401, 'session'], [1002, 'protocol'], [1003, 'protocol'], [1007, 'protocol'], [1009, 'protocol']] as const)('%d ends it and says why', (code, reason) => {
     const b = new Bench()
     b.live(log()).close(code)
     expect(b.state).toEqual({ name: 'closed', reason })
@@ -148,27 +147,29 @@ describe('what a close means', () => {
     expect(b.last.hello).toMatchObject({ logId: 0n, cursor: 0n })
   })
 
-  it('1001: another server at once, within a moment at random, with the position', () => {
+  it('handed over: another server after the time drawn for us, with the position', () => {
     const b = new Bench({ addresses: ['ws://a', 'ws://b'] })
     const c = b.live(log(3))
-    b.random = 0.25
-    c.send({ case: 'resync', value: { reason: 'draining' } })
-    expect(b.state).toEqual({ name: 'syncing', resume: true })
+    c.send({ case: 'handover', value: { reason: 'draining', logId: 9n, cursor: 3n, retryAfterMs: 630 } })
+    expect(b.state).toEqual({ name: 'live' })
     c.close(1001, 'draining')
-    expect(waiting(b.state)).toMatchObject({ delay: LIMITS.handOver / 4, loss: { code: 1001, reason: 'draining' } })
-    b.time.advance(LIMITS.handOver / 4)
+    expect(waiting(b.state)).toMatchObject({ delay: 630, loss: { code: 1001, reason: 'draining' } })
+    b.time.advance(630)
     b.last.accept()
     expect([b.last.address, b.last.hello?.cursor]).toEqual(['ws://b', 3n])
     b.last.send(beat(3n))
     expect([b.state.name, b.model.clears]).toEqual(['live', 1])
+    // The time holds for one attempt.
+    b.last.close(1001, 'draining')
+    expect(waiting(b.state).delay).not.toBe(630)
   })
 
-  it('1013 with a time waits at least that long, up to a bound', () => {
+  it('a server asks for a minute at most', () => {
     const b = new Bench()
-    b.live(log()).close(1013, 'try again; retry_after=7')
-    expect(waiting(b.state).delay).toBe(7_000 + LIMITS.backoffFirst / 2)
-    expect(retryAfter('retry_after=999999', 60_000)).toBe(60_000)
-    expect([retryAfter('try again', 1), retryAfter('no_retry_after=5', 1), retryAfter('retry_after=-5', 1)]).toEqual([undefined, undefined, undefined])
+    const c = b.live(log())
+    c.send({ case: 'handover', value: { reason: 'trouble', retryAfterMs: 4_000_000_000 } })
+    c.close(1013, 'try again')
+    expect(waiting(b.state).delay).toBe(LIMITS.retryCap)
   })
 
   it('anything else is tried again after longer and longer, and after good order from the start', () => {

@@ -36,10 +36,10 @@ describe('the core', () => {
     expect([core.position.seq, shown(), events]).toEqual([3n, ['1/filed'], []])
   })
 
-  it('starts over on resync, but a server that only drains makes nothing void', () => {
+  it('starts over on resync, but a server that hands over makes nothing void', () => {
     const { log, core, apply, shown } = setUp()
     apply(log.snapshot(1n))
-    expect(apply({ case: 'resync', value: { reason: 'draining' } })).toEqual({ kind: 'resync', reason: 'draining' })
+    expect(apply({ case: 'handover', value: { reason: 'draining', retryAfterMs: 5 } })).toEqual({ kind: 'handover', reason: 'draining', retryAfter: 5 })
     expect(core.position.seq).toBe(1n)
     expect(apply({ case: 'resync', value: { reason: 'policy' } })).toEqual({ kind: 'resync', reason: 'policy' })
     expect(core.position).toEqual({ logId: 0n, seq: 0n })

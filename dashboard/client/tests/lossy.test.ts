@@ -157,13 +157,13 @@ class Site {
         break
       case 'drain':
         for (const c of this.live(a.gateway)) {
-          c.push({ case: 'resync', value: { reason: 'draining' } })
+          c.push({ case: 'handover', value: { reason: 'draining', retryAfterMs: 300 } })
           c.deliver()
           c.close(1001, 'draining')
         }
         break
       case 'trouble':
-        this.live(a.gateway).forEach((c) => c.close(1013, a.gateway === 0 ? 'try again' : 'try again; retry_after=2'))
+        this.live(a.gateway).forEach((c) => c.close(1013, 'try again'))
         break
       case 'resync':
         this.live().forEach((c) => (c.push({ case: 'resync', value: { reason: 'slow' } }), this.snapshot(c, this.headOf(this.of(c)))))
