@@ -49,6 +49,24 @@ function fragmentAt(film, n) {
   return bytes
 }
 
+const place = (id, kind, zh, en, value, unit) => ({ id, kind, name: { zh, en }, grid: '53062100200106', building: 'b12', place: '12栋2单元6层', online: true, since: Date.now() - 9e6, value, unit, at: Date.now() - 20_000 })
+const devices = () => [place('smoke-b12-2-06', 'smoke', '12栋2单元6层烟感', 'Building 12 smoke', 0.021, 'dB/m'), place('hydrant-r1-03', 'hydrant_pressure', '一号路3号消防栓', 'Road 1 hydrant 3', 0.31, 'MPa'), place('lift-b12', 'lift', '12栋电梯', 'Building 12 lift', 0, '')]
+
+/** A wave with a spike, and a fifth of the span without values. */
+function history(query) {
+  const [from, until] = [Number(query.get('from')), Date.now()]
+  const length = until - from
+  const step = length <= 7_200_000 ? null : length <= 172_800_000 ? 60_000 : 3_600_000
+  const points = []
+  for (let at = step === null ? from : Math.ceil(from / step) * step; at < until; at += step ?? 45_000) {
+    const part = (at - from) / length
+    if (part > 0.4 && part < 0.6) continue
+    const mean = 0.02 + 0.01 * Math.sin(part * 20) + (part > 0.8 && part < 0.82 ? 0.2 : 0)
+    points.push({ at, min: step === null ? mean : mean * 0.7, mean, max: step === null ? mean : mean * 1.4, count: step === null ? 1 : step / 30_000 })
+  }
+  return { resolution: step === null ? 'raw' : step === 60_000 ? 'minute' : 'hour', from, until, unit: 'dB/m', step, more: false, points }
+}
+
 /** `full`: how many times the media socket says that it has no room. */
 export async function start({ scenario = 'fire', port = 0, demo = true, role, full = 0 } = {}) {
   const vite = await createVite({ root, configFile: false, server: { middlewareMode: true, watch: null, ws: false }, appType: 'custom', logLevel: 'error', optimizeDeps: { noDiscovery: true } })
@@ -83,7 +101,7 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
   })
   function rest(req, res, url, body) {
     const path = url.pathname.replace('/api/v1', '')
-    requests.push({ method: req.method, path, key: req.headers['idempotency-key'], body: req.headers['content-type'] === 'application/json' ? body.toString() : body.length })
+    requests.push({ method: req.method, path, query: url.search, at: Date.now(), key: req.headers['idempotency-key'], body: req.headers['content-type'] === 'application/json' ? body.toString() : body.length })
     if (path === '/session' && req.method === 'POST') {
       const { account } = JSON.parse(body)
       const r = { duty: 'duty_officer', chief: 'shift_chief', wall: 'wall_display', property: 'department_clerk' }[account]
@@ -99,6 +117,9 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
     if (path === '/demo/happenings' && req.method === 'GET') return json(res, { kinds: [{ kind: 'fire', zh: '火情', en: 'Fire', needs: 'building' }, { kind: 'camera_frozen', zh: '画面停滞', en: 'Picture frozen', needs: 'camera' }], active: [] })
     if (path === '/incidents' && req.method === 'GET') return json(res, { items: [], next: null })
     if (path.endsWith('/still') || path.startsWith('/blobs/')) { res.writeHead(200, { 'content-type': 'image/jpeg' }); return res.end(moving.still) }
+    if (path === '/devices') return json(res, devices())
+    if (path === '/devices/chattering') return json(res, scenario === 'fire' ? [{ sensor: 'hydrant_pressure-b9', rule: 'hydrant_pressure', since: Date.now() - 9e4, turns: 12 }, { sensor: 'hydrant-r1-03', rule: 'hydrant_pressure', since: Date.now() - 9e4, turns: 7 }] : [])
+    if (path.endsWith('/history')) return json(res, history(url.searchParams))
     if (path === '/devices/strangers') return json(res, [
       { device: 'lock-7', format: 'thingsboard', first: Date.now() - 9e5, last: Date.now() - 4000, count: 12_345 },
       { device: '0x00158d0001a2b3c4', format: 'zigbee2mqtt', first: Date.now() - 9e7, last: Date.now() - 9e6, count: 3 },

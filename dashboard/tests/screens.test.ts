@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 // @ts-expect-error plain script
 import { start } from '../dev/harness.mjs'
 
-interface Harness { address: string; requests: { method: string; path: string; key?: string; body: unknown }[]; close(): Promise<void> }
+interface Harness { address: string; requests: { method: string; path: string; query: string; at: number; key?: string; body: unknown }[]; close(): Promise<void> }
 interface Options { scenario?: 'calm' | 'fire' | 'sources'; role: string; path: string; size: [number, number]; locale?: 'en'; theme?: 'light'; full?: number }
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
@@ -324,6 +324,50 @@ describe('console', () => {
     await page.locator('[data-act=strangers]').click()
     expect(await page.locator('[data-row=stranger]').count()).toBe(0)
     expect(said).toEqual([])
+  }, 60_000)
+
+  it.each([['zh', undefined], ['en', 'en' as const]])('charts a device over four spans, gaps as gaps, and as text, %s', async (_, locale) => {
+    await open({ role: 'duty_officer', path: '/devices', size: [1600, 900], ...(locale ? { locale } : {}) })
+    await page.waitForSelector('[data-run]')
+    const asked = (): number[] => harness!.requests.filter((r) => r.path.startsWith('/devices/smoke-b12-2-06/history')).map((r) => r.at - Number(new URLSearchParams(r.query).get('from')))
+    expect(await page.locator('[data-span=h24]').getAttribute('aria-pressed')).toBe('true')
+    // Half a minute of grace for the time between the page's clock and the harness's.
+    for (const [name, length, rows] of [['h1', 3_600_000, 64], ['d7', 604_800_000, 134], ['d30', 2_592_000_000, 200], ['h24', 86_400_000, 200]] as const) {
+      await page.locator(`[data-span=${name}]`).focus()
+      await page.keyboard.press('Enter')
+      await page.waitForFunction((n) => document.querySelectorAll('[data-row=point]').length === n, rows).catch(() => null)
+      expect(await page.locator('[data-run]').count()).toBe(2)
+      expect(await page.locator('.band').count()).toBe(name === 'h1' ? 0 : 2)
+      expect(Math.abs(asked().at(-1)! - length)).toBeLessThan(30_000)
+      expect(Math.abs((await page.locator('[data-row=point]').count()) - rows)).toBeLessThan(3)
+      expect(await clipped()).toEqual([])
+    }
+    expect(await page.locator('svg[role=img]').getAttribute('aria-label')).toMatch(locale ? /24 hours: lowest 0\.007 dB\/m, mean/ : /24 小时：最低 0\.007 dB\/m，平均/)
+    // The list of values is reached by the keyboard, right after the spans.
+    await page.locator('[data-span=d30]').focus()
+    await page.keyboard.press('Tab')
+    expect(await page.evaluate(() => document.activeElement?.className)).toContain('points')
+    expect(await violations()).toEqual([])
+    expect(said).toEqual([])
+  }, 60_000)
+
+  it.each([['wall_display', '/wall'], ['duty_officer', '/console']])('marks a chattering source with its count for a %s', async (role, path) => {
+    await open({ role, path, size: [1920, 1080] })
+    await page.waitForSelector('[data-chatter]')
+    const marked = page.locator('[data-row=alarm]', { has: page.locator('[data-chatter]') })
+    expect(await marked.count()).toBe(1)
+    expect(await marked.textContent()).toContain('抖动 12 次')
+    expect(await clipped()).toEqual([])
+    expect(said).toEqual([])
+  }, 60_000)
+
+  it('marks a chattering device in the list and tells since when', async () => {
+    await open({ role: 'duty_officer', path: '/devices', size: [1600, 900] })
+    await page.locator('[data-device=hydrant-r1-03] .held').waitFor()
+    expect(await page.locator('[data-device=smoke-b12-2-06] .held').count()).toBe(0)
+    await page.locator('[data-device=hydrant-r1-03] button').click()
+    expect(await page.locator('aside [data-chatter]').textContent()).toMatch(/抖动 7 次　\d\d:\d\d:\d\d 起保持告警/)
+    expect(await violations()).toEqual([])
   }, 60_000)
 
   it('logs in with a demo account and comes to the screen of its role', async () => {

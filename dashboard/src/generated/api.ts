@@ -742,6 +742,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/devices/chattering": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Rules of devices that chatter now, by device; for the centre. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Chatter"][];
+                    };
+                };
+                "4XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                "5XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices/strangers": {
         parameters: {
             query?: never;
@@ -800,7 +851,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Values of a sensor, oldest first, at most 5,000. */
+        /** Values of a sensor with lowest, mean and highest, by value, minute or hour; for the centre. */
         get: {
             parameters: {
                 query?: {
@@ -808,6 +859,11 @@ export interface paths {
                     from?: number;
                     /** @description Before, ms since 1970; now without it. */
                     until?: number;
+                    /**
+                     * @description How fine. Without it single values up to 2 hours unless there are more than 5,000, minutes up to 2 days, hours
+                     *     beyond.
+                     */
+                    resolution?: components["schemas"]["Resolution"];
                 };
                 header?: never;
                 path: {
@@ -823,7 +879,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": unknown[];
+                        "application/json": components["schemas"]["History"];
                     };
                 };
                 "4XX": {
@@ -3407,6 +3463,11 @@ export interface components {
         };
         /** @description A page of alarms, newest first. */
         Alarms: {
+            /**
+             * @description More alarms come than a person can take in: begins with 10 in 10 minutes, ends below 5. Screens then group them,
+             *     reds apart.
+             */
+            flood: boolean;
             /** @description The page. */
             items: components["schemas"]["Alarm"][];
             /**
@@ -3414,6 +3475,8 @@ export interface components {
              * @description Ask with `before` = this for more; null = there are no more.
              */
             next?: number | null;
+            /** @description Alarms raised in the last 10 minutes. */
+            recent: number;
         };
         /** @description A building with its totals; never a household. */
         Building: {
@@ -3537,6 +3600,23 @@ export interface components {
          * @enum {string}
          */
         Channel: "call" | "visit" | "forwarded" | "department" | "grid" | "video";
+        /** @description A rule that turns too often: its turns are counted, and its alarm stays until it is quiet. */
+        Chatter: {
+            /** @description Rule. */
+            rule: string;
+            /** @description Sensor. */
+            sensor: string;
+            /**
+             * Format: int64
+             * @description Since when it is held, ms since 1970.
+             */
+            since: number;
+            /**
+             * Format: int64
+             * @description How often it turned.
+             */
+            turns: number;
+        };
         /** @description A class of incident. */
         Class: {
             /** @description Units that assist. */
@@ -3838,6 +3918,60 @@ export interface components {
             name: components["schemas"]["Name"];
             /** @description Outline. */
             outline: number[][];
+        };
+        /** @description What a device measured. */
+        History: {
+            /**
+             * Format: int64
+             * @description From, ms since 1970.
+             */
+            from: number;
+            /** @description There are more than these points after the last one. */
+            more: boolean;
+            /** @description Oldest first, at most 5,000; a minute or hour without values is left out. */
+            points: components["schemas"]["HistoryPoint"][];
+            /** @description How fine it is. */
+            resolution: components["schemas"]["Resolution"];
+            /**
+             * Format: int64
+             * @description Length of a point, ms; null = single values.
+             */
+            step?: number | null;
+            /** @description Unit of measure; empty for states. */
+            unit: string;
+            /**
+             * Format: int64
+             * @description Before, ms since 1970.
+             */
+            until: number;
+        };
+        /** @description Values of a span, or one value. */
+        HistoryPoint: {
+            /**
+             * Format: int64
+             * @description Begin of the minute or hour, or when the value was measured, ms since 1970.
+             */
+            at: number;
+            /**
+             * Format: int64
+             * @description How many values.
+             */
+            count: number;
+            /**
+             * Format: double
+             * @description Highest.
+             */
+            max: number;
+            /**
+             * Format: double
+             * @description Mean.
+             */
+            mean: number;
+            /**
+             * Format: double
+             * @description Lowest.
+             */
+            min: number;
         };
         /** @description A post of the roster. */
         Holder: {
@@ -4383,6 +4517,11 @@ export interface components {
          * @enum {string}
          */
         ReporterKind: "named" | "confidential" | "anonymous";
+        /**
+         * @description How fine a history is.
+         * @enum {string}
+         */
+        Resolution: "raw" | "minute" | "hour";
         /** @description How many sensors of a kind there are. */
         SensorCount: {
             /** @description How many. */

@@ -42,7 +42,7 @@ export const en: Messages = {
     state: { active: 'New', activeConfirmed: 'Confirmed', cleared: 'Cleared, new', clearedConfirmed: 'Cleared, confirmed', awaiting: 'Confirmed, to judge' },
     verdict: { genuine: 'Genuine', false: 'False', test: 'Test', maintenance: 'Maintenance' },
     shelved: 'Shelved to {time}', times: '{n} times', several: '{n} places', sources: '{n} sources', again: 'Sounded again', source: 'Source',
-    floodShort: 'alarm flood', flood: 'Alarm flood: grouped by building and kind; reds never', value: 'value {n}', on: 'lasting', off: 'cleared', told: 'reported', group: 'Same group', related: 'Cases at this place', noRelated: 'No open case here', by: 'confirmed by {name} {time}',
+    chatter: 'chattered {n} times', floodShort: 'alarm flood', flood: 'Alarm flood: grouped by building and kind; reds never', value: 'value {n}', on: 'lasting', off: 'cleared', told: 'reported', group: 'Same group', related: 'Cases at this place', noRelated: 'No open case here', by: 'confirmed by {name} {time}',
     hint: { confirm: 'Look first, then Space confirms; then judge it genuine, false, test or maintenance', judge: 'Confirmed: J judges it; a genuine one becomes a case', shelved: 'Shelved: it comes back by itself', done: 'Judged: leaves the list when its sources clear' },
   },
   incident: {
@@ -146,9 +146,11 @@ export const en: Messages = {
     left: '{what} left', over: '{what} over', photoFailed: 'The photo cannot be read, take it again',
   },
   devices: {
+    chatters: 'Chatters', heldSince: 'since {time}: its alarm stays until it is quiet', span: { h1: '1 hour', h24: '24 hours', d7: '7 days', d30: '30 days' }, min: 'Lowest', mean: 'Mean', max: 'Highest', times: 'Count', asText: 'Values as a list', more: 'Too many values: only the first 5,000 are shown',
+    spoken: '{name}, {span}: lowest {min}, mean {mean}, highest {max}, {n} values',
     strangers: 'Unregistered', strangersNote: 'These devices report but the site does not have them: no values, no alarms until they are registered', strangerId: 'Its own id', format: 'Protocol', messages: 'Messages', first: 'First', last: 'Last',
-    title: 'Latest values', sensor: 'Device', place: 'Place', value: 'Value', at: 'Time', state: 'State', online: 'Online', offline: 'Offline', unknown: 'Unknown', search: 'Find device', none: 'No device', history: 'Recent values',
-    noHistory: 'No recent values', count: '{n}, {on} in alarm, {off} offline', all: 'All', filter: 'By kind', kindName: 'Kind', points: '{n} values',
+    title: 'Latest values', sensor: 'Device', place: 'Place', value: 'Value', at: 'Time', state: 'State', online: 'Online', offline: 'Offline', unknown: 'Unknown', search: 'Find device', none: 'No device', history: 'History',
+    noHistory: 'No values', count: '{n}, {on} in alarm, {off} offline', all: 'All', filter: 'By kind', kindName: 'Kind', points: '{n} values',
     is: { idle: 'Normal', pressed: 'Pressed', running: 'Normal', fault: 'Fault', trapped: 'Trapped', free: 'Free', blocked: 'Blocked' },
     kind: {
       smoke: 'Smoke', call_point: 'Call point', gas: 'Gas', electrical_fire: 'Electrical fire', hydrant_pressure: 'Hydrant', lift: 'Lift', manhole: 'Manhole', water_level: 'Water level', sos: 'SOS',

@@ -40,7 +40,7 @@ export const zh = {
     state: { active: '未确认', activeConfirmed: '已确认', cleared: '已恢复 未确认', clearedConfirmed: '已恢复 已确认', awaiting: '已确认 待判定' },
     verdict: { genuine: '属实', false: '误报', test: '测试', maintenance: '检修' },
     shelved: '屏蔽至 {time}', times: '{n} 次', several: '{n} 处', sources: '{n} 个来源', again: '再次提醒', source: '来源',
-    floodShort: '告警洪峰', flood: '告警洪峰：按楼栋与类型归并，红色不归并', value: '测值 {n}', on: '持续', off: '已恢复', told: '已上报', group: '同组告警', related: '同地点事件', noRelated: '此地没有未办结事件', by: '{name} {time} 确认',
+    chatter: '抖动 {n} 次', floodShort: '告警洪峰', flood: '告警洪峰：按楼栋与类型归并，红色不归并', value: '测值 {n}', on: '持续', off: '已恢复', told: '已上报', group: '同组告警', related: '同地点事件', noRelated: '此地没有未办结事件', by: '{name} {time} 确认',
     hint: { confirm: '先看画面，再按空格确认；确认后判定属实、误报、测试或检修', judge: '已确认，按 J 判定；属实即建为事件', shelved: '屏蔽中，到时自动恢复提醒', done: '已判定，来源恢复后移出列表' },
   },
   incident: {
@@ -144,9 +144,11 @@ export const zh = {
     left: '{what}剩', over: '{what}超时', photoFailed: '照片读不出，请重拍',
   },
   devices: {
+    chatters: '抖动', heldSince: '{time} 起保持告警，安静后解除', span: { h1: '1 小时', h24: '24 小时', d7: '7 天', d30: '30 天' }, min: '最低', mean: '平均', max: '最高', times: '次数', asText: '数值列表', more: '数值过多，只显示前 5000 个',
+    spoken: '{name} {span}：最低 {min}，平均 {mean}，最高 {max}，共 {n} 次',
     strangers: '未登记', strangersNote: '这些设备在上报，但站点没有登记；不产生数值与告警，登记后生效', strangerId: '设备自报编号', format: '协议', messages: '消息数', first: '首次', last: '最近',
-    title: '设备最新值', sensor: '设备', place: '位置', value: '最新值', at: '时间', state: '状态', online: '在线', offline: '离线', unknown: '未知', search: '查找设备', none: '没有设备', history: '近期数值',
-    noHistory: '没有近期数值', count: '{n} 台　告警 {on}　离线 {off}', all: '全部', filter: '按类别', kindName: '类别', points: '{n} 次',
+    title: '设备最新值', sensor: '设备', place: '位置', value: '最新值', at: '时间', state: '状态', online: '在线', offline: '离线', unknown: '未知', search: '查找设备', none: '没有设备', history: '历史数值',
+    noHistory: '没有数值', count: '{n} 台　告警 {on}　离线 {off}', all: '全部', filter: '按类别', kindName: '类别', points: '{n} 次',
     is: { idle: '正常', pressed: '已按下', running: '正常', fault: '故障', trapped: '困人', free: '畅通', blocked: '占用' },
     kind: {
       smoke: '烟感', call_point: '手动报警', gas: '可燃气体', electrical_fire: '电气火灾', hydrant_pressure: '消防水压', lift: '电梯', manhole: '井盖', water_level: '水位', sos: '一键求助',

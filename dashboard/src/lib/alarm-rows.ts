@@ -1,5 +1,6 @@
 import { computed, ref, watch } from 'vue'
 import { useI18n } from 'vue-i18n'
+import { useChattering } from './chatter'
 import { now } from './clock'
 import type { Figures } from './figures'
 import { alarmRows, inFlood } from './flood'
@@ -14,6 +15,7 @@ export const lasts = (s: Alarm['sources'][number]): boolean => s.kind === 'senso
 export function useAlarmRows(figures: Figures) {
   const { t } = useI18n()
   const flood = ref(false)
+  const { turns } = useChattering()
   const raised = computed(() => [...figures.centre.alarm.values()].map((a) => a.raised))
   watch(
     [raised, now],
@@ -30,5 +32,7 @@ export function useAlarmRows(figures: Figures) {
     if (a.confirmed > 0) return t(cleared ? 'alarm.state.clearedConfirmed' : 'alarm.state.awaiting')
     return t(cleared ? 'alarm.state.cleared' : 'alarm.state.active')
   }
-  return { rows, flood, state }
+  /** 抖动 12 次, for an alarm whose source is held. */
+  const chatter = (a: Alarm): string => (turns(a) > 0 ? t('alarm.chatter', { n: turns(a) }) : '')
+  return { rows, flood, state, chatter }
 }

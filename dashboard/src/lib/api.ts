@@ -31,6 +31,7 @@ export type PlaceHit = Schemas['PlaceHit']
 export type Duplicate = Schemas['Duplicate']
 export type TimelineEntry = Schemas['TimelineEntry']
 export type DeviceRow = Schemas['Device']
+export type History = Schemas['History']
 export type Department = Schemas['Department']
 export type PatrolRecord = Schemas['Patrol']
 /** What the demo offers: accounts to try. Without a demo the address does not exist. */
@@ -118,8 +119,9 @@ export const api = {
   patrols: () => call<PatrolRecord[]>('GET', '/patrols'),
   devices: () => call<DeviceRow[]>('GET', '/devices'),
   /** Devices that report and that the site does not have. */
+  chattering: () => call<Schemas['Chatter'][]>('GET', '/devices/chattering'),
   strangers: () => call<Schemas['Stranger'][]>('GET', '/devices/strangers'),
-  deviceHistory: (id: string) => call<{ at: number; value: number }[]>('GET', `/devices/${encodeURIComponent(id)}/history`),
+  deviceHistory: (id: string, from: number) => call<History>('GET', `/devices/${encodeURIComponent(id)}/history?from=${from}`),
   demo: () => call<Demo>('GET', '/demo'),
   happenings: () => call<Happenings>('GET', '/demo/happenings'),
   happen: (what: Happen) => call<unknown>('POST', '/demo/happenings', what, newKey()),

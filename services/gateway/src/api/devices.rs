@@ -8,6 +8,7 @@ use domain::{
     refusal::{Code, Refusal},
     site::SensorKind,
 };
+use ledger::{Reading, Rollup};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,10 +21,14 @@ use crate::{
     session::Caller,
 };
 
+const HOUR_MS: i64 = 3_600_000;
 /// History shown unless asked otherwise, ms.
 const DAY_MS: i64 = 86_400_000;
-/// Values of one history.
-const VALUES: usize = 5_000;
+/// Points of one history.
+const POINTS: usize = 5_000;
+/// Longest span shown by single values, and by minutes, unless asked otherwise, ms.
+const BY_VALUE_MS: i64 = 2 * HOUR_MS;
+const BY_MINUTE_MS: i64 = 2 * DAY_MS;
 
 /// A sensor as it is now.
 #[derive(Debug, Serialize, ToSchema)]
@@ -101,6 +106,33 @@ pub(crate) async fn list(State(desk): State<Desk>, caller: Caller) -> Result<Jso
     Ok(Json(site.sensors.iter().map(device).collect()))
 }
 
+/// A rule that turns too often: its turns are counted, and its alarm stays until it is quiet.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Chatter {
+    /// Sensor.
+    sensor: String,
+    /// Rule.
+    rule: String,
+    /// Since when it is held, ms since 1970.
+    since: i64,
+    /// How often it turned.
+    turns: u64,
+}
+
+/// Rules of devices that chatter now, by device; for the centre.
+#[utoipa::path(
+    get, path = "/api/v1/devices/chattering", tag = "devices",
+    responses((status = 200, body = [Chatter]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+)]
+pub(crate) async fn chattering(State(desk): State<Desk>, caller: Caller) -> Result<Json<Vec<Chatter>>, Problem> {
+    may(&caller)?;
+    let shown = |r: ledger::RuleState| {
+        let (since, turns) = r.held?;
+        Some(Chatter { sensor: r.sensor, rule: r.rule, since, turns })
+    };
+    Ok(Json(desk.telemetry.held_rules().await?.into_iter().filter_map(shown).collect()))
+}
+
 /// A device that reports and that the site does not have.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Stranger {
@@ -145,35 +177,128 @@ pub(crate) struct Span {
     from: Option<i64>,
     /// Before, ms since 1970; now without it.
     until: Option<i64>,
+    /// How fine. Without it single values up to 2 hours unless there are more than 5,000, minutes up to 2 days, hours
+    /// beyond.
+    resolution: Option<Resolution>,
 }
 
-/// A measured value.
+/// How fine a history is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Resolution {
+    /// Single values; kept for `history_days`.
+    Raw,
+    /// Minutes; kept for `minutes_days`.
+    Minute,
+    /// Hours, made of minutes.
+    Hour,
+}
+
+/// Values of a span, or one value.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Value {
-    /// When, ms since 1970.
+#[schema(as = HistoryPoint)]
+pub(crate) struct Point {
+    /// Begin of the minute or hour, or when the value was measured, ms since 1970.
     at: i64,
-    /// Value.
-    value: f64,
+    /// Lowest.
+    min: f64,
+    /// Mean.
+    mean: f64,
+    /// Highest.
+    max: f64,
+    /// How many values.
+    count: u64,
 }
 
-/// Values of a sensor, oldest first, at most 5,000.
+impl From<Rollup> for Point {
+    fn from(r: Rollup) -> Self {
+        Self { at: r.from_ms, min: r.min, mean: r.mean, max: r.max, count: r.count }
+    }
+}
+
+impl From<Reading> for Point {
+    fn from(r: Reading) -> Self {
+        Self { at: r.at_ms, min: r.value, mean: r.value, max: r.value, count: 1 }
+    }
+}
+
+/// What a device measured.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct History {
+    /// How fine it is.
+    resolution: Resolution,
+    /// From, ms since 1970.
+    from: i64,
+    /// Before, ms since 1970.
+    until: i64,
+    /// Unit of measure; empty for states.
+    unit: String,
+    /// Length of a point, ms; null = single values.
+    step: Option<i64>,
+    /// There are more than these points after the last one.
+    more: bool,
+    /// Oldest first, at most 5,000; a minute or hour without values is left out.
+    points: Vec<Point>,
+}
+
+fn choose(asked: Option<Resolution>, length: i64) -> Resolution {
+    asked.unwrap_or(match length {
+        ..=BY_VALUE_MS => Resolution::Raw,
+        ..=BY_MINUTE_MS => Resolution::Minute,
+        _ => Resolution::Hour,
+    })
+}
+
+/// Values of a sensor with lowest, mean and highest, by value, minute or hour; for the centre.
 #[utoipa::path(
     get, path = "/api/v1/devices/{id}/history", tag = "devices",
     params(("id" = String, Path, description = "Sensor"), Span),
-    responses((status = 200, body = [Value]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = History), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
 )]
 pub(crate) async fn history(
     State(desk): State<Desk>,
     caller: Caller,
     NameId(id): NameId,
     Asked(span): Asked<Span>,
-) -> Result<Json<Vec<Value>>, Problem> {
+) -> Result<Json<History>, Problem> {
     may(&caller)?;
-    if desk.site()?.sensor(&id.as_str().into()).is_none() {
-        return Err(Refusal::new(Code::NoDevice).into());
-    }
+    let kind = desk.site()?.sensor(&id.as_str().into()).map(|s| s.kind).ok_or(Refusal::new(Code::NoDevice))?;
     let until = span.until.unwrap_or(desk.clock.now_ms().saturating_add(1));
     let from = span.from.unwrap_or(until.saturating_sub(DAY_MS));
-    let readings = desk.telemetry.history(&id, from, until, VALUES).await?;
-    Ok(Json(readings.into_iter().map(|r| Value { at: r.at_ms, value: r.value }).collect()))
+    let mut resolution = choose(span.resolution, until.saturating_sub(from));
+    let mut points = points(&desk, &id, (from, until), resolution).await?;
+    if points.len() > POINTS && span.resolution.is_none() && resolution == Resolution::Raw {
+        resolution = Resolution::Minute;
+        points = self::points(&desk, &id, (from, until), resolution).await?;
+    }
+    let more = points.len() > POINTS;
+    points.truncate(POINTS);
+    let unit = measure(kind).to_owned();
+    Ok(Json(History { resolution, from, until, unit, step: resolution.step(), more, points }))
+}
+
+impl Resolution {
+    const fn step(self) -> Option<i64> {
+        match self {
+            Self::Raw => None,
+            Self::Minute => Some(60_000),
+            Self::Hour => Some(HOUR_MS),
+        }
+    }
+}
+
+/// One more than are shown, when there are.
+async fn points(desk: &Desk, id: &str, span: (i64, i64), resolution: Resolution) -> Result<Vec<Point>, Problem> {
+    let rollups = async |minutes| {
+        let found = desk.telemetry.rollups(id, span.0, span.1, minutes, POINTS + 1).await?;
+        Ok(found.into_iter().map(Into::into).collect())
+    };
+    match resolution {
+        Resolution::Raw => {
+            let found = desk.telemetry.history(id, span.0, span.1, POINTS + 1).await?;
+            Ok(found.into_iter().map(Into::into).collect())
+        }
+        Resolution::Minute => rollups(1).await,
+        Resolution::Hour => rollups(60).await,
+    }
 }

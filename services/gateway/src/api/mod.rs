@@ -91,6 +91,7 @@ pub(crate) fn router() -> (axum::Router<Desk>, utoipa::openapi::OpenApi) {
         .routes(routes!(intake::duplicates))
         .routes(routes!(intake::reporter))
         .routes(routes!(devices::list))
+        .routes(routes!(devices::chattering))
         .routes(routes!(devices::strangers))
         .routes(routes!(devices::history))
         .routes(routes!(cameras::list))
