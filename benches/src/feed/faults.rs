@@ -217,7 +217,7 @@ async fn resumed(how: &How) -> anyhow::Result<Vec<Figure>> {
     Ok(vec![figure.target("≥ 10 × faster", them >= 10.0 * us)])
 }
 
-/// Place the first connection until all have the gap, ms.
+/// From the first connection until all have the gap, ms.
 fn resume(dialect: &Dialect, address: SocketAddr, source: &mut Source, clients: usize) -> anyhow::Result<f64> {
     let mut load = Load::new(dialect.clone(), address)?;
     load.open(vec![Place::default(); clients], source.at)?;

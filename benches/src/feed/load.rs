@@ -58,7 +58,7 @@ pub(crate) struct Run {
     /// Events × clients that arrived.
     pub(crate) deliveries: u64,
     pub(crate) seconds: f64,
-    /// Place the publisher to each client, ms.
+    /// From the publisher to each client, ms.
     pub(crate) latency: Histogram,
     /// Bytes that came in.
     pub(crate) bytes: u64,

@@ -91,31 +91,33 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     std::fs::create_dir_all(&args.folder)?;
     let store = open(&args).await?;
     let (clock, tasks): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Tasks::default());
-    let mut templates = Vec::new();
+    let (mut templates, mut spent) = (Vec::new(), Duration::ZERO);
     if args.control.is_some() {
-        templates = prepare(&store, &clock, args.incidents).await?;
+        (templates, spent) = prepare(&store, &clock, args.incidents).await?;
         super::fill::log(store.as_ref(), &templates, args.fill).await?;
     }
     let bus = bus(&args, store.as_ref(), &clock, &tasks)?;
     let began = serve(&args, store.clone(), bus.clone(), clock, &tasks).await?;
     began.cancelled().await;
+    let started = begun.elapsed().saturating_sub(spent).as_millis();
+    let control = match &args.control {
+        Some(control) => Some(TcpListener::bind(control).await?),
+        None => None,
+    };
     let head = store.head().await?;
-    println!("ready {} {} after {} ms", head.log_id, head.seq, begun.elapsed().as_millis());
+    println!("ready {} {} {started}", head.log_id, head.seq);
     let ended = async {
         let mut input = Vec::new();
         tokio::io::stdin().read_to_end(&mut input).await
     };
-    match &args.control {
+    match control {
         None => {
             ended.await?;
         }
-        Some(control) => {
-            let listener = TcpListener::bind(control).await?;
-            tokio::select! {
-                _ = ended => {}
-                fed = feed(listener, store, bus, &templates) => fed?,
-            }
-        }
+        Some(listener) => tokio::select! {
+            _ = ended => {}
+            fed = feed(listener, store, bus, &templates) => fed?,
+        },
     }
     tasks.drain(Duration::from_secs(2)).await;
     Ok(())
@@ -170,17 +172,18 @@ async fn serve(
     Ok(began)
 }
 
-/// Fills a new ledger by the real writer; the events to repeat.
+/// Fills a new ledger by the real writer; the events to repeat, and the time that a centre would not have spent.
 async fn prepare(
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
     incidents: usize,
-) -> anyhow::Result<Vec<Arc<Published>>> {
+) -> anyhow::Result<(Vec<Arc<Published>>, Duration)> {
     let (tasks, bus) = (Tasks::default(), Arc::new(LocalBus::new(8_192)));
     let options = dispatch::WriterOptions::default();
     let writer = dispatch::start(SITE.into(), store.clone(), bus.clone(), clock.clone(), options, &tasks);
     let ready = writer.status().wait_for(|s| s.ok).await.map(drop);
     ready.context("the writer ended")?;
+    let loaded = std::time::Instant::now();
     let fresh = store.head().await?.seq == 0;
     if fresh {
         start(store, &writer, incidents).await?;
@@ -215,7 +218,7 @@ async fn prepare(
     tasks.drain(Duration::from_secs(5)).await;
     let from = templates.len().saturating_sub(ALARMS);
     anyhow::ensure!(templates.len() >= ALARMS, "only {} pieces of evidence were made", templates.len());
-    Ok(templates.split_off(from))
+    Ok((templates.split_off(from), loaded.elapsed()))
 }
 
 async fn start(store: &Arc<dyn Store>, writer: &dispatch::Writer, incidents: usize) -> anyhow::Result<()> {

@@ -137,11 +137,27 @@ impl SocketIo {
     }
 }
 
-/// A line `ready LOG HEAD …` of our part.
-pub(crate) fn ready(line: &str) -> anyhow::Result<(u64, u64)> {
-    let mut words = line.split(' ').skip(1).map(str::parse::<u64>);
-    match (words.next(), words.next()) {
-        (Some(Ok(log_id)), Some(Ok(head))) => Ok((log_id, head)),
-        _ => bail!("not a ready line: {line}"),
+/// A line `ready LOG HEAD MS` of our part: the head, and how long a centre would have taken to start.
+pub(crate) fn ready(line: &str) -> anyhow::Result<(u64, Duration)> {
+    let words: Vec<u64> = line.split(' ').filter_map(|w| w.parse().ok()).collect();
+    let [_, head, ms] = words[..] else { bail!("not a ready line: {line}") };
+    Ok((head, Duration::from_millis(ms)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ready_line_has_three_numbers() {
+        assert!(ready("ready 7 9 120").is_ok_and(|r| r == (9, Duration::from_millis(120))));
+        assert!(ready("ready 7 9").is_err());
+    }
+
+    #[test]
+    fn nginx_listens_on_loopback_only() {
+        let text = nginx(8_080, Path::new("/tmp/x"));
+        assert!(text.contains("listen 127.0.0.1:8080 ") && text.matches("listen ").count() == 1);
+        assert_eq!(text.matches('{').count(), text.matches('}').count());
     }
 }

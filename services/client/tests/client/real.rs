@@ -67,15 +67,17 @@ async fn a_feed_goes_on_where_it_was_left() {
 #[tokio::test]
 async fn a_follower_outlives_its_gateway() {
     let house = House::new().await;
-    let mut gateway = house.gateway(None).await;
-    let address = gateway.address.clone();
+    let first = house.gateway(None).await;
+    let address = first.address.clone();
     let session = log_in(&address, "chief", PASSWORD).await.unwrap();
     let mut follower = Follower::new(Options::at(&address), session, None);
     let (mut seqs, mut start, mut lost) = (Vec::new(), 0, 0);
+    let mut running = Some(first);
     for life in 0..3 {
-        if life > 0 {
-            gateway = house.gateway(Some(&address)).await;
-        }
+        let gateway = match running.take() {
+            Some(first) => first,
+            None => house.gateway(Some(&address)).await,
+        };
         let end = house.events(4).await;
         while follower.position().is_none_or(|p| p.seq < end) {
             match follower.next().await.unwrap() {
