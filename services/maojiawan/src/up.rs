@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, path::PathBuf, sync::Arc, time::Duration}
 use anyhow::{Context as _, bail};
 use dispatch::{CameraWatch, VideoPatrol, WriterOptions};
 use domain::{State, account::Role, input::Command, site::Site};
-use ledger::Store;
+use ledger::{Archiving, Store};
 use link::{
     intake::{Intake, SharedIntake},
     media::{CameraState, Media},
@@ -87,6 +87,7 @@ async fn up(mut config: Config, demo: bool, metrics: MetricsPage) -> anyhow::Res
     let intake: SharedIntake = Arc::new(writer.clone());
     let first = first_accounts(&config, demo.as_ref())?;
     start_site(&stores.store, intake.as_ref(), &site, first).await?;
+    crate::backup::append_erased(stores.store.as_ref(), intake.as_ref()).await?;
 
     let centre = Centre { config, site, stores, clock, tasks, bus, intake, writer, metrics };
     centre.serve(listener, demo).await
@@ -286,6 +287,7 @@ impl Centre {
     fn spawn_upkeep(&self) {
         let (store, clock, stop) = (self.stores.store.clone(), self.clock.clone(), self.tasks.stop(Stage::Sources));
         let keep_ms = i64::from(self.config.data.key_days) * 86_400_000;
+        let (site, months) = (self.site.id.to_string(), self.config.data.archive_months);
         let page = self.metrics.clone();
         self.tasks.spawn("upkeep", Stage::Sources, Criticality::Ordinary, async move {
             let mut every = tokio::time::interval(Duration::from_secs(10));
@@ -300,6 +302,7 @@ impl Centre {
                 }
                 if turn % 360 == 0 {
                     sweep(store.as_ref(), clock.now_ms(), keep_ms).await;
+                    archive(store.as_ref(), &Archiving { site: &site, now_ms: clock.now_ms(), months }).await;
                 }
             }
         });
@@ -321,6 +324,16 @@ async fn sweep(store: &dyn Store, now_ms: i64, keep_ms: i64) {
     // A photo that no event named within a day never will be.
     if let Err(error) = store.sweep_blobs(now_ms - 86_400_000).await {
         tracing::warn!(code = error.code(), "orphans were not removed");
+    }
+}
+
+/// Old months leave the database.
+async fn archive(store: &dyn Store, what: &Archiving<'_>) {
+    match store.archive(what).await {
+        Ok(done) if done.files.is_empty() => {}
+        Ok(done) => tracing::info!(files = ?done.files, events = done.events, "old events moved to files"),
+        // What was cut off is completed the next time; the log is whole meanwhile.
+        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "old events did not move to files"),
     }
 }
 

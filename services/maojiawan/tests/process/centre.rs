@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use crate::PROGRAM;
 
-const PASSWORD: &str = "铜钟 9 号楼";
+pub(crate) const PASSWORD: &str = "铜钟 9 号楼";
 
-struct Centre {
+pub(crate) struct Centre {
     child: Child,
     output: BufReader<ChildStdout>,
     address: String,
@@ -32,18 +32,18 @@ fn after<'t>(line: &'t str, mark: &str) -> Option<&'t str> {
     Some(line.split_once(mark)?.1.trim())
 }
 
-fn write_password(folder: &Path) {
+pub(crate) fn write_password(folder: &Path) {
     std::fs::write(folder.join("password"), PASSWORD).unwrap();
 }
 
 impl Centre {
     /// Starts it with its data in `folder` and waits until it says that it is ready.
-    fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
         Self::start_with(folder, "")
     }
 
     /// As [`Centre::start`], with more configuration.
-    fn start_with(folder: &Path, more: &str) -> Self {
+    pub(crate) fn start_with(folder: &Path, more: &str) -> Self {
         let config = folder.join("centre.toml");
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n[data]\nfolder = \"{0}/data\"\n[log]\nfilter = \"warn\"\n\
@@ -73,7 +73,7 @@ impl Centre {
     }
 
     /// One request; status and body.
-    fn ask(&self, head: &str, body: &str) -> (u16, String) {
+    pub(crate) fn ask(&self, head: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();
         write!(
@@ -97,7 +97,7 @@ impl Centre {
     }
 
     /// Sends a signal; the exit code, what it still printed, and its log.
-    fn end(mut self, signal: &str) -> (Option<i32>, String, String) {
+    pub(crate) fn end(mut self, signal: &str) -> (Option<i32>, String, String) {
         let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
         let (mut said, mut log) = (String::new(), String::new());
