@@ -14,8 +14,9 @@ packages=(
 tests=no
 if [[ ${1:-} == --tests ]]; then
   tests=yes
-  # A browser with Chinese letters, a camera of another make, and the bus and the database of several processes.
-  packages+=(postgresql redis-server systemd chromium fonts-noto-cjk python3-gi gir1.2-gst-rtsp-server-1.0)
+  # A browser with Chinese letters, a camera of another make, the bus and the database of several processes, and a
+  # witness of system calls.
+  packages+=(postgresql redis-server strace systemd chromium fonts-noto-cjk python3-gi gir1.2-gst-rtsp-server-1.0)
 fi
 if [[ ${1:-} == --bench ]]; then
   packages+=(postgresql redis-server libnginx-mod-nchan)

@@ -75,6 +75,16 @@ pub enum LedgerError {
         /// What is wrong.
         reason: String,
     },
+    /// A backup or an archive is cut off or damaged.
+    #[error("{file}: byte {at}: {what}")]
+    File {
+        /// The file.
+        file: String,
+        /// Where, in bytes from its beginning.
+        at: u64,
+        /// What is wrong there.
+        what: String,
+    },
     /// The database was migrated by a newer program, or an applied migration changed.
     #[error("schema: {0}")]
     Schema(String),
@@ -103,6 +113,7 @@ impl LedgerError {
             Self::Corrupt { .. } => "ledger.corrupt",
             Self::Io(_) => "ledger.io",
             Self::MasterKey { .. } => "ledger.master_key",
+            Self::File { .. } => "ledger.file",
             Self::Schema(_) => "ledger.schema",
         }
     }

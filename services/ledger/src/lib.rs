@@ -5,6 +5,7 @@
 //!   [`PostgresStore`] the one beyond.
 //! - [`Telemetry`] keeps values of sensors in a file of its own; it never touches the log.
 //! - [`Bus`] fans out what was committed and is never trusted; [`Reader`] turns it into each event once and in order.
+//! - [`transfer`] brings all of it into one portable file and back, or from one backend to the other.
 //!
 //! Invariants: an answer follows the fsync; sequence numbers have no gaps and follow commit order; nothing half done
 //! survives an error; no personal value stands in clear in any file; payloads are opaque here, rules live elsewhere.
@@ -12,9 +13,11 @@
 
 #![warn(missing_docs)]
 
+mod archive;
 mod batch;
 mod blob;
 mod bus;
+mod erasures;
 mod error;
 mod model;
 mod port;
@@ -27,6 +30,7 @@ mod schema;
 mod seal;
 mod sealer;
 mod sqlite;
+pub mod transfer;
 
 #[cfg(feature = "testing")]
 pub mod conformance;
@@ -34,6 +38,7 @@ pub mod conformance;
 pub mod testing;
 
 pub use self::redis::{Fault, Link, LinkState, RedisBus, RedisOptions, RedisStatus};
+pub use archive::{Archived, Archiving};
 pub use batch::Batch;
 pub use blob::BlobReader;
 pub use bus::{Bus, Delivery, LocalBus, Published, Subscription};

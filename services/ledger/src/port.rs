@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tokio::io::AsyncRead;
 
 use crate::{
-    Batch, BlobId, BlobInfo, BlobReader, Credential, DocumentRow, Head, InputKey, KeyRow, NewBlob, Opened, Position,
-    Query, Result, Session, StoredEvent, StoredOutbox,
+    Archived, Archiving, Batch, BlobId, BlobInfo, BlobReader, Credential, DocumentRow, Head, InputKey, KeyRow, NewBlob,
+    Opened, Position, Query, Result, Session, StoredEvent, StoredOutbox,
 };
 
 /// The durable order.
@@ -56,6 +56,11 @@ pub trait Log: Send + Sync {
 
     /// Forgets keys older than `before_ms`, at most [`limits::SWEEP`](crate::limits::SWEEP) a call; how many.
     async fn expire_keys(&self, before_ms: i64) -> Result<usize>;
+
+    /// Moves events of months that are over, older than [`Archiving::months`], from the database to monthly files, month
+    /// by month. [`Log::tail`] and [`Log::stream_tail`] read them all the same. One process may do this; what it was cut
+    /// off in, the next call completes.
+    async fn archive(&self, what: &Archiving<'_>) -> Result<Archived>;
 
     /// After a restore or a truncation: a new `log_id` and a new term, so that no old cursor is believed.
     async fn renew(&self) -> Result<Head>;

@@ -9,6 +9,29 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::{Bus, Published, Result, Subscription};
 
+tokio::task_local! {
+    /// Steps that long work may still take before it breaks off, as a crash would break it off.
+    static STEPS: std::cell::Cell<u32>;
+}
+
+/// Runs work that breaks off with an error after `steps` of its steps; for [`crate::Log::archive`].
+pub async fn broken_off<T>(steps: u32, work: impl Future<Output = T>) -> T {
+    STEPS.scope(std::cell::Cell::new(steps), work).await
+}
+
+/// A step of such work.
+pub(crate) fn step() -> Result<()> {
+    let left = STEPS.try_with(|steps| {
+        let left = steps.get();
+        steps.set(left.saturating_sub(1));
+        left
+    });
+    match left {
+        Ok(0) => Err(crate::LedgerError::Io("broken off here by a test".into())),
+        _ => Ok(()),
+    }
+}
+
 /// How often things go wrong, in per cent of the messages.
 #[derive(Debug, Clone, Copy)]
 pub struct Faults {

@@ -459,9 +459,46 @@ async fn text_with_a_zero_byte_is_found_nowhere_and_refused() {
 }
 
 #[tokio::test]
+async fn an_encrypted_server_is_verified() {
+    let server = PostgresServer::start();
+    // All of 127/8 is this machine: an address of its own needs no port of its own.
+    let n = std::process::id();
+    let host = format!("127.{}.{}.{}", 1 + n % 200, n / 200 % 200, 1 + n / 40_000 % 200);
+    let issue = |host: &str| {
+        let names = vec![host.to_owned()];
+        rcgen::generate_simple_self_signed(names).unwrap()
+    };
+    let (own, stranger) = (issue(&host), issue(&host));
+    let url = server.encrypt(&own.cert.pem(), &own.signing_key.serialize_pem(), &host).await;
+    let folder = tempfile::tempdir().unwrap();
+    let ca = |name: &str, cert: &rcgen::Certificate| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, cert.pem()).unwrap();
+        path.display().to_string()
+    };
+    let options = |mode: &str| PostgresOptions::new(&format!("{url}?{mode}"), None, folder.path()).unwrap();
+    let refused = PostgresStore::open(&options("sslmode=disable")).await;
+    assert!(matches!(refused, Err(LedgerError::Unavailable(_))), "in clear: {refused:?}");
+    let strange = format!("sslmode=verify-full&sslrootcert={}", ca("strange.pem", &stranger.cert));
+    let refused = PostgresStore::open(&options(&strange)).await;
+    assert!(matches!(refused, Err(LedgerError::Unavailable(_))), "not who it says: {refused:?}");
+    let verified = format!("sslmode=verify-full&sslrootcert={}", ca("own.pem", &own.cert));
+    let store = PostgresStore::open(&options(&verified)).await.unwrap();
+    resume(&store).await;
+    let sql = "SELECT s.ssl::text FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) \
+               WHERE a.application_name = 'maojiawan'";
+    let encrypted = server.ask(sql).await;
+    assert!(!encrypted.is_empty() && encrypted.iter().all(|on| on == "true"), "{encrypted:?}");
+}
+
+#[tokio::test]
 async fn ids_order_by_bytes_whatever_the_locale() {
-    let backend = Postgres::new();
-    let store = backend.open().await;
+    let server = PostgresServer::start();
+    let locale = "LOCALE_PROVIDER icu ICU_LOCALE 'zh' LOCALE 'C.UTF-8'";
+    server.sql(&format!("CREATE DATABASE zh ENCODING 'UTF8' {locale} TEMPLATE template0")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let options = PostgresOptions::new(&server.url("zh"), None, folder.path()).unwrap();
+    let store = PostgresStore::open(&options).await.unwrap();
     let head = store.open_writer().await.unwrap();
     let ids = ["B", "a", "Z", "b", "A", "é", "中", "-"];
     let documents = ids.iter().map(|id| document("k", id, 1)).collect::<Vec<DocumentRow>>();

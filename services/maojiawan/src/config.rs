@@ -59,11 +59,27 @@ pub(crate) struct Data {
     pub(crate) files: Option<PathBuf>,
     /// Days that an idempotency key is remembered.
     pub(crate) key_days: u16,
+    /// The journal of erasures, which a restore reads so that what was erased after the backup stays erased: best
+    /// beside the backups, on another disk. Default = `erasures.log` in the data folder.
+    pub(crate) erasures: Option<PathBuf>,
+    /// Months that events stay in the database, beside the present one; older ones move to files in `archive/`.
+    pub(crate) archive_months: u16,
 }
 
 impl Default for Data {
     fn default() -> Self {
-        Self { folder: "data".into(), files: None, key_days: 30 }
+        Self { folder: "data".into(), files: None, key_days: 30, erasures: None, archive_months: 13 }
+    }
+}
+
+impl Data {
+    /// See [`Data::files`].
+    pub(crate) fn files(&self) -> &Path {
+        self.files.as_deref().unwrap_or(&self.folder)
+    }
+    /// See [`Data::erasures`].
+    pub(crate) fn erasures(&self) -> PathBuf {
+        self.erasures.clone().unwrap_or_else(|| self.folder.join("erasures.log"))
     }
 }
 
@@ -311,7 +327,7 @@ impl Config {
 
 impl Ledger {
     /// The wrong key, and what is wrong with it. The address is never repeated: somebody may have put a password there.
-    fn fault(&self) -> Option<(&'static str, &'static str)> {
+    pub(crate) fn fault(&self) -> Option<(&'static str, &'static str)> {
         let Some(url) = &self.url else {
             return (self.password_file.is_some() || self.schema.is_some()).then_some((
                 "url",
@@ -366,6 +382,9 @@ fn check(file: &str, text: &str, config: &Config) -> Result<(), ConfigError> {
     }
     if config.data.key_days == 0 {
         return bad("data", "key_days", "须大于 0 must be more than 0");
+    }
+    if config.data.archive_months == 0 {
+        return bad("data", "archive_months", "须大于 0 must be more than 0");
     }
     if !(1..=60).contains(&config.bus.heartbeat_s) {
         return bad("bus", "heartbeat_s", "须在 1 到 60 之间 must lie between 1 and 60");

@@ -1,6 +1,7 @@
 //! 智慧卯家湾: one binary with several roles. This file only reads the command line.
 
 mod accounts;
+mod backup;
 mod bus;
 mod check;
 mod config;
@@ -87,12 +88,47 @@ enum Command {
         /// 配置文件 configuration file
         config: PathBuf,
     },
-    /// 升级数据格式 brings the stored data to this version and prints where the log stands
+    /// 升级数据格式，或迁移到 PostgreSQL brings the stored data to this version, or moves them to PostgreSQL
     #[command(help_template = TEMPLATE, next_help_heading = OPTIONS)]
     Migrate {
         /// 配置文件 configuration file
         #[arg(long)]
         config: Option<PathBuf>,
+        /// 迁移到此数据库 postgres://… moves the SQLite data to this database, password apart
+        #[arg(long)]
+        to: Option<String>,
+        /// 该数据库的口令文件 file with the password of that database
+        #[arg(long, requires = "to")]
+        password_file: Option<PathBuf>,
+        /// 从此目录的 SQLite 数据迁移到配置中的数据库 moves SQLite data of this folder to the configured database
+        #[arg(long)]
+        from_data: Option<PathBuf>,
+    },
+    /// 在线备份到一个文件，写后复核 writes everything to one file while the centre runs, and verifies it
+    #[command(help_template = TEMPLATE, next_help_heading = OPTIONS)]
+    Backup {
+        /// 配置文件 configuration file
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// 备份文件，不得已存在 the file, which must not exist
+        #[arg(long)]
+        to: PathBuf,
+        /// 一并写入主密钥（默认不含） writes the master key too, which is left out otherwise
+        #[arg(long)]
+        with_key: bool,
+    },
+    /// 从备份恢复到空的数据目录 brings a backup into an empty place, verified first
+    #[command(help_template = TEMPLATE, next_help_heading = OPTIONS)]
+    Restore {
+        /// 配置文件 configuration file
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// 备份文件 the backup
+        #[arg(long)]
+        from: PathBuf,
+        /// 另外的删除记录或较新的备份，其中已删除的不会恢复 further journals of erasures, or newer backups: what they erased stays erased
+        #[arg(long)]
+        erasures: Vec<PathBuf>,
     },
     /// 运行模拟现场：摄像头、传感器、部门、短信 runs the synthetic site as its own process
     #[command(help_template = TEMPLATE, next_help_heading = OPTIONS)]
@@ -115,7 +151,12 @@ fn main() -> ExitCode {
             up::run(up::Run { config: Some(config), demo: false, listen, data, parts })
         }
         Command::CheckConfig { config } => check::check(&config),
-        Command::Migrate { config } => check::migrate(config.as_deref()),
+        Command::Migrate { config, to: None, from_data: None, .. } => check::migrate(config.as_deref()),
+        Command::Migrate { config, to, password_file, from_data } => {
+            backup::migrate(&backup::Migration { config, to, password_file, from_data })
+        }
+        Command::Backup { config, to, with_key } => backup::backup(config.as_deref(), &to, with_key),
+        Command::Restore { config, from, erasures } => backup::restore(config.as_deref(), &from, &erasures),
         Command::Simulate { config } => simulate::run(&config),
         Command::Decode => video::decode::child_main().map_err(Into::into),
     };

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use dispatch::{CameraWatch, VideoPatrol, WriterOptions};
 use domain::{State, account::Role, input::Command, site::Site};
-use ledger::Store;
+use ledger::{Archiving, Store};
 use link::{
     intake::{Intake, SharedIntake},
     media::{CameraState, Media},
@@ -226,6 +226,7 @@ impl Centre {
         bus.announce(stores.store.head().await?.position());
         let intake: SharedIntake = Arc::new(writer.clone());
         start_site(&stores.store, intake.as_ref(), site, first_accounts(config, demo)?).await?;
+        crate::backup::append_erased(stores.store.as_ref(), intake.as_ref()).await?;
         Ok(Self { base, intake, writer })
     }
 
@@ -381,6 +382,7 @@ impl Centre {
         let (store, clock, stop) =
             (self.base.stores.store.clone(), self.base.clock.clone(), self.base.tasks.stop(Stage::Sources));
         let keep_ms = i64::from(self.base.config.data.key_days) * 86_400_000;
+        let (site, months) = (self.base.site.id.to_string(), self.base.config.data.archive_months);
         let page = self.base.metrics.clone();
         self.base.tasks.spawn("upkeep", Stage::Sources, Criticality::Ordinary, async move {
             let mut every = tokio::time::interval(Duration::from_secs(10));
@@ -395,6 +397,7 @@ impl Centre {
                 }
                 if turn % 360 == 0 {
                     sweep(store.as_ref(), clock.now_ms(), keep_ms).await;
+                    archive(store.as_ref(), &Archiving { site: &site, now_ms: clock.now_ms(), months }).await;
                 }
             }
         });
@@ -416,6 +419,16 @@ async fn sweep(store: &dyn Store, now_ms: i64, keep_ms: i64) {
     // A photo that no event named within a day never will be.
     if let Err(error) = store.sweep_blobs(now_ms - 86_400_000).await {
         tracing::warn!(code = error.code(), "orphans were not removed");
+    }
+}
+
+/// Old months leave the database.
+async fn archive(store: &dyn Store, what: &Archiving<'_>) {
+    match store.archive(what).await {
+        Ok(done) if done.files.is_empty() => {}
+        Ok(done) => tracing::info!(files = ?done.files, events = done.events, "old events moved to files"),
+        // What was cut off is completed the next time; the log is whole meanwhile.
+        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "old events did not move to files"),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each function takes an empty backend and panics when the backend breaks the port.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "tests, compiled for the feature `testing` only")]
 
+pub mod archive;
 pub mod bus;
 pub mod log;
 pub mod sealed;
@@ -80,6 +81,9 @@ macro_rules! conformance {
             telemetry: values_states_and_observations_commit_together, history_is_bounded, bad_values_are_refused,
                 minutes_agree_with_a_naive_model, minutes_outlive_values_within_their_bound,
                 strangers_are_kept_within_a_bound, the_epoch_stays_until_renewed;
+            archive: old_months_move_to_files_and_are_read_as_before, a_crash_at_any_step_leaves_the_log_complete,
+                late_and_future_events_keep_nothing_from_moving, what_cannot_be_archived_is_refused,
+                a_follower_reads_on_while_events_move;
             bus: a_reader_yields_each_event_once_on_a_good_bus, a_reader_yields_each_event_once_on_a_bad_bus,
                 a_lost_last_message_is_noticed, a_slow_reader_fills_the_gap, a_late_reader_starts_at_its_cursor,
                 a_reader_outlives_its_bus, a_changed_log_is_told;

@@ -39,6 +39,7 @@ impl PostgresStore {
         metrics::histogram!(names::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
         if !batch.erase.is_empty() {
             self.forget_old_rows().await;
+            self.note_erasures().await;
         }
         Ok(after)
     }
@@ -126,8 +127,10 @@ async fn erase(tx: &mut Lease, subjects: &[String], seq: u64) -> Result<()> {
     if subjects.is_empty() {
         return Ok(());
     }
-    tx.execute(sqlx::query("DELETE FROM subject_keys WHERE subject = ANY($1)").bind(subjects)).await?;
-    let sql = "INSERT INTO erasures (subject, seq) SELECT unnest($1::text[]), $2 ON CONFLICT DO NOTHING";
+    let sql = "WITH gone AS (DELETE FROM subject_keys WHERE subject = ANY($1) RETURNING subject, sha256(wrapped) AS hash) \
+               INSERT INTO erasures (subject, seq, key_hash) SELECT s.subject, $2, coalesce(gone.hash, ''::bytea) \
+               FROM (SELECT DISTINCT unnest($1::text[]) AS subject) s LEFT JOIN gone ON gone.subject = s.subject \
+               ON CONFLICT DO NOTHING";
     tx.execute(sqlx::query(sql).bind(subjects).bind(int(seq))).await.map(drop)
 }
 

@@ -31,10 +31,7 @@ pub(super) struct Db {
 impl Db {
     /// Plans connections; none is made yet.
     pub(super) fn new(base: &PgConnectOptions, schema: &str, readers: u32, patience: Duration) -> Result<Self> {
-        let fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        if schema.is_empty() || schema.len() > 60 || !schema.chars().all(fit) || schema.starts_with("pg_") {
-            return Err(LedgerError::invalid("schema", "must be a-z, 0-9 and _, at most 60, not pg_…"));
-        }
+        check_schema(schema)?;
         let ms = |d: Duration| d.as_millis().max(1).to_string();
         let options = base.clone().application_name("maojiawan").statement_cache_capacity(128).options([
             ("search_path", schema.to_owned()),
@@ -135,17 +132,35 @@ impl Db {
     }
 }
 
+/// The name is written into statements, so it must be nothing but a name.
+pub(super) fn check_schema(schema: &str) -> Result<()> {
+    let fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if schema.is_empty() || schema.len() > 60 || !schema.chars().all(fit) || schema.starts_with("pg_") {
+        return Err(LedgerError::invalid("schema", "must be a-z, 0-9 and _, at most 60, not pg_…"));
+    }
+    Ok(())
+}
+
+const SETTINGS: &str = "SELECT current_setting('server_version_num')::int, current_setting('fsync'), \
+                        current_setting('full_page_writes'), current_setting('server_encoding')";
+
 async fn check_server(tx: &mut Lease) -> Result<()> {
-    let ask = "SELECT current_setting('server_version_num')::int, current_setting('fsync'), \
-               current_setting('full_page_writes'), current_setting('server_encoding')";
-    let row = tx.one(sqlx::query(ask)).await?;
-    if get::<i32>(&row, 0)? < OLDEST {
+    fit_server(&tx.one(sqlx::query(SETTINGS)).await?)
+}
+
+/// Refuses a server that is too old, not UTF8 or does not sync.
+pub(super) async fn check_settings(conn: &mut sqlx::PgConnection) -> Result<()> {
+    fit_server(&sqlx::query(SETTINGS).fetch_one(conn).await.map_err(db_error)?)
+}
+
+fn fit_server(row: &PgRow) -> Result<()> {
+    if get::<i32>(row, 0)? < OLDEST {
         return Err(LedgerError::invalid("server", "is older than PostgreSQL 15"));
     }
-    if get::<&str>(&row, 1)? != "on" || get::<&str>(&row, 2)? != "on" {
+    if get::<&str>(row, 1)? != "on" || get::<&str>(row, 2)? != "on" {
         return Err(LedgerError::invalid("server", "has fsync or full_page_writes off: answers would be no promise"));
     }
-    if get::<&str>(&row, 3)? != "UTF8" {
+    if get::<&str>(row, 3)? != "UTF8" {
         return Err(LedgerError::invalid("server", "the database is not UTF8"));
     }
     Ok(())

@@ -13,7 +13,8 @@ mod db;
 mod read;
 mod side;
 mod slots;
-mod telemetry;
+pub(crate) mod telemetry;
+pub(crate) mod transfer;
 mod vault;
 
 use std::{
@@ -26,7 +27,9 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::{
     Head, LedgerError, Result,
+    archive::Archive,
     blob::BlobFiles,
+    erasures::{Erased, Journal},
     rows::{int, new_id},
     schema::Migration,
     seal::Key,
@@ -36,8 +39,10 @@ use db::{Db, get, get_u64};
 use slots::Lease;
 pub use telemetry::PostgresTelemetry;
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, sql: include_str!("../../migrations/postgres/ledger_0001.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, sql: include_str!("../../migrations/postgres/ledger_0001.sql") },
+    Migration { version: 2, sql: include_str!("../../migrations/postgres/ledger_0002.sql") },
+];
 /// Connections of one process for reading, besides the one that writes.
 const READERS: u32 = 4;
 
@@ -53,6 +58,10 @@ pub struct PostgresOptions {
     pub blobs: PathBuf,
     /// The master key; made with mode 0600 together with a new log, required for an old one.
     pub master_key: PathBuf,
+    /// The journal of erasures, which a restore needs: best on another disk, beside the backups.
+    pub erasures: PathBuf,
+    /// The folder of old events, by month; made when needed. Every process that opens the store needs the same one.
+    pub archive: PathBuf,
     /// How long a call may take in all, with its waits for a connection and for locks; snapshots may take six times as
     /// long.
     pub patience: Duration,
@@ -82,6 +91,8 @@ impl PostgresOptions {
             schema: "maojiawan".to_owned(),
             blobs: folder.join("blobs"),
             master_key: folder.join("master.key"),
+            erasures: folder.join("erasures.log"),
+            archive: folder.join("archive"),
             patience: Duration::from_secs(10),
         })
     }
@@ -100,6 +111,8 @@ pub struct PostgresStore {
     files: BlobFiles,
     sealer: Sealer,
     request_secret: Key,
+    journal: Journal,
+    archive: Archive,
 }
 
 impl std::fmt::Debug for PostgresStore {
@@ -125,7 +138,26 @@ impl PostgresStore {
             None => create_meta(&mut tx, &sealer).await?,
         };
         tx.commit().await?;
-        Ok(Self { db, files, sealer, request_secret })
+        let journal = Journal::at(options.erasures.clone());
+        let archive = Archive::at(options.archive.clone());
+        let new = Self { db, files, sealer, request_secret, journal, archive };
+        new.note_erasures().await;
+        Ok(new)
+    }
+
+    /// Brings the journal of erasures up to date. They are committed already, so a failure is not one of the caller;
+    /// the next erasure or opening tries again.
+    async fn note_erasures(&self) {
+        let noted = async {
+            let sql = "SELECT e.subject, e.seq, e.key_hash, m.log_id FROM erasures e, meta m ORDER BY e.seq, e.subject";
+            let row = |row: &sqlx::postgres::PgRow| {
+                Erased::of(get_u64(row, 3)?, get(row, 0)?, get_u64(row, 1)?, get(row, 2)?)
+            };
+            self.journal.note(self.db.collect(sqlx::query(sql), row, usize::MAX).await?).await
+        };
+        if let Err(error) = noted.await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the journal of erasures was not written");
+        }
     }
 
     /// Waits for running calls and closes the connections. Later calls fail.

@@ -11,8 +11,10 @@ use super::{
     slots::{Lease, Statement},
 };
 use crate::{
-    Batch, Columns, DocumentRow, EventRow, Head, InputKey, KeyRow, LedgerError, Log, Position, Query, Result,
-    StoredEvent, limits,
+    Archived, Archiving, Batch, Columns, DocumentRow, EventRow, Head, InputKey, KeyRow, LedgerError, Log, Position,
+    Query, Result, StoredEvent,
+    archive::{self, EventRows},
+    limits,
     rows::{changed, int, new_id, page, sort_key, split_units},
 };
 
@@ -38,19 +40,15 @@ impl Log for PostgresStore {
     }
 
     async fn tail(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>> {
-        let sql = sqlx::query(
-            "SELECT seq, at_ms, kind, version, stream, mode, payload FROM events WHERE seq > $1 ORDER BY seq LIMIT $2",
-        );
-        self.db.collect(sql.bind(int(after)).bind(page(limit, limits::PAGE)), event, limits::PAGE).await
+        archive::tail(self, &self.archive, after, limit).await
     }
 
     async fn stream_tail(&self, stream: &str, after: u64, limit: usize) -> Result<Vec<StoredEvent>> {
-        let sql = sqlx::query(
-            "SELECT seq, at_ms, kind, version, stream, mode, payload FROM events \
-             WHERE stream = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-        );
-        let sql = sql.bind(stream).bind(int(after)).bind(page(limit, limits::PAGE));
-        self.db.collect(sql, event, limits::PAGE).await
+        archive::stream_tail(self, &self.archive, stream, after, limit).await
+    }
+
+    async fn archive(&self, what: &Archiving<'_>) -> Result<Archived> {
+        archive::run(self, &self.archive, what).await
     }
 
     async fn snapshot(&self, kinds: &[&str], ended: usize) -> Result<(Position, Vec<DocumentRow>)> {
@@ -147,6 +145,43 @@ impl Log for PostgresStore {
 
     fn backend(&self) -> &'static str {
         "PostgreSQL"
+    }
+}
+
+#[async_trait]
+impl EventRows for PostgresStore {
+    async fn stored(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>> {
+        let sql = sqlx::query(
+            "SELECT seq, at_ms, kind, version, stream, mode, payload FROM events WHERE seq > $1 ORDER BY seq LIMIT $2",
+        );
+        self.db.collect(sql.bind(int(after)).bind(page(limit, limits::PAGE)), event, limits::PAGE).await
+    }
+
+    async fn stored_of(&self, stream: &str, after: u64, limit: usize) -> Result<Vec<StoredEvent>> {
+        let sql = sqlx::query(
+            "SELECT seq, at_ms, kind, version, stream, mode, payload FROM events \
+             WHERE stream = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        );
+        let sql = sql.bind(stream).bind(int(after)).bind(page(limit, limits::PAGE));
+        self.db.collect(sql, event, limits::PAGE).await
+    }
+
+    async fn first(&self) -> Result<Option<u64>> {
+        let sql = sqlx::query("SELECT seq FROM events ORDER BY seq LIMIT 1");
+        Ok(self.db.collect(sql, |row| get_u64(row, 0), 1).await?.pop())
+    }
+
+    async fn first_between(&self, from_ms: i64, to_ms: i64) -> Result<Option<u64>> {
+        let mut tx = self.db.snapshot().await?;
+        let sql = "SELECT seq FROM events WHERE at_ms >= $1 AND at_ms <= $2 ORDER BY seq LIMIT 1";
+        let found = tx.optional(sqlx::query(sql).bind(from_ms).bind(to_ms)).await?;
+        tx.commit().await?;
+        found.map(|row| get_u64(&row, 0)).transpose()
+    }
+
+    async fn forget(&self, upto: u64) -> Result<usize> {
+        let sql = "DELETE FROM events WHERE seq <= $1 AND seq < (SELECT min(seq) + $2 FROM events)";
+        self.sweep(sqlx::query(sql), int(upto)).await
     }
 }
 

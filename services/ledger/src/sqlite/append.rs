@@ -5,11 +5,12 @@ use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use super::{
     SqliteStore,
-    db::{CHUNK, conflict, db_error},
+    db::{CHUNK, conflict, db_error, get},
     read_head,
 };
 use crate::{
     Batch, BlobId, DocumentRow, EventRow, Head, KeyRow, LedgerError, OutboxRow, Result,
+    erasures::key_hash,
     rows::{check_head, int, join_units, last_documents, sort_key, units_of},
 };
 
@@ -36,6 +37,7 @@ impl SqliteStore {
         metrics::histogram!(names::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
         if !batch.erase.is_empty() {
             self.forget_old_pages().await;
+            self.note_erasures().await;
         }
         Ok(after)
     }
@@ -106,14 +108,16 @@ async fn replace_units(tx: &mut Tx, documents: &[&DocumentRow]) -> Result<()> {
 /// Destroys the keys. The values stay as bytes that nothing can open, and read as erased.
 async fn erase(tx: &mut Tx, subjects: &[String], seq: u64) -> Result<()> {
     for subject in subjects {
-        sqlx::query("DELETE FROM subject_keys WHERE subject = ?")
+        let gone = sqlx::query("DELETE FROM subject_keys WHERE subject = ? RETURNING wrapped")
             .bind(subject)
-            .execute(&mut **tx)
+            .fetch_optional(&mut **tx)
             .await
             .map_err(db_error)?;
-        sqlx::query("INSERT OR IGNORE INTO erasures (subject, seq) VALUES (?, ?)")
+        let hash = gone.map(|row| get(&row, 0).map(key_hash)).transpose()?.unwrap_or_default();
+        sqlx::query("INSERT OR IGNORE INTO erasures (subject, seq, key_hash) VALUES (?, ?, ?)")
             .bind(subject)
             .bind(int(seq))
+            .bind(hash)
             .execute(&mut **tx)
             .await
             .map_err(db_error)?;

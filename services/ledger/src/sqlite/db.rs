@@ -108,6 +108,11 @@ impl Db {
         sqlx::query(AssertSqlSafe(sql)).execute(&self.writer).await.map(drop).map_err(db_error)
     }
 
+    #[cfg(feature = "testing")]
+    pub(super) async fn never_sync(&self) -> Result<()> {
+        sqlx::query("PRAGMA synchronous = OFF").execute(&self.writer).await.map(drop).map_err(db_error)
+    }
+
     pub(super) async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;
@@ -124,7 +129,7 @@ async fn set_limit(conn: &mut SqliteConnection, pages: u32) -> sqlx::Result<()> 
     sqlx::query(AssertSqlSafe(sql)).execute(conn).await.map(drop)
 }
 
-async fn migrate(conn: &mut SqliteConnection, migrations: &[Migration]) -> Result<()> {
+pub(super) async fn migrate(conn: &mut SqliteConnection, migrations: &[Migration]) -> Result<()> {
     sqlx::query("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, hash TEXT NOT NULL) STRICT")
         .execute(&mut *conn)
         .await

@@ -6,9 +6,10 @@ mod blobs;
 mod db;
 mod read;
 mod side;
-mod telemetry;
+pub(crate) mod telemetry;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transfer;
 mod vault;
 
 use std::{
@@ -19,8 +20,10 @@ use std::{
 use sqlx::{Sqlite, Transaction};
 
 use crate::{
-    Head, Result,
+    Head, Log, Result,
+    archive::Archive,
     blob::BlobFiles,
+    erasures::{Erased, Journal},
     rows::{int, new_id},
     schema::Migration,
     seal::Key,
@@ -29,8 +32,10 @@ use crate::{
 use db::{Db, db_error, get, get_u64};
 pub use telemetry::SqliteTelemetry;
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, sql: include_str!("../../migrations/sqlite/ledger_0001.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, sql: include_str!("../../migrations/sqlite/ledger_0001.sql") },
+    Migration { version: 2, sql: include_str!("../../migrations/sqlite/ledger_0002.sql") },
+];
 
 /// Where a [`SqliteStore`] keeps things.
 #[derive(Debug, Clone)]
@@ -42,6 +47,10 @@ pub struct SqliteOptions {
     /// The master key; made with mode 0600 together with a new database, required for an old one. Keep it apart
     /// from backups of the database.
     pub master_key: PathBuf,
+    /// The journal of erasures, which a restore needs: best on another disk, beside the backups.
+    pub erasures: PathBuf,
+    /// The folder of old events, by month; made when needed.
+    pub archive: PathBuf,
     /// How long to wait for another process that holds the file.
     pub busy_timeout: Duration,
 }
@@ -53,6 +62,8 @@ impl SqliteOptions {
             file: folder.join("ledger.db"),
             blobs: folder.join("blobs"),
             master_key: folder.join("master.key"),
+            erasures: folder.join("erasures.log"),
+            archive: folder.join("archive"),
             busy_timeout: Duration::from_secs(5),
         }
     }
@@ -64,6 +75,8 @@ pub struct SqliteStore {
     files: BlobFiles,
     sealer: Sealer,
     request_secret: Key,
+    journal: Journal,
+    archive: Archive,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -91,7 +104,11 @@ impl SqliteStore {
             None => create_meta(&mut tx, &sealer).await?,
         };
         tx.commit().await.map_err(db_error)?;
-        Ok(Self { db, files, sealer, request_secret })
+        let journal = Journal::at(options.erasures.clone());
+        let archive = Archive::at(options.archive.clone());
+        let new = Self { db, files, sealer, request_secret, journal, archive };
+        new.note_erasures().await;
+        Ok(new)
     }
 
     /// Bounds the size of the database file, in pages of 4 KiB; beyond it appends fail as `Full`. Never below the
@@ -100,10 +117,31 @@ impl SqliteStore {
         self.db.limit_pages(pages).await
     }
 
+    /// Brings the journal of erasures up to date. They are committed already, so a failure is not one of the caller;
+    /// the next erasure or opening tries again.
+    async fn note_erasures(&self) {
+        let noted = async {
+            let log_id = self.head().await?.log_id;
+            let rows = sqlx::query("SELECT subject, seq, key_hash FROM erasures ORDER BY seq, subject");
+            let rows = rows.fetch_all(&self.db.reader).await.map_err(db_error)?;
+            let erased = rows.iter().map(|row| Erased::of(log_id, get(row, 0)?, get_u64(row, 1)?, get(row, 2)?));
+            self.journal.note(erased.collect::<Result<Vec<_>>>()?).await
+        };
+        if let Err(error) = noted.await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the journal of erasures was not written");
+        }
+    }
+
     /// For tests: while `on`, all that writes fails as `ReadOnly`.
     #[cfg(feature = "testing")]
     pub async fn refuse_writes(&self, on: bool) -> Result<()> {
         self.db.query_only(on).await
+    }
+
+    /// For tests: answers without waiting for the disk, to see that they would notice.
+    #[cfg(feature = "testing")]
+    pub async fn never_sync(&self) -> Result<()> {
+        self.db.never_sync().await
     }
 
     /// Waits for running calls and closes the files. Later calls fail.

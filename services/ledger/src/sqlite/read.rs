@@ -10,8 +10,10 @@ use super::{
     read_head,
 };
 use crate::{
-    Batch, Columns, DocumentRow, EventRow, Head, InputKey, KeyRow, LedgerError, Log, Position, Query, Result,
-    StoredEvent, limits,
+    Archived, Archiving, Batch, Columns, DocumentRow, EventRow, Head, InputKey, KeyRow, LedgerError, Log, Position,
+    Query, Result, StoredEvent,
+    archive::{self, EventRows},
+    limits,
     rows::{changed, int, new_id, page, sort_key, split_units},
 };
 
@@ -38,17 +40,15 @@ impl Log for SqliteStore {
     }
 
     async fn tail(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>> {
-        let mut sql = QueryBuilder::<Sqlite>::new(EVENT);
-        sql.push("WHERE seq > ").push_bind(int(after));
-        sql.push(" ORDER BY seq LIMIT ").push_bind(page(limit, limits::PAGE));
-        self.collect(sql, event, limits::PAGE).await
+        archive::tail(self, &self.archive, after, limit).await
     }
 
     async fn stream_tail(&self, stream: &str, after: u64, limit: usize) -> Result<Vec<StoredEvent>> {
-        let mut sql = QueryBuilder::<Sqlite>::new(EVENT);
-        sql.push("WHERE stream = ").push_bind(stream).push(" AND seq > ").push_bind(int(after));
-        sql.push(" ORDER BY seq LIMIT ").push_bind(page(limit, limits::PAGE));
-        self.collect(sql, event, limits::PAGE).await
+        archive::stream_tail(self, &self.archive, stream, after, limit).await
+    }
+
+    async fn archive(&self, what: &Archiving<'_>) -> Result<Archived> {
+        archive::run(self, &self.archive, what).await
     }
 
     async fn snapshot(&self, kinds: &[&str], ended: usize) -> Result<(Position, Vec<DocumentRow>)> {
@@ -145,6 +145,39 @@ impl Log for SqliteStore {
 
     fn backend(&self) -> &'static str {
         "SQLite"
+    }
+}
+
+#[async_trait]
+impl EventRows for SqliteStore {
+    async fn stored(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>> {
+        let mut sql = QueryBuilder::<Sqlite>::new(EVENT);
+        sql.push("WHERE seq > ").push_bind(int(after));
+        sql.push(" ORDER BY seq LIMIT ").push_bind(page(limit, limits::PAGE));
+        self.collect(sql, event, limits::PAGE).await
+    }
+
+    async fn stored_of(&self, stream: &str, after: u64, limit: usize) -> Result<Vec<StoredEvent>> {
+        let mut sql = QueryBuilder::<Sqlite>::new(EVENT);
+        sql.push("WHERE stream = ").push_bind(stream).push(" AND seq > ").push_bind(int(after));
+        sql.push(" ORDER BY seq LIMIT ").push_bind(page(limit, limits::PAGE));
+        self.collect(sql, event, limits::PAGE).await
+    }
+
+    async fn first(&self) -> Result<Option<u64>> {
+        let sql = QueryBuilder::new("SELECT seq FROM events ORDER BY seq LIMIT 1");
+        Ok(self.collect(sql, |row| get_u64(row, 0), 1).await?.pop())
+    }
+
+    async fn first_between(&self, from_ms: i64, to_ms: i64) -> Result<Option<u64>> {
+        let mut sql = QueryBuilder::<Sqlite>::new("SELECT seq FROM events WHERE at_ms >= ");
+        sql.push_bind(from_ms).push(" AND at_ms <= ").push_bind(to_ms).push(" ORDER BY seq LIMIT 1");
+        Ok(self.collect(sql, |row| get_u64(row, 0), 1).await?.pop())
+    }
+
+    async fn forget(&self, upto: u64) -> Result<usize> {
+        let sql = "DELETE FROM events WHERE seq <= ? AND seq < (SELECT min(seq) + ? FROM events)";
+        self.sweep(sql, int(upto)).await
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     schema::Migration,
 };
 
-const MIGRATIONS: &[Migration] = &[
+pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, sql: include_str!("../../migrations/sqlite/telemetry_0001.sql") },
     Migration { version: 2, sql: include_str!("../../migrations/sqlite/telemetry_0002.sql") },
     Migration { version: 3, sql: include_str!("../../migrations/sqlite/telemetry_0003.sql") },

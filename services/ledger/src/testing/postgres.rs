@@ -113,6 +113,25 @@ impl PostgresServer {
         format!("postgres://postgres@{folder}:5432/{database}")
     }
 
+    /// Listens on a loopback address of its own besides, encrypted only, with this key and certificate (PEM); the
+    /// address of a database there, without a mode.
+    pub async fn encrypt(&self, cert: &str, key: &str, host: &str) -> String {
+        let data = self.folder.join("data");
+        for (name, text) in [("server.crt", cert), ("server.key", key)] {
+            let place = data.join(name);
+            fs::write(&place, text).unwrap();
+            run(Command::new("chmod").arg("600").arg(&place));
+            if is_root() {
+                run(Command::new("chown").arg("postgres:postgres").arg(&place));
+            }
+        }
+        for sql in [format!("ALTER SYSTEM SET listen_addresses = '{host}'"), "ALTER SYSTEM SET ssl = on".to_owned()] {
+            self.sql(&sql).await;
+        }
+        self.set_access("local all postgres trust\nhostssl all postgres 127.0.0.0/8 trust\n").await;
+        format!("postgres://postgres@{host}:5432/postgres")
+    }
+
     /// A store in a schema of the database `postgres`, its files in `files`.
     pub fn options(&self, schema: &str, files: &Path) -> PostgresOptions {
         let mut options = PostgresOptions::new(&self.url("postgres"), None, files).unwrap();

@@ -38,12 +38,12 @@ pub(crate) fn write_password(folder: &Path) {
 
 impl Centre {
     /// Starts it with its data in `folder` and waits until it says that it is ready.
-    fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
         Self::start_with(folder, "")
     }
 
     /// As [`Centre::start`], with more configuration.
-    fn start_with(folder: &Path, more: &str) -> Self {
+    pub(crate) fn start_with(folder: &Path, more: &str) -> Self {
         Self::launch(folder, "centre", &["up"], "", more, "ready: http://")
     }
 

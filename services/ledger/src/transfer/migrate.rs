@@ -1,0 +1,82 @@
+//! [`migrate`]: all rows of one backend into another, with proof of equality.
+
+use async_trait::async_trait;
+
+use super::{
+    Place, Progress, Row, Sink, Tallied, Tally, Watch, files,
+    files::FileSink,
+    place::{ARCHIVE, BLOBS, KEY},
+    scan, tables,
+    tables::Table,
+};
+use crate::{LedgerError, Result, sealer::Sealer};
+
+/// One table on both sides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// As it was read from the source and written.
+    pub written: Tally,
+    /// As it was read back from the target.
+    pub stored: Tally,
+}
+
+/// Moves everything of `from`, which nobody may write meanwhile and which is only read, into `into`, which must be
+/// empty. Every number stays, the id of the log and the epoch of telemetry too: afterwards only one of the two may be
+/// used. All of it is there or nothing. Returns the rows and the hash of every table on both sides, which are equal.
+///
+/// With another data folder files come along, but not the master key: it must be there already.
+pub async fn migrate(from: &Place, into: &Place, watch: &mut Watch<'_>) -> Result<Vec<Pair>> {
+    let mut source = from.source().await?;
+    let moves = from.folder != into.folder;
+    let stage = into.stage(moves).await?;
+    let mut secret = Secret(Vec::new());
+    source.each(&tables::META, &mut secret).await?;
+    Sealer::load(into.folder.join(KEY), false).await?.request_secret(&secret.0)?;
+    let mut filling = Watched { target: Tallied::new(stage.target().await?), watch };
+    for table in tables::TABLES {
+        source.each(table, &mut filling).await?;
+        let rows = filling.target.count(table);
+        (filling.watch)(Progress::Rows { table: table.name, rows, all: true });
+    }
+    let Watched { target, watch } = filling;
+    if moves {
+        let kinds: [(_, fn(&str) -> bool, _); 2] =
+            [(BLOBS, scan::is_blob, &tables::BLOB_FILES), (ARCHIVE, scan::is_archive, &tables::ARCHIVE_FILES)];
+        for (folder, fit, table) in kinds {
+            let mut sink = FileSink::new(stage.folder.join(folder), fit);
+            for name in files::list(from.folder.join(folder), fit).await? {
+                files::read(&from.folder.join(folder), &name, table, &mut sink).await?;
+            }
+            sink.end().await?;
+        }
+    }
+    let (target, pairs) = target.compare(watch).await?;
+    stage.finish(target).await?;
+    Ok(pairs)
+}
+
+/// The wrapped request secret, by which the master key is known.
+struct Secret(Vec<u8>);
+
+#[async_trait]
+impl Sink for Secret {
+    async fn rows(&mut self, _: &'static Table, rows: Vec<Row>) -> Result<()> {
+        let row = rows.first().ok_or_else(|| LedgerError::corrupt("a log without a head"))?;
+        self.0 = row[tables::META.column("request_secret")].bytes()?.to_vec();
+        Ok(())
+    }
+}
+
+struct Watched<'w, 'f> {
+    target: Tallied,
+    watch: &'w mut Watch<'f>,
+}
+
+#[async_trait]
+impl Sink for Watched<'_, '_> {
+    async fn rows(&mut self, table: &'static Table, rows: Vec<Row>) -> Result<()> {
+        self.target.rows(table, rows).await?;
+        (self.watch)(Progress::Rows { table: table.name, rows: self.target.count(table), all: false });
+        Ok(())
+    }
+}

@@ -1,0 +1,234 @@
+//! Where a store is, and how a new one takes its place whole.
+//!
+//! A new store is made in `restoring/` in the data folder. When all of it is there and compared, a mark is written, files
+//! and folders move out, the database last (or is committed last), and `restoring/` goes. A crash before the mark leaves
+//! the target as it was; one after it is told by [`unfinished`], and the next attempt begins anew.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{Source, Target, file::sync_folder};
+use crate::{LedgerError, PostgresOptions, Result, postgres::transfer::PostgresRows, sqlite::transfer::SqliteRows};
+
+const BUSY: Duration = Duration::from_secs(10);
+const STAGE: &str = "restoring";
+const MARK: &str = "placing";
+const LOG: &str = "ledger.db";
+const TELEMETRY: &str = "telemetry.db";
+pub(super) const BLOBS: &str = "blobs";
+pub(super) const ARCHIVE: &str = "archive";
+pub(super) const KEY: &str = "master.key";
+
+/// A data folder, and the database that belongs to it.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub(super) folder: PathBuf,
+    pub(super) erasures: PathBuf,
+    postgres: Option<PostgresOptions>,
+}
+
+impl Place {
+    /// `ledger.db`, `telemetry.db`, `blobs/`, `archive/`, `master.key` and `erasures.log` in `folder`.
+    pub fn sqlite(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), erasures: folder.join("erasures.log"), postgres: None }
+    }
+
+    /// The schemas of a database; files as of [`Place::sqlite`].
+    pub fn postgres(options: PostgresOptions, folder: &Path) -> Self {
+        Self { postgres: Some(options), ..Self::sqlite(folder) }
+    }
+
+    /// Keeps the journal of erasures elsewhere.
+    #[must_use]
+    pub fn erasures_at(mut self, file: &Path) -> Self {
+        file.clone_into(&mut self.erasures);
+        self
+    }
+
+    /// Its make, for people.
+    pub fn backend(&self) -> &'static str {
+        if self.postgres.is_some() { "PostgreSQL" } else { "SQLite" }
+    }
+
+    pub(super) async fn source(&self) -> Result<Box<dyn Source>> {
+        Ok(match &self.postgres {
+            Some(options) => Box::new(PostgresRows::read(options).await?),
+            None => {
+                let (log, telemetry) = (self.folder.join(LOG), self.folder.join(TELEMETRY));
+                for file in [&log, &telemetry] {
+                    tokio::fs::metadata(file).await?;
+                }
+                Box::new(SqliteRows::read(&log, &telemetry, BUSY).await?)
+            }
+        })
+    }
+
+    /// Whether there is a database with something in it.
+    async fn has_database(&self) -> Result<bool> {
+        match &self.postgres {
+            Some(options) => PostgresRows::is_empty(options).await.map(|empty| !empty),
+            None => Ok(self.folder.join(LOG).exists()),
+        }
+    }
+
+    /// Begins to fill it; refused when anything is there. With `files` its folders of files must be empty too.
+    pub(super) async fn stage(&self, files: bool) -> Result<Stage> {
+        let has_database = self.has_database().await?;
+        let place = self.clone();
+        super::blocking(move || place.begin(has_database, files)).await
+    }
+
+    fn begin(self, has_database: bool, files: bool) -> Result<Stage> {
+        fs::create_dir_all(&self.folder)?;
+        clear(&self.folder, has_database, self.postgres.is_some())?;
+        let taken = |what: &str| LedgerError::invalid("target", format!("is not empty: {what} is there"));
+        if has_database {
+            return Err(taken("a database"));
+        }
+        if self.postgres.is_none() && self.folder.join(TELEMETRY).exists() {
+            return Err(taken(TELEMETRY));
+        }
+        for folder in [BLOBS, ARCHIVE].iter().filter(|_| files) {
+            if !is_empty(&self.folder.join(folder))? {
+                return Err(taken(folder));
+            }
+        }
+        let stage = Stage { folder: self.folder.join(STAGE), place: self, files };
+        for folder in [BLOBS, ARCHIVE] {
+            fs::create_dir_all(stage.folder.join(folder))?;
+        }
+        Ok(stage)
+    }
+}
+
+/// Whether a restore or a migration into this folder was cut off between its first and its last step: what is there
+/// must not be used, and the same command repairs it. Blocks.
+pub fn unfinished(folder: &Path) -> bool {
+    let stage = folder.join(STAGE);
+    match fs::read_to_string(stage.join(MARK)) {
+        // The database moved last: all is there, and only the left-over folder is not gone.
+        Ok(kind) if kind == "SQLite" && !stage.join(LOG).exists() && folder.join(LOG).exists() => {
+            fs::remove_dir_all(stage).is_err()
+        }
+        Ok(_) => true,
+        Err(_) => false,
+    }
+}
+
+/// Removes what an attempt that was cut off left.
+fn clear(folder: &Path, has_database: bool, postgres: bool) -> Result<()> {
+    let stage = folder.join(STAGE);
+    // Without its database, what moved is of no use to anybody.
+    if stage.join(MARK).exists() && !has_database {
+        for left in [BLOBS, ARCHIVE] {
+            // Only what moved out of the stage is its own.
+            if !stage.join(left).exists() {
+                gone(fs::remove_dir_all(folder.join(left)))?;
+            }
+        }
+        if !postgres && !stage.join(TELEMETRY).exists() {
+            gone(fs::remove_file(folder.join(TELEMETRY)))?;
+        }
+    }
+    gone(fs::remove_dir_all(stage))
+}
+
+fn gone(removed: std::io::Result<()>) -> Result<()> {
+    match removed {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e.into()),
+        _ => Ok(()),
+    }
+}
+
+fn is_empty(folder: &Path) -> Result<bool> {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(true),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// A store in the making. Dropped before anything moved, it leaves nothing.
+pub(super) struct Stage {
+    place: Place,
+    pub(super) folder: PathBuf,
+    /// Whether files come with it.
+    files: bool,
+}
+
+impl Stage {
+    pub(super) async fn target(&self) -> Result<Box<dyn Target>> {
+        Ok(match &self.place.postgres {
+            Some(options) => Box::new(PostgresRows::create(options).await?),
+            None => Box::new(SqliteRows::create(&self.folder.join(LOG), &self.folder.join(TELEMETRY)).await?),
+        })
+    }
+
+    /// Puts all of it into its place.
+    pub(super) async fn finish(self, target: Box<dyn Target>) -> Result<()> {
+        let moved = self.moved();
+        if self.place.postgres.is_some() {
+            // What moves before the commit is of no use to anybody without it.
+            let stage = super::blocking(move || self.move_out(&moved).map(|()| self)).await?;
+            target.finish().await?;
+            return super::blocking(move || stage.remove()).await;
+        }
+        target.finish().await?;
+        super::blocking(move || {
+            for file in [TELEMETRY, LOG] {
+                fs::File::open(self.folder.join(file))?.sync_all()?;
+            }
+            self.move_out(&moved)?;
+            self.remove()
+        })
+        .await
+    }
+
+    /// What moves, in order.
+    fn moved(&self) -> Vec<&'static str> {
+        let files = [BLOBS, ARCHIVE, KEY].into_iter().filter(|_| self.files);
+        let databases = [TELEMETRY, LOG].into_iter().filter(|_| self.place.postgres.is_none());
+        files.chain(databases).filter(|name| self.folder.join(name).exists()).collect()
+    }
+
+    fn move_out(&self, names: &[&str]) -> Result<()> {
+        for folder in [BLOBS, ARCHIVE] {
+            fs::File::open(self.folder.join(folder))?.sync_all()?;
+        }
+        let mark = self.folder.join(MARK);
+        fs::write(&mark, self.place.backend())?;
+        fs::File::open(&mark)?.sync_all()?;
+        sync_folder(&mark)?;
+        sync_folder(&self.folder)?;
+        for name in names {
+            let to = self.place.folder.join(name);
+            if to.is_dir() {
+                fs::remove_dir(&to)?;
+            }
+            fs::rename(self.folder.join(name), to)?;
+            sync_folder(&self.folder)?;
+        }
+        Ok(())
+    }
+
+    fn remove(&self) -> Result<()> {
+        // The mark first: a folder without it is left over and nothing else.
+        gone(fs::remove_file(self.folder.join(MARK)))?;
+        sync_folder(&self.folder.join(MARK))?;
+        gone(fs::remove_dir_all(&self.folder))?;
+        sync_folder(&self.folder)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if !self.folder.join(MARK).exists() {
+            // The next attempt would remove it as well.
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}

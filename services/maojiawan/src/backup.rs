@@ -1,0 +1,259 @@
+//! `backup`, `restore`, and `migrate` from one database to another.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use dispatch::WriterOptions;
+use domain::{State, input::Command, text::Subject};
+use ledger::{
+    LedgerError, LocalBus, PostgresOptions, Store,
+    transfer::{self, Backup, Pair, Place, Progress, Tally},
+};
+use link::intake::Intake;
+use runtime::{Clock, SystemClock, Tasks};
+
+use crate::{
+    accounts,
+    config::{self, Config},
+    folder,
+    media::secret,
+    stores::Stores,
+};
+
+const PROGRAM: &str = concat!("maojiawan ", env!("CARGO_PKG_VERSION"));
+
+/// Where a configuration keeps its data.
+fn place(config: &Config) -> anyhow::Result<Place> {
+    let folder = &config.data.folder;
+    let place = match &config.ledger.url {
+        Some(_) => Place::postgres(Stores::postgres_options(config)?, config.data.files()),
+        None => Place::sqlite(folder),
+    };
+    Ok(place.erasures_at(&config.data.erasures()))
+}
+
+/// Writes a backup while the centre runs.
+pub(crate) fn backup(path: Option<&Path>, to: &Path, with_key: bool) -> anyhow::Result<()> {
+    let config = config::load(path)?;
+    let place = place(&config)?;
+    let at_ms = SystemClock.now_ms();
+    let what = Backup { to, with_key, at_ms, program: PROGRAM };
+    let mut teller = Teller::default();
+    let made = block_on(transfer::backup(&place, what, &mut |step| teller.tell(step)))?;
+    let contents = made.with_context(|| format!("{}: 备份未完成，没有留下文件 no backup was made", to.display()))?;
+    if !contents.missing.is_empty() {
+        let count = contents.missing.len();
+        println!("警告：{count} 个文件不在数据目录中，未能备份 warning: {count} stored files were not there");
+    }
+    let key = if with_key {
+        "含主密钥，请像保管密钥一样保管此文件 the master key is in it: guard the file as you guard the key"
+    } else {
+        "不含主密钥 master.key，请另行保管，恢复时必需 without master.key: keep it apart, a restore needs it"
+    };
+    println!(
+        "{}: 备份完成并已复核 backup made and verified，log {} seq {}，{} 字节 bytes\n{key}",
+        to.display(),
+        contents.log_id,
+        contents.seq,
+        contents.bytes
+    );
+    Ok(())
+}
+
+/// Brings a backup into the empty place of a configuration.
+pub(crate) fn restore(path: Option<&Path>, from: &Path, erasures: &[PathBuf]) -> anyhow::Result<()> {
+    let config = config::load(path)?;
+    let lock = folder::take(&config.data.folder)?;
+    let place = place(&config)?;
+    let mut teller = Teller::default();
+    let done = block_on(transfer::restore(&place, from, erasures, &mut |step| teller.tell(step)))?;
+    let restored = done.map_err(|error| explained(error, from))?;
+    println!(
+        "{}: 恢复完成 restored into {}，seq {}，新的 new log {}",
+        from.display(),
+        place.backend(),
+        restored.contents.seq,
+        restored.log_id
+    );
+    for journal in &restored.journals {
+        println!("已核对删除记录 erasures read from: {}", journal.display());
+    }
+    if restored.journals.is_empty() {
+        println!(
+            "警告：没有找到删除记录，备份之后的删除无法重做 warning: no journal of erasures was found, so what was erased \
+             after the backup is back; see --erasures"
+        );
+    }
+    println!(
+        "重做删除 erased again: {}；登录须重新进行 logins to be made anew: {}",
+        restored.erased.len(),
+        restored.sessions
+    );
+    drop(lock);
+    runtime()?.block_on(tell_erased(&config))
+}
+
+/// What the reason means for whoever restores.
+fn explained(error: LedgerError, from: &Path) -> anyhow::Error {
+    let from = from.display();
+    let text = match &error {
+        LedgerError::File { .. } => {
+            format!("{from}: 备份已损坏或不完整，未作任何改动 the backup is damaged or cut off, nothing was changed")
+        }
+        LedgerError::Invalid { what: "target", .. } => {
+            "目标不为空，未作任何改动 the target is not empty, nothing was changed".to_owned()
+        }
+        LedgerError::MasterKey { .. } => {
+            "缺少主密钥，请先放回 master.key，未作任何改动 put master.key back first, nothing was changed".to_owned()
+        }
+        _ => format!("{from}: 恢复未完成 not restored"),
+    };
+    anyhow::Error::new(error).context(text)
+}
+
+/// Appends what the restored log does not say yet of its erasures.
+async fn tell_erased(config: &Config) -> anyhow::Result<()> {
+    let stores = Stores::open(config).await?;
+    let (tasks, clock) = (Tasks::default(), Arc::new(SystemClock));
+    let site = simulator::site::maojiawan(config.site.seed).id;
+    let bus = Arc::new(LocalBus::new(64));
+    let options = WriterOptions::default();
+    let writer = dispatch::start(site, stores.store.clone(), bus, clock, options, &tasks);
+    let mut status = writer.status();
+    let wait = async { status.wait_for(|s| s.ok).await.is_ok() };
+    if tokio::time::timeout(Duration::from_secs(60), wait).await != Ok(true) {
+        bail!("写入者未能就绪 the writer is not ready: {}", writer.status().borrow().reason);
+    }
+    append_erased(stores.store.as_ref(), &writer).await?;
+    tasks.drain(Duration::from_secs(5)).await;
+    stores.close().await;
+    Ok(())
+}
+
+/// Each subject whose key is destroyed has its event: after a restore some have not yet.
+pub(crate) async fn append_erased(store: &dyn Store, intake: &dyn Intake) -> anyhow::Result<()> {
+    let destroyed = store.erasures().await?;
+    if destroyed.is_empty() {
+        return Ok(());
+    }
+    let mut state = State::default();
+    for row in store.snapshot(&["erasures"], 1).await?.1 {
+        wire::document::load(&mut state, &row.kind, "", &row.payload)?;
+    }
+    let subjects: BTreeSet<Subject> = destroyed.iter().filter_map(|(subject, _)| Subject::parse(subject)).collect();
+    for subject in subjects.difference(&state.erased) {
+        accounts::submit(intake, Command::Erase(subject.clone())).await?;
+    }
+    Ok(())
+}
+
+/// Which stores a migration goes between.
+pub(crate) struct Migration {
+    /// The configuration: its SQLite data are the source, or its database the target.
+    pub(crate) config: Option<PathBuf>,
+    /// A database to move to, in place of the configured one.
+    pub(crate) to: Option<String>,
+    /// File with its password.
+    pub(crate) password_file: Option<PathBuf>,
+    /// A folder of SQLite data to move from, in place of the configured one.
+    pub(crate) from_data: Option<PathBuf>,
+}
+
+/// Moves SQLite data to PostgreSQL and proves that nothing changed on the way.
+pub(crate) fn migrate(what: &Migration) -> anyhow::Result<()> {
+    let config = config::load(what.config.as_deref())?;
+    let folder = &config.data.folder;
+    let files = config.data.files();
+    let source = what.from_data.as_ref().unwrap_or(folder);
+    if what.from_data.is_none() && config.ledger.url.is_some() {
+        bail!(
+            "ledger.url 已指向 PostgreSQL，请用 --from-data 指明 SQLite 数据目录 the configuration names PostgreSQL \
+             already: name the folder of the SQLite data with --from-data"
+        );
+    }
+    let _lock = folder::take(source)?;
+    let _other = (source != folder).then(|| folder::take(folder)).transpose()?;
+    let options = match &what.to {
+        Some(url) => {
+            let fault = config::Ledger { url: Some(url.clone()), ..config::Ledger::default() }.fault();
+            if let Some((_, message)) = fault {
+                bail!("--to: {message}");
+            }
+            let password = what.password_file.as_deref().map(secret).transpose()?;
+            let mut options = PostgresOptions::new(url, password.as_deref(), files)?;
+            if let Some(schema) = &config.ledger.schema {
+                options.schema.clone_from(schema);
+            }
+            options
+        }
+        None if config.ledger.url.is_some() => Stores::postgres_options(&config)?,
+        None => bail!(
+            "缺少目标：--to postgres://… 或配置中的 ledger.url no target: --to postgres://… or ledger.url of the configuration"
+        ),
+    };
+    let target = options.place();
+    let (from, into) = (Place::sqlite(source), Place::postgres(options, files));
+    let mut teller = Teller::default();
+    let moved = block_on(transfer::migrate(&from, &into, &mut |step| teller.tell(step)))?;
+    let pairs = moved.context("迁移未完成，两边都没有改动 not migrated, nothing was changed on either side")?;
+    print_proof(&pairs);
+    println!(
+        "{} → PostgreSQL {target}: 迁移完成，逐表一致 migrated, every table is equal\n\
+         请在配置中写入 [ledger] url，并停用原数据文件 set [ledger] url in the configuration and do not use the old files \
+         again",
+        source.display()
+    );
+    Ok(())
+}
+
+/// Rows and hashes of both sides, side by side.
+fn print_proof(pairs: &[Pair]) {
+    println!("{:<24}{:>12}{:>12}  {:<18}{:<18}", "表 table", "SQLite", "PostgreSQL", "SHA-256", "SHA-256");
+    let short = |tally: &Tally| hex::encode(&tally.hash[..8]);
+    for Pair { written, stored } in pairs {
+        let (name, sign) = (&written.table, if written == stored { '=' } else { '≠' });
+        println!("{name:<22}{:>12}{:>12}  {:<17}{sign} {}", written.rows, stored.rows, short(written), short(stored));
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    // A second installation keeps the first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    Ok(runtime()?.block_on(work))
+}
+
+/// Tells the progress, not more often than once a second but for what is done.
+#[derive(Default)]
+struct Teller {
+    last: Option<Instant>,
+    table: String,
+}
+
+impl Teller {
+    fn tell(&mut self, step: Progress<'_>) {
+        let due = self.last.is_none_or(|last| last.elapsed() >= Duration::from_secs(1));
+        let line = match step {
+            Progress::Rows { table, rows, all: true } if rows > 0 => format!("已写 written  {table}: {rows}"),
+            Progress::Rows { table, rows, all: false } if due => format!("正在写 writing  {table}: {rows}"),
+            Progress::Checking { at, of } if due || at == of => {
+                format!("正在复核 checking  {}%", (at * 100).checked_div(of).unwrap_or(100))
+            }
+            Progress::Comparing { table } if self.table != table => {
+                table.clone_into(&mut self.table);
+                format!("正在比对 comparing  {table}")
+            }
+            _ => return,
+        };
+        self.last = Some(Instant::now());
+        println!("{line}");
+    }
+}
