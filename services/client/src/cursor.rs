@@ -22,8 +22,13 @@ pub enum Step {
     Frame(feed::Frame),
     /// What is held is void, a snapshot follows; the reason is the server's.
     Resync(String),
-    /// The server stops, and another one will go on from here.
-    Draining,
+    /// The server stops serving, and another one will go on from here.
+    Handover {
+        /// `draining` or `trouble`.
+        reason: String,
+        /// Milliseconds until the next connection, drawn for this client.
+        retry_after_ms: u32,
+    },
     /// Nothing new; the server's clock (ms) and the end of its log.
     Heartbeat {
         /// Milliseconds since 1970.
@@ -86,7 +91,7 @@ impl Cursor {
                 at.seq = frame.upto;
                 Step::Frame(frame)
             }
-            Kind::Resync(resync) if resync.reason == "draining" => Step::Draining,
+            Kind::Handover(feed::Handover { reason, retry_after_ms, .. }) => Step::Handover { reason, retry_after_ms },
             Kind::Resync(resync) => {
                 self.0 = None;
                 Step::Resync(resync.reason)
@@ -140,9 +145,11 @@ mod tests {
     }
 
     #[test]
-    fn a_draining_server_takes_nothing_away() {
+    fn a_server_that_hands_over_takes_nothing_away() {
         let mut cursor = Cursor::at(Some(Position { log_id: 1, seq: 5 }));
-        assert_eq!(cursor.take(resync("draining")).unwrap(), Step::Draining);
+        let handover = feed::Handover { reason: "draining".to_owned(), retry_after_ms: 630, ..feed::Handover::default() };
+        let told = Step::Handover { reason: "draining".to_owned(), retry_after_ms: 630 };
+        assert_eq!(cursor.take(Kind::Handover(handover)).unwrap(), told);
         assert_eq!(cursor.position(), Some(Position { log_id: 1, seq: 5 }));
     }
 }

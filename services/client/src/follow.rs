@@ -1,5 +1,7 @@
 //! A feed over many connections.
 
+use std::time::Duration;
+
 use runtime::retry::Backoff;
 use tokio::time::{Instant, sleep_until};
 
@@ -27,13 +29,18 @@ pub struct Follower {
     backoff: Backoff,
     /// Not before; kept here so that a dropped call does not begin the pause again.
     due: Option<Instant>,
+    /// The pause that the server asked for.
+    asked: Option<Duration>,
 }
+
+/// No server holds a client off for longer.
+const LONGEST: Duration = Duration::from_secs(60);
 
 impl Follower {
     /// From `position`, or with a snapshot. Connects at the first call of [`Self::next`].
     pub fn new(options: Options, session: Session, position: Option<Position>) -> Self {
         let backoff = Backoff::new(options.pause.0, options.pause.1);
-        Self { options, session, position, feed: None, backoff, due: None }
+        Self { options, session, position, feed: None, backoff, due: None, asked: None }
     }
 
     /// Where it stands.
@@ -57,6 +64,9 @@ impl Follower {
         self.position = feed.position();
         match step {
             Ok(step) => {
+                if let Step::Handover { retry_after_ms, .. } = &step {
+                    self.asked = Some(Duration::from_millis((*retry_after_ms).into()).min(LONGEST));
+                }
                 if matches!(step, Step::Frame(_) | Step::Snapshot(_) | Step::Heartbeat { .. }) {
                     self.backoff.reset();
                 }
@@ -84,7 +94,8 @@ impl Follower {
         if !error.passes() {
             return Err(error);
         }
-        self.due = Some(Instant::now() + self.backoff.delay());
+        let pause = self.asked.take().unwrap_or_else(|| self.backoff.delay());
+        self.due = Some(Instant::now() + pause);
         Ok(Told::Lost(error))
     }
 }

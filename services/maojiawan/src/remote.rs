@@ -12,6 +12,7 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
+    routing::any,
 };
 use domain::ids::SiteId;
 use gateway::{Connectors, Dependency, Readiness, Status};
@@ -124,7 +125,7 @@ impl Core {
 
     /// Passes the signed calls of departments on: whichever gateway they reach.
     pub(crate) fn exchange(&self) -> Router {
-        Router::new().fallback(pass).with_state(self.peer.clone())
+        Router::new().route("/{*path}", any(pass)).with_state(self.peer.clone())
     }
 }
 

@@ -60,7 +60,7 @@ fn a_running_centre_is_saved_and_restored_elsewhere() {
     std::fs::write(&other, text.replace(from, into)).unwrap();
     let refused = run(&["restore", "--from", to], &other);
     assert!(!refused.status.success() && said(&refused).contains("缺少主密钥"), "{}", said(&refused));
-    std::fs::copy(here.path().join("data/master.key"), there.path().join("data/master.key")).unwrap();
+    std::fs::copy(here.path().join("centre-data/master.key"), there.path().join("centre-data/master.key")).unwrap();
     let torn = there.path().join("torn.mjw");
     let mut bytes = std::fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
