@@ -9,7 +9,7 @@ use std::{
 };
 
 use ledger::{
-    Batch, Head, LedgerError, Log, Result, SqliteOptions, SqliteStore, SqliteTelemetry,
+    Batch, Head, LedgerError, Log, Result, SqliteOptions, SqliteStore, SqliteTelemetry, Telemetry,
     conformance::{document, event},
     transfer::{self, Backup, Place},
 };
@@ -52,7 +52,9 @@ async fn full(folder: &Path) {
     let ballast = folder.join("ballast");
     let options = SqliteOptions::in_folder(folder);
     let store = SqliteStore::open(&options).await.unwrap();
-    SqliteTelemetry::open(&folder.join("telemetry.db"), options.busy_timeout).await.unwrap().close().await;
+    // Open as in a centre that runs: a file that is opened anew needs room itself.
+    let telemetry = SqliteTelemetry::open(&folder.join("telemetry.db"), options.busy_timeout).await.unwrap();
+    telemetry.latest(None).await.unwrap();
     fs::write(&ballast, vec![1; 1 << 20]).unwrap();
     let mut head = store.open_writer().await.unwrap();
     head = until_full(&store, head).await;
@@ -69,6 +71,7 @@ async fn full(folder: &Path) {
     fs::remove_file(ballast).unwrap();
     head = store.append(&batch(head, 1_000)).await.unwrap();
     assert_whole(&store, head).await;
+    telemetry.close().await;
     store.close().await;
     let store = SqliteStore::open(&options).await.unwrap();
     assert_eq!(store.head().await.unwrap(), head);
