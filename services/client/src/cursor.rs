@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn a_server_that_hands_over_takes_nothing_away() {
         let mut cursor = Cursor::at(Some(Position { log_id: 1, seq: 5 }));
-        let handover = feed::Handover { reason: "draining".to_owned(), retry_after_ms: 630, ..feed::Handover::default() };
+        let handover =
+            feed::Handover { reason: "draining".to_owned(), retry_after_ms: 630, ..feed::Handover::default() };
         let told = Step::Handover { reason: "draining".to_owned(), retry_after_ms: 630 };
         assert_eq!(cursor.take(Kind::Handover(handover)).unwrap(), told);
         assert_eq!(cursor.position(), Some(Position { log_id: 1, seq: 5 }));

@@ -153,7 +153,12 @@ async fn fill(store: &dyn Store, telemetry: &dyn Telemetry) -> (Head, BlobId) {
     };
     let batch = TelemetryBatch {
         readings: (-50..1_500).map(reading).collect(),
-        rule_states: vec![RuleState { sensor: "s1".into(), rule: "hot".into(), state: vec![0, 1].into() }],
+        rule_states: vec![RuleState {
+            sensor: "s1".into(),
+            rule: "hot".into(),
+            state: vec![0, 1].into(),
+            held: Some((7, 12)),
+        }],
         pending: vec![PendingObservation { key: "1/s1/hot/1".into(), payload: vec![3].into() }],
         strangers: vec![Stranger { device: "new".into(), format: "x".into(), first_ms: 1, last_ms: 2, count: 3 }],
     };

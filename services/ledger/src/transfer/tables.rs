@@ -184,8 +184,14 @@ static HISTORY: Table = Table::of(
 static RULE_STATES: Table = Table::of(
     Part::Telemetry,
     "telemetry.rule_states",
-    &[text("sensor"), text("rule"), bytes("state")],
+    &[text("sensor"), text("rule"), bytes("state"), int("held_ms"), int("turns")],
     &["sensor", "rule"],
+);
+static ROLLUPS: Table = Table::of(
+    Part::Telemetry,
+    "telemetry.rollups",
+    &[int("sensor"), int("minute"), real("min"), real("max"), real("sum"), int("count")],
+    &["sensor", "minute"],
 );
 static PENDING: Table =
     Table::of(Part::Telemetry, "telemetry.pending", &[int("id"), text("key"), bytes("payload")], &["id"]);
@@ -200,7 +206,7 @@ static STRANGERS: Table = Table::of(
 pub(crate) static COUNTERS: Table = Table::new("counters", &[text("name"), int("last")], &["name"]);
 
 /// Tables of the databases, those that others refer to first; then the counters.
-pub(crate) static TABLES: [&Table; 19] = [
+pub(crate) static TABLES: [&Table; 20] = [
     &META,
     &EVENTS,
     &DOCUMENTS,
@@ -216,6 +222,7 @@ pub(crate) static TABLES: [&Table; 19] = [
     &TELEMETRY_META,
     &SENSORS,
     &HISTORY,
+    &ROLLUPS,
     &RULE_STATES,
     &PENDING,
     &STRANGERS,
