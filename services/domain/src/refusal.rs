@@ -1,12 +1,14 @@
 //! Why something is not done: a stable code for programs, a Chinese sentence for people.
 
+use std::borrow::Cow;
+
 /// A refusal. It changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Stable code.
     pub code: Code,
     /// The field of the request that is wrong, if one is.
-    pub field: Option<&'static str>,
+    pub field: Option<Cow<'static, str>>,
 }
 
 macro_rules! codes {
@@ -19,6 +21,8 @@ macro_rules! codes {
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
             /// The code as programs see it.
             pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $text),* } }
+            /// Reads it back.
+            pub fn parse(text: &str) -> Option<Self> { Self::ALL.iter().copied().find(|code| code.as_str() == text) }
             /// What people read, Chinese.
             pub const fn zh(self) -> &'static str { match self { $(Self::$name => $zh),* } }
             /// What people read, English.
@@ -113,7 +117,7 @@ impl Refusal {
     }
     /// Refused for a field of the request.
     pub const fn field(code: Code, field: &'static str) -> Self {
-        Self { code, field: Some(field) }
+        Self { code, field: Some(Cow::Borrowed(field)) }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Errors of inbound calls as RFC 9457 problems: a stable code, Chinese first, the field that is wrong. They never repeat
 //! what the caller sent.
 
+use std::borrow::Cow;
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -74,7 +76,7 @@ impl From<Unsigned> for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let code = refusal.code;
-        let status = match (code, refusal.field) {
+        let status = match (code, &refusal.field) {
             (Code::Forbidden, _) => StatusCode::FORBIDDEN,
             (Code::NoSite, _) => StatusCode::SERVICE_UNAVAILABLE,
             (_, Some(_)) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -82,7 +84,7 @@ impl From<Refusal> for Problem {
             _ => StatusCode::CONFLICT,
         };
         let new = Self::new(status, code.as_str(), code.zh(), code.en());
-        Self { field: refusal.field.map(str::to_owned), ..new }
+        Self { field: refusal.field.map(Cow::into_owned), ..new }
     }
 }
 

@@ -176,7 +176,7 @@ impl IntoResponse for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let code = refusal.code;
-        let status = match (code, refusal.field) {
+        let status = match (code, &refusal.field) {
             (Code::Forbidden, _) => StatusCode::FORBIDDEN,
             (Code::NoSite, _) => StatusCode::SERVICE_UNAVAILABLE,
             (_, Some(_)) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -184,7 +184,7 @@ impl From<Refusal> for Problem {
             _ => StatusCode::CONFLICT,
         };
         let mut problem = Self::new(status, code.as_str(), code.zh(), code.en());
-        problem.field = refusal.field.map(Cow::Borrowed);
+        problem.field = refusal.field;
         problem
     }
 }

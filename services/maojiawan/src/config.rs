@@ -20,6 +20,7 @@ pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) data: Data,
     pub(crate) bus: Bus,
+    pub(crate) link: Link,
     pub(crate) ledger: Ledger,
     pub(crate) log: Log,
     pub(crate) site: Site,
@@ -52,15 +53,17 @@ impl Default for Server {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Data {
-    /// Folder of the ledger, telemetry, blobs and keys.
+    /// Folder of the ledger, telemetry, blobs and keys. Each process has its own.
     pub(crate) folder: PathBuf,
+    /// Folder of `blobs/` and `master.key` where all processes of one PostgreSQL find them; default = `folder`.
+    pub(crate) files: Option<PathBuf>,
     /// Days that an idempotency key is remembered.
     pub(crate) key_days: u16,
 }
 
 impl Default for Data {
     fn default() -> Self {
-        Self { folder: "data".into(), key_days: 30 }
+        Self { folder: "data".into(), files: None, key_days: 30 }
     }
 }
 
@@ -105,6 +108,59 @@ impl Bus {
         };
         options.check()?;
         Ok(Some(options))
+    }
+}
+
+/// `[link]`: between a core and its gateways, where they are several processes.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Link {
+    /// Of a core: where gateways reach it.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Of a gateway: `http://HOST:PORT` on loopback or `https://HOST:PORT` of the core.
+    pub(crate) core: Option<String>,
+    /// File with the token that both hold, one line of 16 to 128 characters.
+    pub(crate) token_file: Option<PathBuf>,
+    /// Of a core elsewhere than on loopback: certificate chain, PEM.
+    pub(crate) cert_file: Option<PathBuf>,
+    /// Its key, PEM.
+    pub(crate) key_file: Option<PathBuf>,
+    /// Of a gateway: the authorities trusted for `https://`, PEM; no others are.
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+impl Link {
+    /// The wrong key, and what is wrong with it.
+    fn fault(&self) -> Option<(&'static str, &'static str)> {
+        if (self.listen.is_some() || self.core.is_some()) && self.token_file.is_none() {
+            return Some(("token_file", "缺少：节点之间要有令牌 is missing: nodes need a token"));
+        }
+        if self.cert_file.is_some() != self.key_file.is_some() {
+            return Some(("cert_file", "证书和私钥须一起给出 certificate and key go together"));
+        }
+        if self.listen.is_some_and(|at| !at.ip().is_loopback()) && self.cert_file.is_none() {
+            let message = "非回环地址须有 cert_file 和 key_file an address elsewhere needs cert_file and key_file";
+            return Some(("listen", message));
+        }
+        let core = self.core.as_ref()?;
+        let url = url::Url::parse(core).ok().filter(|u| u.username().is_empty() && u.password().is_none());
+        let near = |u: &url::Url| match u.host() {
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        match url {
+            Some(u) if u.scheme() == "https" && self.ca_file.is_some() => None,
+            Some(u) if u.scheme() == "https" => {
+                Some(("ca_file", "缺少：https 须写明信任的证书 is missing: https needs it"))
+            }
+            Some(u) if u.scheme() == "http" && near(&u) => None,
+            _ => Some((
+                "core",
+                "须为 https:// 地址，本机可用 http:// must be an https:// address, or http:// on loopback",
+            )),
+        }
     }
 }
 
@@ -234,6 +290,25 @@ pub(crate) struct Account {
     pub(crate) password_file: PathBuf,
 }
 
+impl Config {
+    /// Why a process of these parts, (core, gateway), cannot run on it.
+    pub(crate) fn fault_of(&self, parts: (bool, bool)) -> Option<&'static str> {
+        match parts {
+            (true, true) => None,
+            _ if self.ledger.url.is_none() => Some(
+                "SQLite 只能由一个进程使用：分开运行须配置 [ledger] url（PostgreSQL） SQLite belongs to one process: parts need [ledger] url",
+            ),
+            (true, false) if self.link.listen.is_none() => {
+                Some("link.listen: 缺少：网关由此连接核心 is missing: gateways reach the core there")
+            }
+            (false, _) if self.link.core.is_none() => {
+                Some("link.core: 缺少：核心的地址 is missing: the core's address")
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Ledger {
     /// The wrong key, and what is wrong with it. The address is never repeated: somebody may have put a password there.
     fn fault(&self) -> Option<(&'static str, &'static str)> {
@@ -299,6 +374,9 @@ fn check(file: &str, text: &str, config: &Config) -> Result<(), ConfigError> {
         Err(LedgerError::Invalid { what, reason }) => return bad("bus", what, &reason),
         Err(other) => return bad("bus", "redis", &other.to_string()),
         Ok(_) => {}
+    }
+    if let Some((key, message)) = config.link.fault() {
+        return bad("link", key, message);
     }
     if let Some((key, message)) = config.ledger.fault() {
         return bad("ledger", key, message);
@@ -417,6 +495,12 @@ mod tests {
             ("[bus]\nredis = \"redis://h\"\nuser = \"centre\"\n", "3: bus.user"),
             ("[bus]\nheartbeat_s = 0\n", "2: bus.heartbeat_s"),
             ("[sensing]\nport = 0\nkeep_alive_s = 1\n", "3: sensing.keep_alive_s"),
+            ("[link]\nlisten = \"127.0.0.1:1\"\n", "1: link.token_file"),
+            ("[link]\ntoken_file = \"t\"\nlisten = \"10.0.0.1:1\"\n", "3: link.listen"),
+            ("[link]\ntoken_file = \"t\"\ncore = \"http://10.0.0.1:1\"\n", "3: link.core"),
+            ("[link]\ntoken_file = \"t\"\ncore = \"https://u:secret@h:1\"\n", "3: link.core"),
+            ("[link]\ntoken_file = \"t\"\ncore = \"https://h:1\"\n", "1: link.ca_file"),
+            ("[link]\ncert_file = \"c\"\n", "2: link.cert_file"),
             ("[ledger]\nurl = \"mysql://u@h/d\"\n", "2: ledger.url"),
             ("[ledger]\nurl = \"postgres://u:secret@127.0.0.1/d\"\n", "2: ledger.url"),
             ("[ledger]\nurl = \"postgres://u@db.example/d\"\n", "2: ledger.url"),

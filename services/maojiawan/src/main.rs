@@ -8,7 +8,9 @@ mod content;
 mod demo;
 mod folder;
 mod media;
+mod node;
 mod ready;
+mod remote;
 mod simulate;
 mod stores;
 mod up;
@@ -63,6 +65,22 @@ enum Command {
         #[arg(long)]
         data: Option<PathBuf>,
     },
+    /// 只运行一部分：核心一个，网关若干 runs a part: one core and any number of gateways on PostgreSQL and Redis
+    #[command(help_template = TEMPLATE, next_help_heading = OPTIONS)]
+    Serve {
+        /// 配置文件 configuration file
+        #[arg(long)]
+        config: PathBuf,
+        /// 部分：core 核心、gateway 网关；可重复 the part; may be given again
+        #[arg(long = "role", required = true, hide_possible_values = true)]
+        parts: Vec<up::Part>,
+        /// 监听地址，覆盖配置 address to listen at, instead of the configured one
+        #[arg(long)]
+        listen: Option<std::net::SocketAddr>,
+        /// 数据目录，覆盖配置 data folder, instead of the configured one
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
     /// 检查配置文件 checks a configuration file and says what is wrong, with line and key
     #[command(help_template = TEMPLATE, next_help_heading = OPTIONS)]
     CheckConfig {
@@ -90,7 +108,12 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Args::parse().command {
-        Command::Up { config, demo, listen, data } => up::run(config.as_deref(), demo, listen, data),
+        Command::Up { config, demo, listen, data } => {
+            up::run(up::Run { config, demo, listen, data, parts: Vec::new() })
+        }
+        Command::Serve { config, parts, listen, data } => {
+            up::run(up::Run { config: Some(config), demo: false, listen, data, parts })
+        }
         Command::CheckConfig { config } => check::check(&config),
         Command::Migrate { config } => check::migrate(config.as_deref()),
         Command::Simulate { config } => simulate::run(&config),

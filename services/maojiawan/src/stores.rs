@@ -16,7 +16,7 @@ pub(crate) struct Stores {
     /// Which database, for people: no password.
     pub(crate) place: String,
     backend: Backend,
-    /// Held while the process runs: photos and keys are in the data folder whichever database it is.
+    /// Held while the process runs: the data folder is its own.
     _lock: std::fs::File,
 }
 
@@ -51,7 +51,8 @@ impl Stores {
 
     async fn postgres(url: &str, config: &Config, lock: std::fs::File) -> anyhow::Result<Self> {
         let password = config.ledger.password_file.as_deref().map(secret).transpose()?;
-        let mut options = PostgresOptions::new(url, password.as_deref(), &config.data.folder)?;
+        let files = config.data.files.as_ref().unwrap_or(&config.data.folder);
+        let mut options = PostgresOptions::new(url, password.as_deref(), files)?;
         if let Some(schema) = &config.ledger.schema {
             options.schema.clone_from(schema);
         }

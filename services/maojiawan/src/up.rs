@@ -1,6 +1,6 @@
-//! `up`: all roles in one process, wired together. Nothing is decided here.
+//! `up` and `serve`: the roles of this process, wired together. Nothing is decided here.
 
-use std::{net::SocketAddr, path::Path, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use dispatch::{CameraWatch, VideoPatrol, WriterOptions};
@@ -24,20 +24,42 @@ use crate::{
     config::{self, Config},
     content::Reads,
     demo::{Demo, Phase},
-    media, ready,
+    media, node, ready,
+    remote::Core,
     stores::Stores,
 };
 
+/// A part of the centre that a process may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// Writer, sensors, departments, cameras: once a site
+    Core,
+    /// Accounts, feed, interface and pages: any number
+    Gateway,
+}
+
+/// What the command line says.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) demo: bool,
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) data: Option<PathBuf>,
+    /// All parts if none is named.
+    pub(crate) parts: Vec<Part>,
+}
+
 /// Runs until a signal, or until a critical task breaks off.
-pub(crate) fn run(
-    path: Option<&Path>,
-    demo: bool,
-    listen: Option<SocketAddr>,
-    data: Option<PathBuf>,
-) -> anyhow::Result<()> {
-    let mut config = config::load(path)?;
+pub(crate) fn run(run: Run) -> anyhow::Result<()> {
+    let Run { config: path, demo, listen, data, parts } = run;
+    let mut config = config::load(path.as_deref())?;
     config.server.listen = listen.unwrap_or(config.server.listen);
     config.data.folder = data.unwrap_or(config.data.folder);
+    let is = |part| parts.is_empty() || parts.contains(&part);
+    let parts = (is(Part::Core), is(Part::Gateway));
+    if let Some(fault) = config.fault_of(parts) {
+        bail!("{fault}");
+    }
     if demo && path.is_none() {
         // The person who tries it wants the progress, not every camera's first connection.
         "warn,retina=error".clone_into(&mut config.log.filter);
@@ -48,12 +70,12 @@ pub(crate) fn run(
     // A second installation keeps the first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(up(config, demo, metrics));
+    let outcome = runtime.block_on(up(config, parts, demo, metrics));
     runtime.shutdown_timeout(Duration::from_secs(2));
     outcome
 }
 
-async fn up(mut config: Config, demo: bool, metrics: MetricsPage) -> anyhow::Result<()> {
+async fn up(mut config: Config, (core, gateway): (bool, bool), demo: bool, metrics: MetricsPage) -> anyhow::Result<()> {
     let address = config.server.listen;
     if demo && !address.ip().is_loopback() {
         bail!("演示只能监听本机回环地址 the demo listens at a loopback address only: {address}");
@@ -61,9 +83,7 @@ async fn up(mut config: Config, demo: bool, metrics: MetricsPage) -> anyhow::Res
     if let (false, Some(key)) = (demo, config.exchange.example_secret()) {
         bail!("{key}: 仍是示例中的密钥，请更换 still the example's secret, which everybody knows");
     }
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("{address}: 地址无法监听，可能已被占用 cannot listen, perhaps it is in use"))?;
+    let listener = listen(address).await?;
     // Port 0 takes a free one.
     config.server.listen = listener.local_addr()?;
     let site = Arc::new(simulator::site::maojiawan(config.site.seed));
@@ -74,73 +94,99 @@ async fn up(mut config: Config, demo: bool, metrics: MetricsPage) -> anyhow::Res
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let tasks = Tasks::default();
     let bus = Fanout::start(&config.bus, site.id.as_str(), stores.store.as_ref(), &clock, &tasks)?;
-    let options = WriterOptions::default();
-    let writer = dispatch::start(site.id.clone(), stores.store.clone(), bus.port(), clock.clone(), options, &tasks);
-    let mut status = writer.status();
-    // What `wait_for` returns holds the watch's lock, so it must not outlive the line.
-    let wait = async { status.wait_for(|s| s.ok).await.is_ok() };
-    let loaded = tokio::time::timeout(Duration::from_secs(60), wait).await == Ok(true);
-    if !loaded {
-        bail!("写入者未能就绪 the writer is not ready: {}", writer.status().borrow().reason);
+    let base = Base { config, site, stores, clock, tasks, bus, metrics };
+    if core {
+        Centre::start(base, demo.as_ref()).await?.serve(listener, gateway, demo).await
+    } else {
+        front(base, listener).await
     }
-    bus.announce(stores.store.head().await?.position());
-    let intake: SharedIntake = Arc::new(writer.clone());
-    let first = first_accounts(&config, demo.as_ref())?;
-    start_site(&stores.store, intake.as_ref(), &site, first).await?;
-
-    let centre = Centre { config, site, stores, clock, tasks, bus, intake, writer, metrics };
-    centre.serve(listener, demo).await
 }
 
-/// Everything that the roles share.
-struct Centre {
-    config: Config,
-    site: Arc<Site>,
-    stores: Stores,
-    clock: Arc<dyn Clock>,
-    tasks: Tasks,
-    bus: Fanout,
+pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{address}: 地址无法监听，可能已被占用 cannot listen, perhaps it is in use"))
+}
+
+/// A gateway whose core is another process.
+async fn front(base: Base, listener: TcpListener) -> anyhow::Result<()> {
+    let core = Core::join(&base.config.link, base.site.id.clone(), base.bus.clone(), base.clock.clone(), &base.tasks)?;
+    let began = base.spawn_gateway(
+        listener,
+        Front {
+            intake: core.intake(),
+            media: Some(core.media()),
+            extra_routes: core.exchange(),
+            ready: core.clone(),
+            connectors: core.clone(),
+            demo: None,
+        },
+    );
+    base.spawn_greeting(began, greeting(base.config.server.listen, None));
+    base.until_told().await
+}
+
+/// What every process has, whatever its parts.
+pub(crate) struct Base {
+    pub(crate) config: Config,
+    pub(crate) site: Arc<Site>,
+    pub(crate) stores: Stores,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tasks: Tasks,
+    pub(crate) bus: Fanout,
+    pub(crate) metrics: MetricsPage,
+}
+
+/// What a gateway shows and asks, from this process or another.
+struct Front {
     intake: SharedIntake,
-    writer: dispatch::Writer,
-    metrics: MetricsPage,
+    media: Option<Arc<dyn Media>>,
+    extra_routes: axum::Router,
+    ready: Arc<dyn gateway::Readiness>,
+    connectors: Arc<dyn gateway::Connectors>,
+    demo: Option<gateway::DemoConfig>,
 }
 
-impl Centre {
-    async fn serve(self, listener: TcpListener, demo: Option<Demo>) -> anyhow::Result<()> {
-        let exchange = self.exchange()?;
-        let configured = media::cameras(&self.config.video)?;
-        let cameras = match &demo {
-            Some(demo) => demo.cameras(configured)?,
-            None => configured,
+impl Base {
+    /// Tells when people can log in.
+    fn spawn_gateway(&self, listener: TcpListener, front: Front) -> CancellationToken {
+        let began = CancellationToken::new();
+        let Front { intake, media, extra_routes, ready, connectors, demo } = front;
+        let page = self.metrics.clone();
+        let gateway = gateway::Gateway {
+            config: self.config.gateway.clone(),
+            store: self.stores.store.clone(),
+            bus: self.bus.port(),
+            telemetry: self.stores.telemetry.clone(),
+            intake,
+            media,
+            clock: self.clock.clone(),
+            tasks: self.tasks.clone(),
+            extra_routes,
+            ready,
+            connectors,
+            metrics: Arc::new(move || page.render()),
+            demo,
+            began: began.clone(),
         };
-        let media: Option<Arc<dyn Media>> = if cameras.is_empty() {
-            None
-        } else {
-            Some(video::Cameras::start(media::config(&self.config.video, cameras)?, self.clock.clone(), &self.tasks))
-        };
-        let (sensing_status, sensing) = watch::channel(sensing::Status::default());
-        self.spawn_sensing(sensing_status);
-        let (phase_tell, phase) = self.phase();
-        let shown = demo.as_ref().map(|_| phase.clone());
-        let began = self.spawn_gateway(listener, &exchange, media.clone(), &sensing, shown, &demo);
-        self.spawn_exchange(&exchange);
-        self.spawn_upkeep();
-        let greeting = greeting(self.config.server.listen, demo.as_ref());
+        self.tasks.spawn("gateway", Stage::Sockets, Criticality::Critical, async move {
+            if let Err(error) = gateway::serve(listener, gateway).await {
+                tracing::error!(error = %error, "the gateway ended");
+            }
+        });
+        began
+    }
+
+    /// Says so when `began`.
+    fn spawn_greeting(&self, began: CancellationToken, greeting: String) {
         let stop = self.tasks.stop(Stage::Sources);
         self.tasks.spawn("greeting", Stage::Sources, Criticality::Ordinary, async move {
             tokio::select! { () = began.cancelled() => say(&greeting), () = stop.cancelled() => {} }
         });
-        self.spawn_clips(media.clone());
-        if let Some(media) = &media {
-            self.spawn_media(media, demo.is_some().then_some(phase.clone()));
-        }
-        if let Some(demo) = demo {
-            let (folder, stop) = (self.broker_folder(), self.tasks.stop(Stage::Sources));
-            let watched = demo.supervise(sensing, folder, self.clock.clone(), phase_tell, stop);
-            self.tasks.spawn("demo.simulator", Stage::Sources, Criticality::Ordinary, watched);
-            let shown = progress(phase, media.clone(), self.tasks.stop(Stage::Sources));
-            self.tasks.spawn("demo.progress", Stage::Sources, Criticality::Ordinary, shown);
-        }
+    }
+
+    /// Runs until a signal or a failure, then stops in order.
+    async fn until_told(self) -> anyhow::Result<()> {
         let broken = self.tasks.failed();
         let failed = tokio::select! {
             () = signalled() => false,
@@ -155,44 +201,131 @@ impl Centre {
         }
         Ok(())
     }
+}
+
+/// The core: the writer and all sources.
+struct Centre {
+    base: Base,
+    intake: SharedIntake,
+    writer: dispatch::Writer,
+}
+
+impl Centre {
+    /// Starts the writer and puts site and accounts into the log where they are missing.
+    async fn start(base: Base, demo: Option<&Demo>) -> anyhow::Result<Self> {
+        let Base { config, site, stores, clock, tasks, bus, .. } = &base;
+        let options = WriterOptions::default();
+        let writer = dispatch::start(site.id.clone(), stores.store.clone(), bus.port(), clock.clone(), options, tasks);
+        let mut status = writer.status();
+        // What `wait_for` returns holds the watch's lock, so it must not outlive the line.
+        let wait = async { status.wait_for(|s| s.ok).await.is_ok() };
+        let loaded = tokio::time::timeout(Duration::from_secs(60), wait).await == Ok(true);
+        if !loaded {
+            bail!("写入者未能就绪 the writer is not ready: {}", writer.status().borrow().reason);
+        }
+        bus.announce(stores.store.head().await?.position());
+        let intake: SharedIntake = Arc::new(writer.clone());
+        start_site(&stores.store, intake.as_ref(), site, first_accounts(config, demo)?).await?;
+        Ok(Self { base, intake, writer })
+    }
+
+    async fn serve(self, listener: TcpListener, gateway: bool, demo: Option<Demo>) -> anyhow::Result<()> {
+        let exchange = self.exchange()?;
+        let configured = media::cameras(&self.base.config.video)?;
+        let cameras = match &demo {
+            Some(demo) => demo.cameras(configured)?,
+            None => configured,
+        };
+        let media: Option<Arc<dyn Media>> = if cameras.is_empty() {
+            None
+        } else {
+            let config = media::config(&self.base.config.video, cameras)?;
+            Some(video::Cameras::start(config, self.base.clock.clone(), &self.base.tasks))
+        };
+        let (sensing_status, sensing) = watch::channel(sensing::Status::default());
+        self.spawn_sensing(sensing_status);
+        let (phase_tell, phase) = self.phase();
+        let ready = Arc::new(ready::Parts {
+            writer: self.writer.status(),
+            bus: self.base.bus.clone(),
+            sensing: sensing.clone(),
+            media: media.clone(),
+            simulator: demo.as_ref().map(|_| phase.clone()),
+            clock: self.base.clock.clone(),
+        });
+        let departments = Arc::new(ready::Departments(exchange.clone()));
+        if self.base.config.link.listen.is_some() {
+            let more = node::routes(ready.clone(), departments.clone(), exchange.router());
+            node::spawn(&self.base, self.intake.clone(), media.clone(), more).await?;
+        }
+        if gateway {
+            let front = Front {
+                intake: self.intake.clone(),
+                media: media.clone(),
+                extra_routes: exchange.router(),
+                ready,
+                connectors: departments,
+                demo: demo.as_ref().map(Demo::gateway),
+            };
+            let began = self.base.spawn_gateway(listener, front);
+            self.base.spawn_greeting(began, greeting(self.base.config.server.listen, demo.as_ref()));
+        } else {
+            node::spawn_health(&self.base, listener, ready);
+            say(&format!("核心已就绪 the core is ready: http://{}/readyz", self.base.config.server.listen));
+        }
+        self.spawn_exchange(&exchange);
+        self.spawn_upkeep();
+        self.spawn_clips(media.clone());
+        if let Some(media) = &media {
+            self.spawn_media(media, demo.is_some().then_some(phase.clone()));
+        }
+        if let Some(demo) = demo {
+            let (folder, stop) = (self.broker_folder(), self.base.tasks.stop(Stage::Sources));
+            let watched = demo.supervise(sensing, folder, self.base.clock.clone(), phase_tell, stop);
+            self.base.tasks.spawn("demo.simulator", Stage::Sources, Criticality::Ordinary, watched);
+            let shown = progress(phase, media.clone(), self.base.tasks.stop(Stage::Sources));
+            self.base.tasks.spawn("demo.progress", Stage::Sources, Criticality::Ordinary, shown);
+        }
+        self.base.until_told().await
+    }
 
     fn broker_folder(&self) -> PathBuf {
-        self.config.data.folder.join("broker")
+        self.base.config.data.folder.join("broker")
     }
 
     fn phase(&self) -> (watch::Sender<Phase>, watch::Receiver<Phase>) {
         let detail = "正在启动模拟现场 starting".to_owned();
-        watch::channel(Phase { up: false, since_ms: self.clock.now_ms(), detail })
+        watch::channel(Phase { up: false, since_ms: self.base.clock.now_ms(), detail })
     }
 
     fn exchange(&self) -> anyhow::Result<exchange::Exchange> {
-        let store = self.stores.store.clone();
+        let store = self.base.stores.store.clone();
         let hash = store.clone();
         let parts = exchange::Parts {
-            config: self.config.exchange.clone(),
-            site: self.site.clone(),
+            config: self.base.config.exchange.clone(),
+            site: self.base.site.clone(),
             intake: self.intake.clone(),
             outbox: store.clone(),
             decode: Arc::new(|payload| wire::outgoing::decode(payload).ok()),
-            content: Arc::new(Reads { store, site: self.site.clone() }),
+            content: Arc::new(Reads { store, site: self.base.site.clone() }),
             hash: Arc::new(move |text| hex::encode(hash.request_hash(text.as_bytes()))),
-            clock: self.clock.clone(),
+            clock: self.base.clock.clone(),
         };
         Ok(exchange::Exchange::new(parts)?)
     }
 
     fn spawn_sensing(&self, status: watch::Sender<sensing::Status>) {
         let parts = sensing::Parts {
-            config: self.config.sensing.clone(),
+            config: self.base.config.sensing.clone(),
             dir: self.broker_folder(),
-            site: self.site.clone(),
+            site: self.base.site.clone(),
             intake: self.intake.clone(),
-            telemetry: self.stores.telemetry.clone(),
-            clock: self.clock.clone(),
+            telemetry: self.base.stores.telemetry.clone(),
+            clock: self.base.clock.clone(),
             status,
         };
-        let stop = self.tasks.stop(Stage::Sources);
-        self.tasks.spawn("sensing", Stage::Sources, Criticality::Critical, async move {
+        let stop = self.base.tasks.stop(Stage::Sources);
+        self.base.tasks.spawn("sensing", Stage::Sources, Criticality::Critical, async move {
             if let Err(error) = sensing::run(parts, stop.clone()).await {
                 tracing::error!(error = %error, "sensing cannot start");
                 // The rest runs without it; `/readyz` and the wall say so.
@@ -202,80 +335,41 @@ impl Centre {
     }
 
     fn spawn_exchange(&self, exchange: &exchange::Exchange) {
-        let (exchange, stop) = (exchange.clone(), self.tasks.stop(Stage::Sources));
-        self.tasks.spawn("exchange", Stage::Sources, Criticality::Critical, async move { exchange.run(stop).await });
-    }
-
-    /// Tells when people can log in.
-    fn spawn_gateway(
-        &self,
-        listener: TcpListener,
-        exchange: &exchange::Exchange,
-        media: Option<Arc<dyn Media>>,
-        sensing: &watch::Receiver<sensing::Status>,
-        phase: Option<watch::Receiver<Phase>>,
-        demo: &Option<Demo>,
-    ) -> CancellationToken {
-        let began = CancellationToken::new();
-        let ready = ready::Parts {
-            writer: self.writer.status(),
-            bus: self.bus.clone(),
-            sensing: sensing.clone(),
-            media: media.clone(),
-            simulator: phase,
-            clock: self.clock.clone(),
-        };
-        let page = self.metrics.clone();
-        let gateway = gateway::Gateway {
-            config: self.config.gateway.clone(),
-            store: self.stores.store.clone(),
-            bus: self.bus.port(),
-            telemetry: self.stores.telemetry.clone(),
-            intake: self.intake.clone(),
-            media,
-            clock: self.clock.clone(),
-            tasks: self.tasks.clone(),
-            extra_routes: exchange.router(),
-            ready: Arc::new(ready),
-            connectors: Arc::new(ready::Departments(exchange.clone())),
-            metrics: Arc::new(move || page.render()),
-            demo: demo.as_ref().map(Demo::gateway),
-            began: began.clone(),
-        };
-        self.tasks.spawn("gateway", Stage::Sockets, Criticality::Critical, async move {
-            if let Err(error) = gateway::serve(listener, gateway).await {
-                tracing::error!(error = %error, "the gateway ended");
-            }
-        });
-        began
+        let (exchange, stop) = (exchange.clone(), self.base.tasks.stop(Stage::Sources));
+        self.base.tasks.spawn(
+            "exchange",
+            Stage::Sources,
+            Criticality::Critical,
+            async move { exchange.run(stop).await },
+        );
     }
 
     fn spawn_clips(&self, media: Option<Arc<dyn Media>>) {
-        let (store, intake, clock) = (self.stores.store.clone(), self.intake.clone(), self.clock.clone());
-        let clips = dispatch::cut_clips(media, store, intake, clock, self.tasks.stop(Stage::Sources));
-        self.tasks.spawn("dispatch.clips", Stage::Sources, Criticality::Critical, clips);
+        let (store, intake, clock) = (self.base.stores.store.clone(), self.intake.clone(), self.base.clock.clone());
+        let clips = dispatch::cut_clips(media, store, intake, clock, self.base.tasks.stop(Stage::Sources));
+        self.base.tasks.spawn("dispatch.clips", Stage::Sources, Criticality::Critical, clips);
     }
 
     /// What watches the cameras. In the demo it begins when the simulated cameras are there, so that their making is
     /// no mass failure.
     fn spawn_media(&self, media: &Arc<dyn Media>, phase: Option<watch::Receiver<Phase>>) {
-        let (intake, clock) = (self.intake.clone(), self.clock.clone());
-        let stop = || self.tasks.stop(Stage::Sources);
+        let (intake, clock) = (self.intake.clone(), self.base.clock.clone());
+        let stop = || self.base.tasks.stop(Stage::Sources);
         let (watched, begun) = (phase.clone(), stop());
         let work =
             dispatch::watch_cameras(media.clone(), intake.clone(), clock.clone(), CameraWatch::default(), stop());
-        self.tasks.spawn("dispatch.cameras", Stage::Sources, Criticality::Critical, async move {
+        self.base.tasks.spawn("dispatch.cameras", Stage::Sources, Criticality::Critical, async move {
             if there(watched, &begun).await {
                 work.await;
             }
         });
         let plan = VideoPatrol {
             subject: "全部摄像头".to_owned(),
-            every: Duration::from_secs(self.config.video.patrol_minutes * 60),
+            every: Duration::from_secs(self.base.config.video.patrol_minutes * 60),
             first: Duration::from_secs(60),
         };
         let (begun, work) = (stop(), dispatch::patrol_video(media.clone(), intake, clock, plan, stop()));
-        self.tasks.spawn("dispatch.video_patrol", Stage::Sources, Criticality::Critical, async move {
+        self.base.tasks.spawn("dispatch.video_patrol", Stage::Sources, Criticality::Critical, async move {
             if there(phase, &begun).await {
                 work.await;
             }
@@ -284,10 +378,11 @@ impl Centre {
 
     /// Forgets what is too old, and counts what waits.
     fn spawn_upkeep(&self) {
-        let (store, clock, stop) = (self.stores.store.clone(), self.clock.clone(), self.tasks.stop(Stage::Sources));
-        let keep_ms = i64::from(self.config.data.key_days) * 86_400_000;
-        let page = self.metrics.clone();
-        self.tasks.spawn("upkeep", Stage::Sources, Criticality::Ordinary, async move {
+        let (store, clock, stop) =
+            (self.base.stores.store.clone(), self.base.clock.clone(), self.base.tasks.stop(Stage::Sources));
+        let keep_ms = i64::from(self.base.config.data.key_days) * 86_400_000;
+        let page = self.base.metrics.clone();
+        self.base.tasks.spawn("upkeep", Stage::Sources, Criticality::Ordinary, async move {
             let mut every = tokio::time::interval(Duration::from_secs(10));
             for turn in 0_u64.. {
                 tokio::select! {
@@ -416,7 +511,7 @@ fn greeting(address: SocketAddr, demo: Option<&Demo>) -> String {
     lines.join("\n")
 }
 
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     put(&format!("[maojiawan] {line}"));
 }
 

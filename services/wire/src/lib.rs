@@ -1,6 +1,7 @@
 //! Our encodings: what `proto/` generates, and the conversions between it and the domain.
 //!
 //! - [`event`], [`document`], [`outgoing`] and [`refs`] read and write what the ledger stores;
+//! - [`input`] carries inputs from one node to another;
 //! - [`view`] makes what the feed shows to an audience.
 //!
 //! Invariants: whatever `encode` writes, `decode` reads back as the same value, for ever (golden bytes, upgrades of
@@ -13,6 +14,7 @@ mod convert;
 pub mod document;
 pub mod event;
 mod field;
+pub mod input;
 pub mod outgoing;
 pub mod refs;
 pub mod view;
@@ -39,6 +41,8 @@ generated! {
     feed = "maojiawan.feed.v1.rs", "maojiawan.feed.v1.serde.rs";
     /// What the media socket carries: `proto/media.proto`.
     media = "maojiawan.media.v1.rs";
+    /// What nodes say to each other: `proto/link.proto`.
+    link = "maojiawan.link.v1.rs";
 }
 
 /// Why bytes could not be read.

@@ -97,6 +97,14 @@ async fn a_snapshot_serves_until_it_is_old() {
     feed.upto(head - 60, head).await;
     let newer = Feed::open(&house, &session, hello(0, 0, false)).await.snapshot().await;
     assert_eq!((newer.seq, made()), (head, before + 1.0));
+    // Or it is too old, if anything came since.
+    house.clock.advance(30_001);
+    let mut feed = Feed::open(&house, &session, hello(0, 0, false)).await;
+    assert_eq!((feed.snapshot().await.seq, made()), (head, before + 1.0));
+    let head = notes(&house, incident, 1, "记一笔").await;
+    feed.upto(head - 1, head).await;
+    let newest = Feed::open(&house, &session, hello(0, 0, false)).await.snapshot().await;
+    assert_eq!((newest.seq, made()), (head, before + 2.0));
     // And only as far as there is room for it.
     let config = Config { snapshot_bytes: 1, ..Config::default() };
     let house = House::with(Plan { config: Some(config), ..Plan::default() }).await;

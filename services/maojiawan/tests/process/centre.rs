@@ -12,12 +12,12 @@ use serde_json::Value;
 
 use crate::PROGRAM;
 
-const PASSWORD: &str = "铜钟 9 号楼";
+pub(crate) const PASSWORD: &str = "铜钟 9 号楼";
 
-struct Centre {
+pub(crate) struct Centre {
     child: Child,
     output: BufReader<ChildStdout>,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Drop for Centre {
@@ -32,7 +32,7 @@ fn after<'t>(line: &'t str, mark: &str) -> Option<&'t str> {
     Some(line.split_once(mark)?.1.trim())
 }
 
-fn write_password(folder: &Path) {
+pub(crate) fn write_password(folder: &Path) {
     std::fs::write(folder.join("password"), PASSWORD).unwrap();
 }
 
@@ -44,16 +44,22 @@ impl Centre {
 
     /// As [`Centre::start`], with more configuration.
     fn start_with(folder: &Path, more: &str) -> Self {
-        let config = folder.join("centre.toml");
+        Self::launch(folder, "centre", &["up"], "", more, "ready: http://")
+    }
+
+    /// Starts a process of its own data and configuration and waits until it says `mark` and its address.
+    pub(crate) fn launch(folder: &Path, name: &str, args: &[&str], data: &str, more: &str, mark: &str) -> Self {
+        let config = folder.join(format!("{name}.toml"));
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n[data]\nfolder = \"{0}/data\"\n[log]\nfilter = \"warn\"\n\
+            "[server]\nlisten = \"127.0.0.1:0\"\n[data]\nfolder = \"{0}/{name}-data\"\n{data}[log]\nfilter = \"warn\"\n\
              [sensing]\nport = 0\n[[accounts]]\nid = \"chief\"\nrole = \"shift_chief\"\nname = \"值班长\"\n\
              password_file = \"{0}/password\"\n{more}",
             folder.display()
         );
         std::fs::write(&config, text).unwrap();
         let mut child = Command::new(PROGRAM)
-            .args(["up", "--config"])
+            .args(args)
+            .arg("--config")
             .arg(&config)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -64,16 +70,34 @@ impl Centre {
         let mut line = String::new();
         let address = loop {
             line.clear();
-            assert!(output.read_line(&mut line).unwrap() > 0, "it ended before it was ready");
-            if let Some(address) = after(&line, "ready: http://") {
-                break address.trim_end_matches('/').to_owned();
+            if output.read_line(&mut line).unwrap() == 0 {
+                let mut log = String::new();
+                child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+                panic!("it ended before it was ready: {log}");
+            }
+            if let Some(address) = after(&line, mark) {
+                break address.trim_end_matches("/readyz").trim_end_matches('/').to_owned();
             }
         };
         Self { child, output, address }
     }
 
+    /// Logs in; the cookie.
+    pub(crate) fn log_in(&self, account: &str, password: &str) -> String {
+        let body = format!(r#"{{"account":"{account}","password":"{password}"}}"#);
+        let answer = self.whole("POST /api/v1/session HTTP/1.1\r\ncontent-type: application/json", &body);
+        let line = answer.lines().find_map(|l| l.strip_prefix("set-cookie: ")).expect("a cookie");
+        line.split(';').next().unwrap().to_owned()
+    }
+
     /// One request; status and body.
-    fn ask(&self, head: &str, body: &str) -> (u16, String) {
+    pub(crate) fn ask(&self, head: &str, body: &str) -> (u16, String) {
+        let answer = self.whole(head, body);
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    }
+
+    fn whole(&self, head: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();
         write!(
@@ -84,20 +108,18 @@ impl Centre {
         .unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
-        let answer = String::from_utf8(answer).unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+        String::from_utf8(answer).unwrap()
     }
 
     /// The named dependency of `/readyz`.
-    fn dependency(&self, name: &str) -> Value {
+    pub(crate) fn dependency(&self, name: &str) -> Value {
         let (_, body) = self.ask("GET /readyz HTTP/1.1", "");
         let ready: Value = serde_json::from_str(&body).unwrap();
         ready["dependencies"].as_array().unwrap().iter().find(|d| d["name"] == name).unwrap().clone()
     }
 
     /// Sends a signal; the exit code, what it still printed, and its log.
-    fn end(mut self, signal: &str) -> (Option<i32>, String, String) {
+    pub(crate) fn end(mut self, signal: &str) -> (Option<i32>, String, String) {
         let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
         let (mut said, mut log) = (String::new(), String::new());
@@ -140,7 +162,7 @@ fn its_data_folder_is_its_own() {
     let folder = tempfile::tempdir().unwrap();
     write_password(folder.path());
     let centre = Centre::start(folder.path());
-    let data = folder.path().join("data");
+    let data = folder.path().join("centre-data");
     let second = Command::new(PROGRAM).args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(&data).output().unwrap();
     let said = String::from_utf8(second.stderr).unwrap();
     assert_eq!(second.status.code(), Some(1), "{said}");
@@ -224,7 +246,9 @@ fn it_keeps_its_data_in_postgresql() {
         let (code, said, log) = centre.end("-TERM");
         assert_eq!((code, log.as_str()), (Some(0), ""), "{said}");
     }
-    assert!(!folder.path().join("data/ledger.db").exists() && folder.path().join("data/master.key").exists());
+    assert!(
+        !folder.path().join("centre-data/ledger.db").exists() && folder.path().join("centre-data/master.key").exists()
+    );
     let migrated = Command::new(PROGRAM).args(["migrate", "--config"]).arg(folder.path().join("centre.toml")).output();
     let migrated = String::from_utf8(migrated.unwrap().stdout).unwrap();
     assert!(migrated.starts_with("PostgreSQL ") && migrated.contains("up to date"), "{migrated}");

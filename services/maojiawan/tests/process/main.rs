@@ -3,6 +3,7 @@
 
 mod centre;
 mod command_line;
+mod nodes;
 mod unit;
 
 /// The binary under test.

@@ -2,6 +2,7 @@
 //! there (golden bytes are made of these: do not reorder the calls of a sample), `Dice::seeded` a random one.
 
 mod bodies;
+mod inputs;
 mod state;
 
 use domain::{

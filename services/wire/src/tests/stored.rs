@@ -8,7 +8,7 @@ use crate::{
     WireError, document,
     event::{self, VERSION, Variant},
     field::Field,
-    outgoing, refs,
+    input, link, outgoing, refs,
     samples::{Dice, Listed},
     store as pb,
 };
@@ -52,6 +52,14 @@ proptest! {
     }
 
     #[test]
+    fn inputs_cross_the_link(seed: u64) {
+        for sent in Dice::seeded(seed).inputs() {
+            let bytes = input::put(&sent).encode_to_vec();
+            prop_assert_eq!(input::get(link::Input::decode(bytes.as_slice()).unwrap()), Ok(sent));
+        }
+    }
+
+    #[test]
     fn random_bytes_are_no_panic(bytes: Vec<u8>) {
         read_all(&bytes);
     }
@@ -90,7 +98,7 @@ fn read_all(bytes: &[u8]) {
     if document::load(&mut state, "site", "", bytes).is_err() {
         assert_eq!(state, State::default());
     }
-    drop((outgoing::decode(bytes), refs::decode(bytes)));
+    drop((outgoing::decode(bytes), refs::decode(bytes), link::Input::decode(bytes).map(input::get)));
 }
 
 #[test]

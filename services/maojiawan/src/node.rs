@@ -1,0 +1,145 @@
+//! What a core offers to its gateways, and its own health page when it has none.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use gateway::{Connectors, Dependency, Readiness, Status};
+use link::{
+    intake::SharedIntake,
+    media::Media,
+    net::{Node, ServerOptions, Token},
+};
+use runtime::{Criticality, tasks::Stage};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+
+use crate::{
+    config,
+    media::secret,
+    up::{Base, listen},
+};
+
+/// Where the core tells how it is.
+pub(crate) const STATUS: &str = "/link/v1/status";
+/// Where the signed calls of departments are passed on to.
+pub(crate) const EXCHANGE: &str = "/link/v1/exchange";
+
+/// How the core is, as its gateways show it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct CoreStatus {
+    pub(crate) dependencies: Vec<Dependency>,
+    pub(crate) connectors: Vec<Connector>,
+}
+
+/// As [`gateway::Connector`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Connector {
+    unit: String,
+    push: bool,
+    pull_every_s: Option<u32>,
+    records: Vec<String>,
+    heard_ms: Option<i64>,
+    failures: u32,
+}
+
+impl From<gateway::Connector> for Connector {
+    fn from(c: gateway::Connector) -> Self {
+        let gateway::Connector { unit, push, pull_every_s, records, heard_ms, failures } = c;
+        Self { unit: unit.to_string(), push, pull_every_s, records, heard_ms, failures }
+    }
+}
+
+impl From<Connector> for gateway::Connector {
+    fn from(c: Connector) -> Self {
+        let Connector { unit, push, pull_every_s, records, heard_ms, failures } = c;
+        Self { unit: unit.into(), push, pull_every_s, records, heard_ms, failures }
+    }
+}
+
+/// The token that both ends hold.
+pub(crate) fn token(config: &config::Link) -> anyhow::Result<Token> {
+    let text = config.token_file.as_deref().map(secret).transpose()?.unwrap_or_default();
+    Token::new(&text).map_err(|error| anyhow::anyhow!("link.token_file: 令牌须为 16 到 128 个可见字符 {error}"))
+}
+
+/// Beside the ports: how the core is, and the way in for departments.
+pub(crate) fn routes(ready: Arc<dyn Readiness>, connectors: Arc<dyn Connectors>, exchange: Router) -> Router {
+    let status = move || async move {
+        let connectors = connectors.connectors().into_iter().map(Into::into).collect();
+        Json(CoreStatus { dependencies: ready.dependencies().await, connectors })
+    };
+    Router::new().route(STATUS, get(status)).nest(EXCHANGE, exchange)
+}
+
+/// Listens for gateways.
+pub(crate) async fn spawn(
+    base: &Base,
+    intake: SharedIntake,
+    media: Option<Arc<dyn Media>>,
+    more: Router,
+) -> anyhow::Result<()> {
+    let config = &base.config.link;
+    let Some(address) = config.listen else { return Ok(()) };
+    let tls = config.cert_file.clone().zip(config.key_file.clone());
+    let options = ServerOptions { token: token(config)?, tls };
+    let listener = listen(address).await?;
+    tracing::info!(address = %listener.local_addr()?, "gateways are listened for");
+    let (node, stop) = (Node { intake, media, more }, base.tasks.stop(Stage::Core));
+    base.tasks.spawn("link", Stage::Core, Criticality::Critical, async move {
+        if let Err(error) = link::net::serve(listener, options, node, stop).await {
+            tracing::error!(error = %error, "gateways cannot be listened for");
+        }
+    });
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    dependencies: Vec<Dependency>,
+}
+
+/// `/healthz`, `/readyz` and `/metrics` of a core without a gateway.
+pub(crate) fn spawn_health(base: &Base, listener: TcpListener, ready: Arc<dyn Readiness>) {
+    let page = base.metrics.clone();
+    let store = base.stores.store.clone();
+    let router = Router::new()
+        .route("/healthz", get(|| async { Json(serde_json::json!({ "ok": true })) }))
+        .route("/metrics", get(move || async move { page.render() }))
+        .route("/readyz", get(readyz))
+        .with_state(Arc::new((ready, store)));
+    let stop = base.tasks.stop(Stage::Sockets);
+    base.tasks.spawn("health", Stage::Sockets, Criticality::Critical, async move {
+        let serving = axum::serve(listener, router).with_graceful_shutdown({
+            let stop = stop.clone();
+            async move { stop.cancelled().await }
+        });
+        // A probe that never ends must not hold the drain.
+        let late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        };
+        tokio::select! { _ = serving => {}, () = late => {} }
+    });
+}
+
+type Health = Arc<(Arc<dyn Readiness>, Arc<dyn ledger::Store>)>;
+
+async fn readyz(State(health): State<Health>) -> Response {
+    let (ready, store) = health.as_ref();
+    let mut dependencies = ready.dependencies().await;
+    if let Err(error) = store.ping().await {
+        let detail = Some(format!("{}: {}", store.backend(), error.code()));
+        dependencies
+            .insert(0, Dependency { name: "store".to_owned(), state: Status::Down, since_ms: 0, fatal: true, detail });
+    }
+    let ready = !dependencies.iter().any(|d| d.fatal && d.state == Status::Down);
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(Ready { ready, dependencies })).into_response()
+}

@@ -1,0 +1,198 @@
+//! A core and two gateways as processes, on a real PostgreSQL and a real Redis.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use ledger::testing::postgres::PostgresServer;
+use serde_json::Value;
+use simulator::{config::Secret, sign};
+
+use crate::{
+    PROGRAM,
+    centre::{Centre, PASSWORD, write_password},
+};
+
+const SECRET: &str = "0123456789abcdef";
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+struct Redis(Child);
+
+impl Redis {
+    fn start(port: u16, folder: &Path) -> Self {
+        let child = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .current_dir(folder)
+            .stdout(Stdio::null())
+            .spawn();
+        Self(child.unwrap())
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+struct House {
+    folder: tempfile::TempDir,
+    postgres: PostgresServer,
+    redis_port: u16,
+    link_port: u16,
+}
+
+impl House {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        write_password(folder.path());
+        std::fs::write(folder.path().join("token"), "a-token-of-these-nodes\n").unwrap();
+        Self { folder, postgres: PostgresServer::start(), redis_port: free_port(), link_port: free_port() }
+    }
+
+    /// What core and gateways have in common.
+    fn config(&self) -> String {
+        format!(
+            "[ledger]\nurl = \"{}\"\n[bus]\nredis = \"redis://127.0.0.1:{}\"\n[link]\ntoken_file = \"{}/token\"\n\
+             listen = \"127.0.0.1:{link}\"\ncore = \"http://127.0.0.1:{link}\"\n\
+             [[exchange.departments]]\nunit = \"fire\"\nsecret = \"{SECRET}\"\n",
+            self.postgres.url("postgres"),
+            self.redis_port,
+            self.folder.path().display(),
+            link = self.link_port,
+        )
+    }
+
+    fn start(&self, name: &str, role: &str) -> Centre {
+        let files = format!("files = \"{}/files\"\n", self.folder.path().display());
+        let mark = if role == "core" { "core is ready: http://" } else { "ready: http://" };
+        Centre::launch(self.folder.path(), name, &["serve", "--role", role], &files, &self.config(), mark)
+    }
+}
+
+/// Reports a fire; the answer.
+fn report(gateway: &Centre, cookie: &str, key: &str, text: &str) -> (u16, Value) {
+    let head = format!(
+        "POST /api/v1/incidents HTTP/1.1\r\ncookie: {cookie}\r\norigin: http://{}\r\nidempotency-key: {key}\r\n\
+         content-type: application/json",
+        gateway.address
+    );
+    let body = format!(r#"{{"class":"fire","place":{{"building":"b12"}},"channel":"call","text":"{text}"}}"#);
+    let (status, body) = gateway.ask(&head, &body);
+    (status, serde_json::from_str(&body).unwrap())
+}
+
+fn incidents(gateway: &Centre, cookie: &str) -> Vec<Value> {
+    let (status, body) = gateway.ask(&format!("GET /api/v1/incidents HTTP/1.1\r\ncookie: {cookie}"), "");
+    assert_eq!(status, 200, "{body}");
+    let page: Value = serde_json::from_str(&body).unwrap();
+    page["items"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_core_and_two_gateways_are_one_centre() {
+    let house = House::new();
+    let redis = Redis::start(house.redis_port, house.folder.path());
+    let core = house.start("core", "core");
+    let (one, two) = (house.start("one", "gateway"), house.start("two", "gateway"));
+    let cookie = one.log_in("chief", PASSWORD);
+
+    // What one gateway takes, both show; the session holds at both.
+    let (status, first) = report(&one, &cookie, "k-1", "六楼冒烟");
+    assert_eq!(status, 200, "{first}");
+    let id = first["refs"]["incident"].as_u64().unwrap();
+    for gateway in [&one, &two] {
+        while !incidents(gateway, &cookie).iter().any(|i| i["id"] == id) {
+            std::thread::yield_now();
+        }
+    }
+    // A repetition at the other gateway is known, another request under its key is refused.
+    let (status, again) = report(&two, &cookie, "k-1", "六楼冒烟");
+    assert_eq!((status, &again["refs"]), (200, &first["refs"]));
+    let (status, refused) = report(&two, &cookie, "k-1", "七楼冒烟");
+    assert_eq!((status, refused["code"].as_str()), (422, Some("key_reused")));
+
+    // A department's signed call reaches the core through any gateway.
+    let body = r#"{"type":"report","id":"F-7","class":"fire","place_text":"12栋","text":"浓烟"}"#;
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
+    let call = |signature: &str| {
+        format!(
+            "POST /api/v1/exchange/fire/inbound HTTP/1.1\r\ncontent-type: application/json\r\n\
+             x-timestamp: {now}\r\nidempotency-key: f-7\r\nx-signature: {signature}"
+        )
+    };
+    let (status, answer) = two.ask(&call(&sign::sign(&Secret::new(SECRET), now, "f-7", body.as_bytes())), body);
+    assert_eq!(status, 200, "{answer}");
+    let (status, answer) = two.ask(&call("v1=00"), body);
+    assert_eq!(status, 401, "{answer}");
+
+    // Each says what it depends on.
+    for name in ["store", "feed", "bus", "core", "writer", "broker"] {
+        while two.dependency(name)["state"] != "up" {
+            std::thread::yield_now();
+        }
+    }
+    let (status, ready) = core.ask("GET /readyz HTTP/1.1", "");
+    assert_eq!(status, 200, "{ready}");
+
+    // Without the core everything is shown and nothing is taken; the sender is told and may repeat.
+    core.end("-KILL");
+    let (status, refused) = report(&one, &cookie, "k-2", "八楼冒烟");
+    assert_eq!((status, refused["code"].as_str()), (503, Some("unavailable")), "{refused}");
+    let (status, answer) = two.ask(&call("v1=00"), body);
+    assert_eq!(status, 503, "{answer}");
+    assert!(answer.contains("核心节点暂时连接不上"), "{answer}");
+    while one.dependency("core")["state"] != "down" {
+        std::thread::yield_now();
+    }
+    assert_eq!(one.ask("GET /readyz HTTP/1.1", "").0, 200, "it still shows what it knows");
+    assert!(incidents(&one, &cookie).iter().any(|i| i["id"] == id));
+
+    // Redis goes too; a new core takes up where the old one ended, and both gateways follow by the ledger.
+    drop(redis);
+    let core = house.start("core", "core");
+    let (status, second) = report(&one, &cookie, "k-2", "八楼冒烟");
+    assert_eq!(status, 200, "{second}");
+    let id = second["refs"]["incident"].as_u64().unwrap();
+    for gateway in [&one, &two] {
+        while !incidents(gateway, &cookie).iter().any(|i| i["id"] == id) {
+            std::thread::yield_now();
+        }
+    }
+    for process in [one, two, core] {
+        let (code, said, _) = process.end("-TERM");
+        assert_eq!(code, Some(0), "{said}");
+    }
+}
+
+#[test]
+fn parts_on_sqlite_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("c.toml");
+    let serve = |text: &str, role: &str| {
+        std::fs::write(&config, text).unwrap();
+        let data = folder.path().join("data");
+        let output = Command::new(PROGRAM)
+            .args(["serve", "--role", role, "--listen", "127.0.0.1:0", "--config"])
+            .arg(&config)
+            .arg("--data")
+            .arg(&data)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(!data.exists(), "nothing was begun");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for role in ["core", "gateway"] {
+        assert!(serve("", role).starts_with("SQLite 只能由一个进程使用"), "{role}");
+    }
+    let ledger = "[ledger]\nurl = \"postgres://u@127.0.0.1/d\"\n";
+    assert!(serve(ledger, "core").starts_with("link.listen: "));
+    assert!(serve(ledger, "gateway").starts_with("link.core: "));
+}
