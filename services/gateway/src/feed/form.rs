@@ -284,7 +284,7 @@ pub(super) mod tests {
         let text = |t: &str| Incoming::Text(t.to_owned());
         let json = text(r#"{"hello":{"logId":"9223372036854775808","cursor":7,"conflate":true}}"#);
         let binary = Incoming::Binary(message.encode_to_vec());
-        assert_eq!(Form::Protobuf.read(binary.clone()), Ok(message.kind.clone().unwrap()));
+        assert_eq!(Form::Protobuf.read(binary.clone()), Ok(message.kind.unwrap()));
         assert_eq!(Form::Json.read(json.clone()), Ok(message.kind.unwrap()));
         assert_eq!(Form::Protobuf.read(json), Err(Close::WrongForm));
         assert_eq!(Form::Json.read(binary), Err(Close::WrongForm));

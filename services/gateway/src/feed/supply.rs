@@ -37,8 +37,10 @@ pub(super) const SNAPSHOTS: usize = 2;
 const RECENT: usize = 500;
 /// Ended ones younger than this are in a snapshot.
 const RECENT_MS: i64 = 26 * 3_600_000;
-/// A snapshot serves on while this much, or its own length, of frames came after it; bytes.
+/// A snapshot serves on while this much, or its own length, of frames came after it; bytes …
 const CHEAP: usize = 64 << 10;
+/// … and no longer than this, ms: whoever comes anew should not see much of the past go by. Without frames, for ever.
+const FRESH_MS: i64 = 30_000;
 /// History is read anew, if somebody still asks, after this long.
 const KEEP_HISTORY: Duration = Duration::from_secs(60);
 
@@ -48,7 +50,8 @@ pub(crate) struct Snapshot {
     pub(super) epoch: u64,
     pub(super) log_id: u64,
     pub(super) seq: u64,
-    pub(super) made: Instant,
+    /// When it was made, ms.
+    made: i64,
     body: form::Body,
 }
 
@@ -79,12 +82,12 @@ impl History {
 impl Hub {
     /// A snapshot of a stream from which the ring goes on.
     pub(super) async fn snapshot(&self, stream: &Stream, epoch: u64) -> Result<Snapshot, GatewayError> {
-        if let Some(cached) = cached(stream, epoch) {
+        if let Some(cached) = cached(stream, epoch, self.clock.now_ms()) {
             return Ok(cached);
         }
         let _one = stream.making.lock().await;
         // Whoever was before us may have made it.
-        if let Some(cached) = cached(stream, epoch) {
+        if let Some(cached) = cached(stream, epoch, self.clock.now_ms()) {
             return Ok(cached);
         }
         let _permit = self.snapshots.acquire().await;
@@ -110,7 +113,7 @@ impl Hub {
         let made = self.mirror.with(refs, make).await?;
         metrics::counter!(runtime::telemetry::names::FEED_SNAPSHOTS).increment(1);
         let body = stream.form.snapshot(&made);
-        Ok(Snapshot { epoch, log_id: made.log_id, seq: made.seq, made: Instant::now(), body })
+        Ok(Snapshot { epoch, log_id: made.log_id, seq: made.seq, made: now, body })
     }
 
     /// All cached snapshots together take no more than `snapshot_bytes`; the oldest go first.
@@ -219,11 +222,12 @@ impl Hub {
 }
 
 /// The cached snapshot, if going on from it costs less than a new one.
-fn cached(stream: &Stream, epoch: u64) -> Option<Snapshot> {
+fn cached(stream: &Stream, epoch: u64, now: i64) -> Option<Snapshot> {
     let cached = stream.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let cached = cached.filter(|s| s.epoch == epoch)?;
     let behind = stream.lock().ring.behind(cached.seq)?;
-    (behind <= cached.body.len().max(CHEAP)).then_some(cached)
+    let fresh = (0..=FRESH_MS).contains(&(now - cached.made)) && behind <= cached.body.len().max(CHEAP);
+    (behind == 0 || fresh).then_some(cached)
 }
 
 /// What a snapshot holds: everything open or lasting, and of what ended the newest of the last day.

@@ -89,7 +89,7 @@ async fn a_client_takes_up_where_it_left() {
     }
     // A gap longer than one reading, at a gateway that has just started: told, then a snapshot.
     let head = notes(&house, incident, 1_001, "长").await;
-    let address = house.another_gateway(&house.tasks).await;
+    let address = house.another_gateway(Config::default(), &house.tasks).await;
     let mut far = Feed::open_at(&address, &session, hello(start.log_id, early, false), None, false).await;
     let Ok(Kind::Resync(resync)) = far.next().await else { panic!() };
     assert_eq!(resync.reason, "slow");

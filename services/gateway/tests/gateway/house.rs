@@ -129,10 +129,10 @@ impl House {
     }
 
     /// A further gateway on the same store and bus; its address.
-    pub(crate) async fn another_gateway(&self, tasks: &Tasks) -> String {
+    pub(crate) async fn another_gateway(&self, config: Config, tasks: &Tasks) -> String {
         let began = CancellationToken::new();
         let gateway = Gateway {
-            config: Config::default(),
+            config,
             store: self.store.clone(),
             bus: self.bus.clone(),
             telemetry: self.telemetry.clone(),

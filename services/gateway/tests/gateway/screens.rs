@@ -33,14 +33,14 @@ async fn many_that_come_at_once_each_get_everything() {
     let page = telemetry::metrics().unwrap();
     let crowd = crowd();
     let config = Config { feed_clients: crowd + 8, connections: crowd + 64, ..Config::default() };
-    let house = House::with(Plan { config: Some(config), ..Plan::default() }).await;
+    let house = House::new().await;
     let session = house.log_in("duty").await;
     let incident = house.report(&session, "楼道有烟").await;
     let old = house.store.head().await.unwrap();
     let head = notes(&house, incident, 600, "记一笔").await;
     // A gateway that has just started holds no frames: who was connected before needs what the log has.
     let tasks = Tasks::default();
-    let address = house.another_gateway(&tasks).await;
+    let address = house.another_gateway(config, &tasks).await;
     let last = head + 40;
     let client = async |n: usize| {
         // A third knows nothing, a third was away for long, a third for a moment; each stands elsewhere.
@@ -97,6 +97,14 @@ async fn a_snapshot_serves_until_it_is_old() {
     feed.upto(head - 60, head).await;
     let newer = Feed::open(&house, &session, hello(0, 0, false)).await.snapshot().await;
     assert_eq!((newer.seq, made()), (head, before + 1.0));
+    // Or it is too old, if anything came since.
+    house.clock.advance(30_001);
+    let mut feed = Feed::open(&house, &session, hello(0, 0, false)).await;
+    assert_eq!((feed.snapshot().await.seq, made()), (head, before + 1.0));
+    let head = notes(&house, incident, 1, "记一笔").await;
+    feed.upto(head - 1, head).await;
+    let newest = Feed::open(&house, &session, hello(0, 0, false)).await.snapshot().await;
+    assert_eq!((newest.seq, made()), (head, before + 2.0));
     // And only as far as there is room for it.
     let config = Config { snapshot_bytes: 1, ..Config::default() };
     let house = House::with(Plan { config: Some(config), ..Plan::default() }).await;
@@ -195,7 +203,7 @@ async fn a_draining_gateway_hands_its_clients_over() {
     let session = house.log_in("duty").await;
     let incident = house.report(&session, "楼道有烟").await;
     let tasks = Tasks::default();
-    let address = house.another_gateway(&tasks).await;
+    let address = house.another_gateway(Config::default(), &tasks).await;
     let mut clients = Vec::new();
     for n in 0..12 {
         let mut feed = Feed::open_at(&address, &session, hello(0, 0, false), None, n % 2 == 0).await;
