@@ -67,18 +67,24 @@ pub struct PostgresServer {
 impl PostgresServer {
     /// Starts one.
     pub fn start() -> Self {
+        Self::start_behind(&[], "")
+    }
+
+    /// Starts one by way of another program, such as `ip netns exec NAME`, with more lines of configuration.
+    pub fn start_behind(program: &[&str], settings: &str) -> Self {
         let bin = programs();
         let folder = std::env::temp_dir().join(format!("maojiawan-pg-{:016x}", rand::random::<u64>()));
         run(as_user("mkdir").arg("-m").arg("755").arg(&folder));
         let data = folder.join("data");
         run(as_user("cp").arg("-r").arg(template(&bin)).arg(&data));
-        fs::write(data.join("postgresql.auto.conf"), SETTINGS).unwrap();
+        fs::write(data.join("postgresql.auto.conf"), format!("{SETTINGS}{settings}")).unwrap();
         run(as_user("chmod").arg("700").arg(&data));
         let server = as_user(bin.join("postgres"));
         let mut keeper = Command::new("sh")
             .args(["-c", KEEPER, "keeper"])
             .arg(&folder)
             .arg(&bin)
+            .args(program)
             .arg(server.get_program())
             .args(server.get_args())
             .arg("-D")
