@@ -466,35 +466,6 @@ fn the_alarms_of_an_open_incident_stay_in_memory() {
 }
 
 #[test]
-fn what_ended_leaves_memory_however_much_there_was() {
-    let mut w = World::new();
-    let alarm = w.edge("smoke", "smoke", true).refs.alarm.unwrap();
-    let (old, mut open) = (w.state.alarms[&alarm].clone(), 0);
-    let incident = w.report("noise");
-    let reported = w.state.incidents[&incident].clone();
-    for n in 0..3 * KEEP_ENDED as u64 {
-        let (of, id) = (IncidentId(10_000 + n), AlarmId(10_000 + n));
-        let stays = n % 1_000 == 0;
-        open += usize::from(stays);
-        let mut next = reported.clone();
-        next.id = of;
-        next.alarms = vec![id];
-        w.state.incidents.insert(of, next);
-        let sources = if stays { old.sources.clone() } else { Vec::new() };
-        let cleared = (!stays).then_some(Timestamp(w.now));
-        w.state.alarms.insert(id, Alarm { id, incident: Some(of), cleared, sources, ..old.clone() });
-        if !stays {
-            w.chief(Command::Reject { incident: of, reason: "重复".to_owned() }).unwrap();
-        }
-        // As the writer does after each commit.
-        w.state.trim();
-        let (incidents, alarms) = (w.state.incidents.len(), w.state.alarms.len());
-        assert!(incidents <= KEEP_ENDED + open + 1 && alarms <= 2 * KEEP_ENDED + open + 1, "{incidents} {alarms}");
-    }
-    assert_eq!(w.state.incidents.len(), KEEP_ENDED + open + 1, "what is open stays, and the newest that ended");
-}
-
-#[test]
 fn evidence_goes_on_to_the_alarm_of_an_open_incident() {
     let mut w = World::new();
     w.edge("smoke", "smoke", true);

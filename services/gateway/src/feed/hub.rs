@@ -129,6 +129,11 @@ impl Hub {
         }
     }
 
+    /// Whether the log has come as far as `seq`, whatever this gateway knows.
+    pub(crate) async fn has(&self, seq: u64) -> Result<bool, GatewayError> {
+        Ok(self.store.head().await?.seq >= seq)
+    }
+
     /// Whether the log is followed, since when, and why not.
     pub(crate) fn status(&self) -> (bool, i64, String) {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()

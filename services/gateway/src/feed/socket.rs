@@ -35,6 +35,8 @@ use crate::{
 
 /// A session that ended elsewhere is noticed within this time.
 const RECHECK: Duration = Duration::from_secs(30);
+/// How often is looked whether this gateway has come as far as its client.
+const BEHIND: Duration = Duration::from_millis(20);
 /// Looks that a client gets at most before it is handed over.
 const LAST_LOOKS: usize = 64;
 /// Clients that leave come back within this time for each of them, and these bounds, milliseconds.
@@ -199,6 +201,7 @@ impl Client {
     /// Takes up the stream where the client stands, or with a snapshot.
     async fn join(&mut self, hello: feed::Hello) -> Result<(), Close> {
         self.conflate = hello.conflate;
+        self.reach(hello).await?;
         let epoch = self.take_seat()?;
         let head = self.desk.mirror.read().head.ok_or(Close::Trouble)?;
         // Rights that changed while the client was away: what it holds is of no use.
@@ -209,6 +212,24 @@ impl Client {
             return Ok(());
         }
         self.snapshot(epoch, None).await
+    }
+
+    /// A client that another gateway served may be ahead of this one, which then first gets there: a snapshot from before
+    /// would show the client again what it has seen.
+    async fn reach(&self, hello: feed::Hello) -> Result<(), Close> {
+        let behind = || {
+            let head = self.desk.mirror.read().head;
+            head.is_some_and(|h| h.log_id == hello.log_id && h.seq < hello.cursor)
+        };
+        if !behind() || !self.desk.hub.has(hello.cursor).await.map_err(|error| trouble(&error))? {
+            return Ok(());
+        }
+        let arrived = async {
+            while behind() {
+                tokio::time::sleep(BEHIND).await;
+            }
+        };
+        timeout(SEND_PATIENCE, arrived).await.map_err(|_| Close::Trouble)
     }
 
     /// Sits down at the stream that fits the caller; its epoch.

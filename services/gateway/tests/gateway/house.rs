@@ -130,11 +130,16 @@ impl House {
 
     /// A further gateway on the same store and bus; its address.
     pub(crate) async fn another_gateway(&self, config: Config, tasks: &Tasks) -> String {
+        self.gateway_on(self.bus.clone(), config, tasks).await
+    }
+
+    /// A further gateway on the same store and another bus; its address.
+    pub(crate) async fn gateway_on(&self, bus: Arc<dyn Bus>, config: Config, tasks: &Tasks) -> String {
         let began = CancellationToken::new();
         let gateway = Gateway {
             config,
             store: self.store.clone(),
-            bus: self.bus.clone(),
+            bus,
             telemetry: self.telemetry.clone(),
             intake: self.intake.clone(),
             media: None,

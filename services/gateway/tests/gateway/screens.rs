@@ -1,7 +1,10 @@
 //! Many screens, slow ones, other forms, and gateways that come and go.
 
+use std::sync::Arc;
+
 use futures::{SinkExt, StreamExt, future::join_all};
 use gateway::Config;
+use ledger::LocalBus;
 use runtime::{Tasks, telemetry};
 use tokio::io::AsyncReadExt;
 use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
@@ -195,6 +198,30 @@ async fn stalled_clients_harm_nobody_and_are_told() {
         assert_eq!(seqs(&feed.upto(*at, last).await).len(), 3);
     }
     stalled.upto(&house, &session, log_id, last).await;
+}
+
+/// Its bus is silent, so that it learns of events by its poll only.
+#[tokio::test]
+async fn a_gateway_behind_its_client_does_not_show_it_the_past() {
+    let house = House::new().await;
+    let session = house.log_in("duty").await;
+    let incident = house.report(&session, "楼道有烟").await;
+    let tasks = Tasks::default();
+    let behind = house.gateway_on(Arc::new(LocalBus::new(8)), Config::default(), &tasks).await;
+    let mut feed = Feed::open(&house, &session, hello(0, 0, false)).await;
+    let start = feed.snapshot().await;
+    let mut head = start.seq;
+    for _ in 0..5 {
+        let at = notes(&house, incident, 3, "记一笔").await;
+        assert_eq!(seqs(&feed.upto(head, at).await).len(), 3);
+        head = at;
+        let mut there = Feed::open_at(&behind, &session, hello(start.log_id, head, false), None, false).await;
+        let after = notes(&house, incident, 1, "记一笔").await;
+        assert_eq!(seqs(&there.upto(head, after).await), [after], "what follows, and no snapshot");
+        feed.upto(head, after).await;
+        head = after;
+    }
+    tasks.drain(std::time::Duration::from_secs(60)).await;
 }
 
 #[tokio::test]
