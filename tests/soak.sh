@@ -4,12 +4,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PROPTEST_CASES="${SOAK_CASES:-20000}"
 export FAULT_REPEATS="${SOAK_FAULTS:-10}"
+export FAULT_CYCLES="${SOAK_FAULTS:-10}"
 # Each takes two file descriptors of its test.
 most=$((($(ulimit -Hn) - 200) / 2))
 ulimit -n "$(ulimit -Hn)"
 export FEED_CLIENTS=$((most < 10000 ? most : 10000))
 
-cargo nextest run -p domain -p wire -p ledger -p sensing -p exchange -p gateway -p video -p simulator --no-fail-fast
+cargo nextest run -p domain -p wire -p link -p client -p ledger -p sensing -p exchange -p gateway -p video -p simulator --no-fail-fast
 deploy/dashboard.sh
 FEED_SEEDS="$PROPTEST_CASES" npm --prefix dashboard test
 # As `make test` builds it.
