@@ -105,6 +105,7 @@ impl Hub {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         loop {
             let error = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 followed = self.follow(bus.as_ref(), &began, &mut backoff) => followed.err(),
             };
@@ -267,6 +268,11 @@ impl Hub {
     /// The last event that the feed knows.
     pub(crate) fn head(&self) -> u64 {
         self.mirror.read().head.map_or(0, |h| h.seq)
+    }
+
+    /// Whether the log has come as far as `seq`, whatever this gateway knows.
+    pub(crate) async fn has(&self, seq: u64) -> Result<bool, GatewayError> {
+        Ok(self.store.head().await?.seq >= seq)
     }
 
     /// Takes events into the mirror and the streams.
