@@ -277,8 +277,7 @@ impl Load {
     fn read(&mut self, i: usize) -> anyhow::Result<()> {
         // Edge-triggered: until a read takes less than there was room for.
         let mut buffer = std::mem::take(&mut self.buffer);
-        loop {
-            let Some(conn) = self.conns.get_mut(i) else { break };
+        while let Some(conn) = self.conns.get_mut(i) {
             match conn.stream.read(&mut buffer) {
                 Ok(0) => {
                     self.gone(i);

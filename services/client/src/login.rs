@@ -63,12 +63,12 @@ fn read(answer: &[u8]) -> Result<Session, Error> {
     if status != 200 {
         return Err(Error::Refused { status, code: code(body.as_bytes()) });
     }
-    let token = head.lines().filter_map(|line| {
+    let mut token = head.lines().filter_map(|line| {
         let (name, value) = line.split_once(':')?;
         let cookie = name.eq_ignore_ascii_case("set-cookie").then(|| value.trim())?;
         cookie.split(';').next()?.strip_prefix("mjw_session=")
     });
-    token.last().map(Session::new).ok_or(Error::Protocol("no session"))
+    token.next_back().map(Session::new).ok_or(Error::Protocol("no session"))
 }
 
 /// Code of a problem; empty when the body is none.

@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(read(&path).unwrap().unwrap().len(), 2);
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() - 3]).unwrap();
-        assert_eq!(read(&path).unwrap().unwrap(), [a.clone()]);
+        assert_eq!(read(&path).unwrap().unwrap(), std::slice::from_ref(&a));
         journal.note(vec![a.clone(), b.clone(), old.clone()]).await.unwrap();
         assert_eq!(read(&path).unwrap().unwrap(), [a, b, old]);
     }

@@ -242,11 +242,14 @@ pub(crate) struct History {
 }
 
 fn choose(asked: Option<Resolution>, length: i64) -> Resolution {
-    asked.unwrap_or(match length {
-        ..=BY_VALUE_MS => Resolution::Raw,
-        ..=BY_MINUTE_MS => Resolution::Minute,
-        _ => Resolution::Hour,
-    })
+    let by_length = if length <= BY_VALUE_MS {
+        Resolution::Raw
+    } else if length <= BY_MINUTE_MS {
+        Resolution::Minute
+    } else {
+        Resolution::Hour
+    };
+    asked.unwrap_or(by_length)
 }
 
 /// Values of a sensor with lowest, mean and highest, by value, minute or hour; for the centre.

@@ -40,8 +40,9 @@ pub async fn migrate(from: &Place, into: &Place, watch: &mut Watch<'_>) -> Resul
     }
     let Watched { target, watch } = filling;
     if moves {
-        let kinds: [(_, fn(&str) -> bool, _); 2] =
-            [(BLOBS, scan::is_blob, &tables::BLOB_FILES), (ARCHIVE, scan::is_archive, &tables::ARCHIVE_FILES)];
+        type Fit = fn(&str) -> bool;
+        let blobs = (BLOBS, scan::is_blob as Fit, &tables::BLOB_FILES);
+        let kinds = [blobs, (ARCHIVE, scan::is_archive as Fit, &tables::ARCHIVE_FILES)];
         for (folder, fit, table) in kinds {
             let mut sink = FileSink::new(stage.folder.join(folder), fit);
             for name in files::list(from.folder.join(folder), fit).await? {

@@ -1,5 +1,5 @@
-//! Everything that is stored, out and in: [`backup`] into one portable file, [`restore`] of it into either backend,
-//! [`migrate`] from one backend to the other.
+//! Everything that is stored, out and in: [`backup()`] into one portable file, [`restore()`] of it into either backend,
+//! [`migrate()`] from one backend to the other.
 //!
 //! Invariants: the source is read as it was at one moment, while the centre works on; a file that has its name is whole,
 //! on disk and was read again; nothing of a target changes before the whole file was checked, and a target is filled

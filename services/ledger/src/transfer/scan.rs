@@ -55,7 +55,7 @@ pub struct Contents {
     pub tables: Vec<Tally>,
     /// Bytes of the file.
     pub bytes: u64,
-    /// Blobs whose file was not there when it was made; known only from [`super::backup`] itself.
+    /// Blobs whose file was not there when it was made; known only from [`super::backup()`] itself.
     pub missing: Vec<String>,
     /// For the one who restores.
     pub(super) request_secret: Vec<u8>,

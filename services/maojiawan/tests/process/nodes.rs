@@ -3,10 +3,10 @@
 use std::{
     path::Path,
     process::{Child, Command, Stdio},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use ledger::testing::postgres::PostgresServer;
+use runtime::{Clock as _, SystemClock};
 use serde_json::Value;
 use simulator::{config::Secret, sign};
 
@@ -120,7 +120,7 @@ fn a_core_and_two_gateways_are_one_centre() {
 
     // A department's signed call reaches the core through any gateway.
     let body = r#"{"type":"report","id":"F-7","class":"fire","place_text":"12栋","text":"浓烟"}"#;
-    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
+    let now = SystemClock.now_ms() / 1_000;
     let call = |signature: &str| {
         format!(
             "POST /api/v1/exchange/fire/inbound HTTP/1.1\r\ncontent-type: application/json\r\n\
