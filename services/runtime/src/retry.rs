@@ -1,24 +1,8 @@
 //! Back-off with jitter, bounded by its cap.
 
-use std::{cell::RefCell, time::Duration};
+use std::time::Duration;
 
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
-
-thread_local! {
-    static FIXED: RefCell<Option<StdRng>> = const { RefCell::new(None) };
-}
-
-/// From now on the jitter of this thread follows from `seed`, so that a model can repeat a run.
-pub fn fix_jitter(seed: u64) {
-    FIXED.replace(Some(StdRng::seed_from_u64(seed)));
-}
-
-fn jitter() -> f64 {
-    FIXED.with_borrow_mut(|fixed| match fixed {
-        Some(rng) => rng.random_range(0.5..1.5),
-        None => rand::random_range(0.5..1.5),
-    })
-}
+use crate::chance;
 
 /// Doubling delays from `first` to `cap`, each multiplied by 0.5 to 1.5 so that many clients do not come back together.
 #[derive(Debug, Clone)]
@@ -37,7 +21,7 @@ impl Backoff {
     pub fn delay(&mut self) -> Duration {
         let base = self.next;
         self.next = (base * 2).min(self.cap);
-        base.mul_f64(jitter())
+        base.mul_f64(chance::factor(0.5..1.5))
     }
     /// After a success the next failure waits `first` again.
     pub fn reset(&mut self) {

@@ -8,8 +8,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{extract::State, response::Response};
 use domain::event::Key;
 use hyper::upgrade::OnUpgrade;
-use rand::Rng as _;
-use runtime::{Clock, telemetry::names};
+use runtime::{Clock, chance::lot, telemetry::names};
 use tokio::{
     sync::{
         Semaphore,
@@ -67,7 +66,7 @@ pub(crate) async fn upgrade(
     let form = handshake.choose(Form::of).ok_or(Problem::bad_upgrade())?;
     let Ok(place) = desk.feed_places.clone().try_acquire_owned() else {
         // Not all at the same time.
-        return Err(Problem::busy().retry_after(rand::rng().random_range(2..=10)));
+        return Err(Problem::busy().retry_after(lot(2..=10).into()));
     };
     let (answer, switched) = handshake.answer(form.protocol());
     let sockets = desk.sockets.clone();
@@ -397,7 +396,7 @@ impl Client {
         }
         self.conn.take_over();
         let At { log_id, cursor, .. } = self.conn.at();
-        let retry_after_ms = rand::rng().random_range(0..=self.retry_within_ms());
+        let retry_after_ms = lot(0..=self.retry_within_ms());
         let handover = feed::Handover { reason: reason.to_owned(), log_id, cursor, retry_after_ms };
         self.conn.queue([self.form.message(Kind::Handover(handover))], None);
         Ok(())

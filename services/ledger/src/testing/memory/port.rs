@@ -7,8 +7,9 @@ use tokio::io::AsyncRead;
 
 use super::{Call, MemoryStore};
 use crate::{
-    Accounts, Batch, BlobId, BlobInfo, Blobs, Credential, DocumentRow, FoundBlob, Head, InputKey, KeyRow, LedgerError,
-    Log, NewBlob, Opened, Outbox, Position, Query, Result, Session, StoredEvent, StoredOutbox, Vault, limits,
+    Accounts, Archived, Archiving, Batch, BlobId, BlobInfo, Blobs, Credential, DocumentRow, FoundBlob, Head, InputKey,
+    KeyRow, LedgerError, Log, NewBlob, Opened, Outbox, Position, Query, Result, Session, StoredEvent, StoredOutbox,
+    Vault, limits,
 };
 
 fn page(what: &'static str, rows: usize) -> Result<()> {
@@ -20,6 +21,11 @@ fn page(what: &'static str, rows: usize) -> Result<()> {
 
 #[async_trait]
 impl Log for MemoryStore {
+    /// Events stay where they are: there are no files here.
+    async fn archive(&self, _: &Archiving<'_>) -> Result<Archived> {
+        Err(LedgerError::invalid("archive", "a ledger in memory has no files"))
+    }
+
     async fn open_writer(&self) -> Result<Head> {
         self.call(Call::Write, |d| Ok(d.open_writer())).await
     }
