@@ -42,7 +42,8 @@ const RECOVERY: Duration = Duration::from_secs(180);
 const HOUR_MS: i64 = 3_600_000;
 
 /// Account, role, unit, grid; conflating or not.
-const PEOPLE: &[(&str, Role, Option<&str>, Option<&str>, bool)] = &[
+type Person = (&'static str, Role, Option<&'static str>, Option<&'static str>, bool);
+const PEOPLE: &[Person] = &[
     ("duty", Role::DutyOfficer, None, None, false),
     ("fire1", Role::DepartmentClerk, Some("fire"), None, false),
     ("grid1", Role::GridManager, Some("team1"), Some("g1"), false),

@@ -120,7 +120,7 @@ impl Screen {
         let hello = feed::ClientMessage { kind: Some(client_message::Kind::Hello(hello)) };
         line.say(&hello.encode_to_vec());
         (self.told, self.answers) = (false, 0);
-        while self.message(&gate, &mut line).await {
+        while self.message(gate, &mut line).await {
             if self.once && !self.stretches.is_empty() {
                 return;
             }
