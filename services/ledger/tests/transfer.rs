@@ -351,10 +351,12 @@ async fn a_target_that_is_not_empty_is_refused() {
     for postgres in [false, true] {
         let used = Site::new(postgres);
         used.open().await;
-        let files = used.files();
+        // SQLite's own side files come and go with its connections.
+        let lasting = |used: &Site| used.files().into_iter().filter(|f| !f.contains(".db-")).collect::<Vec<_>>();
+        let files = lasting(&used);
         let refused = used.restore(&file, &[]).await;
         assert!(matches!(refused, Err(LedgerError::Invalid { what: "target", .. })), "{refused:?}");
-        assert_eq!(used.files(), files);
+        assert_eq!(lasting(&used), files);
     }
     let refused = site.restore(&file, &[]).await;
     assert!(matches!(refused, Err(LedgerError::Invalid { what: "target", .. })), "{refused:?}");
