@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PROPTEST_CASES="${SOAK_CASES:-20000}"
 export FAULT_REPEATS="${SOAK_FAULTS:-10}"
+export MODEL_SEEDS="${SOAK_CASES:-20000}"
 export FAULT_CYCLES="${SOAK_FAULTS:-10}"
 # Each takes two file descriptors of its test.
 most=$((($(ulimit -Hn) - 200) / 2))

@@ -145,6 +145,7 @@ impl Core {
                         return;
                     }
                     tokio::select! {
+                        biased;
                         () = stop.cancelled() => return,
                         () = tokio::time::sleep(backoff.delay()) => continue,
                     }
@@ -416,7 +417,7 @@ fn absent(state: &State, input: &Input) -> Option<IncidentId> {
 }
 
 fn context(now: Timestamp) -> Context {
-    Context { now, entropy: rand::random() }
+    Context { now, entropy: runtime::chance::draw() }
 }
 
 fn refuse_all(inbox: &mut mpsc::Receiver<Request>, why: &str) {

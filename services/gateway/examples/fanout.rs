@@ -6,6 +6,8 @@
 
 #[path = "../tests/gateway/house.rs"]
 mod house;
+#[path = "../tests/gateway/site.rs"]
+mod site;
 
 use std::{
     process::Stdio,

@@ -31,7 +31,8 @@ pub fn hash_password(password: &str) -> Result<String, HashError> {
     Ok(hash.to_string())
 }
 
-/// Checks passwords.
+/// Checks passwords. Clones share their turns.
+#[derive(Clone)]
 pub(crate) struct Verifier {
     slots: Arc<Semaphore>,
     queue: Arc<Semaphore>,

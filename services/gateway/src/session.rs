@@ -84,17 +84,28 @@ impl Sessions {
         clock: Arc<dyn Clock>,
         mirror: Arc<Mirror>,
     ) -> Result<Self, HashError> {
-        Ok(Self {
+        Ok(Self::with(Verifier::new()?, config, store, clock, mirror))
+    }
+
+    /// With a verifier that is there already.
+    pub(crate) fn with(
+        verifier: Verifier,
+        config: &Config,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        mirror: Arc<Mirror>,
+    ) -> Self {
+        Self {
             store,
             clock,
             mirror,
-            verifier: Verifier::new()?,
+            verifier,
             secure: config.tls,
             idle_ms: i64::from(config.idle_hours) * 3_600_000,
             age_ms: i64::from(config.session_days) * DAY_MS,
             strangers: Mutex::new(HashMap::new()),
             ended: broadcast::Sender::new(256),
-        })
+        }
     }
 
     /// Tells what ends here from now on.

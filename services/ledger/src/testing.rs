@@ -1,5 +1,8 @@
-//! A bus that misbehaves, for tests of those who follow one, and a PostgreSQL server of their own.
+//! For tests of those who follow the log: a bus that misbehaves, a ledger in memory, bugs that a test must find, and a
+//! PostgreSQL server of their own.
 
+pub mod memory;
+pub mod planted;
 pub mod postgres;
 
 use std::sync::{Arc, Mutex, PoisonError};

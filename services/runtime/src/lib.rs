@@ -3,6 +3,7 @@
 //! This crate knows no other crate of the workspace. Only it reads the system clock and the environment, and only it
 //! spawns bare tasks (see `clippy.toml`).
 
+pub mod chance;
 pub mod clock;
 pub mod config;
 pub mod retry;

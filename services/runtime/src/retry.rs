@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::chance;
+
 /// Doubling delays from `first` to `cap`, each multiplied by 0.5 to 1.5 so that many clients do not come back together.
 #[derive(Debug, Clone)]
 pub struct Backoff {
@@ -19,7 +21,7 @@ impl Backoff {
     pub fn delay(&mut self) -> Duration {
         let base = self.next;
         self.next = (base * 2).min(self.cap);
-        base.mul_f64(rand::random_range(0.5..1.5))
+        base.mul_f64(chance::factor(0.5..1.5))
     }
     /// After a success the next failure waits `first` again.
     pub fn reset(&mut self) {

@@ -13,15 +13,15 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use socket2::SockRef;
-use tokio::{net::TcpStream, sync::Notify, time::timeout};
+use tokio::{sync::Notify, time::timeout};
 
 use super::{
     close::Close,
+    io::Io,
     ring::{LOOK, Look},
     stream::{Epoch, Stream},
 };
-use crate::config::{FEED_SEND_BUFFER, FEED_UNSENT, NETWORK_PATIENCE, SEND_PATIENCE};
+use crate::config::SEND_PATIENCE;
 
 /// Pieces of one write: one look and a heartbeat.
 const PIECES: usize = LOOK + 1;
@@ -43,7 +43,7 @@ struct Out {
 }
 
 pub(super) struct Conn {
-    io: TcpStream,
+    io: Io,
     out: Mutex<Out>,
     /// Calls the client's task.
     wake: Notify,
@@ -63,13 +63,9 @@ pub(super) enum Next {
 }
 
 impl Conn {
-    pub(super) fn new(io: TcpStream) -> Self {
-        // A client that is slow should show here, not in megabytes of the kernel.
-        let _ = SockRef::from(&io).set_send_buffer_size(FEED_SEND_BUFFER);
-        let _ = SockRef::from(&io).set_tcp_notsent_lowat(FEED_UNSENT);
-        // One whose network is gone would otherwise keep its place for a quarter of an hour.
-        let _ = SockRef::from(&io).set_tcp_user_timeout(Some(NETWORK_PATIENCE));
-        Self { io, out: Mutex::new(Out { at: At::default(), held: true, rest: VecDeque::new() }), wake: Notify::new() }
+    pub(super) fn new(io: impl Into<Io>) -> Self {
+        let out = Mutex::new(Out { at: At::default(), held: true, rest: VecDeque::new() });
+        Self { io: io.into(), out, wake: Notify::new() }
     }
 
     fn out(&self) -> MutexGuard<'_, Out> {
@@ -205,7 +201,7 @@ impl Conn {
     /// Says that nothing follows, and waits until the client has read that: closing with its bytes unread would destroy
     /// ours on their way.
     pub(super) async fn finish(&self, patience: Duration) {
-        let _ = SockRef::from(&self.io).shutdown(std::net::Shutdown::Write);
+        self.io.end();
         let ended = async {
             while self.io.readable().await.is_ok() {
                 match self.io.try_read(&mut [0; 512]) {
@@ -220,7 +216,7 @@ impl Conn {
 
     /// Gives the connection up: the kernel forgets what it holds for the client.
     pub(super) fn abort(&self) {
-        let _ = SockRef::from(&self.io).set_linger(Some(Duration::ZERO));
+        self.io.abort();
     }
 }
 

@@ -7,6 +7,9 @@ mod form;
 mod frame;
 mod handshake;
 mod hub;
+mod io;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod page;
 mod porter;

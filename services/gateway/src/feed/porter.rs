@@ -98,11 +98,14 @@ impl Porters {
         let mut pace = Pace::default();
         loop {
             let beat = tokio::select! {
+                // In order, so that a model can repeat a run.
+                biased;
                 () = stop.cancelled() => return,
                 () = wake.notified() => None,
                 Ok(()) = beats.changed() => Some(beats.borrow_and_update().clone()),
             };
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = self.gather(wake, &pace) => {}
             }
@@ -122,6 +125,7 @@ impl Porters {
                 return;
             }
             tokio::select! {
+                biased;
                 () = sleep_until(due) => return,
                 () = wake.notified() => {}
             }

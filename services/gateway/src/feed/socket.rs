@@ -8,13 +8,15 @@ use std::{sync::Arc, time::Duration};
 use axum::{extract::State, response::Response};
 use domain::event::Key;
 use hyper::upgrade::OnUpgrade;
-use rand::Rng as _;
-use runtime::telemetry::names;
+use runtime::{Clock, chance::lot, telemetry::names};
 use tokio::{
-    net::TcpStream,
-    sync::broadcast::{Receiver, error::RecvError},
+    sync::{
+        Semaphore,
+        broadcast::{Receiver, error::RecvError},
+    },
     time::{MissedTickBehavior, interval, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use wire::feed::{self, client_message, server_message::Kind};
 
 use super::{
@@ -23,14 +25,17 @@ use super::{
     form::Form,
     frame::{self, Carries, Incoming, Parser},
     handshake::{self, Handshake},
+    hub::Hub,
+    io::Io,
     porter::Seat,
     stream::{self, Why},
 };
 use crate::{
     config::{CLOSE_PATIENCE, HEARTBEAT, HELLO_PATIENCE, SEND_PATIENCE, SOCKET_READ},
     desk::Desk,
+    mirror::Mirror,
     problem::Problem,
-    session::{Caller, Ended},
+    session::{Caller, Ended, Sessions},
 };
 
 /// A session that ended elsewhere is noticed within this time.
@@ -61,7 +66,7 @@ pub(crate) async fn upgrade(
     let form = handshake.choose(Form::of).ok_or(Problem::bad_upgrade())?;
     let Ok(place) = desk.feed_places.clone().try_acquire_owned() else {
         // Not all at the same time.
-        return Err(Problem::busy().retry_after(rand::rng().random_range(2..=10)));
+        return Err(Problem::busy().retry_after(lot(2..=10).into()));
     };
     let (answer, switched) = handshake.answer(form.protocol());
     let sockets = desk.sockets.clone();
@@ -82,10 +87,37 @@ async fn run(desk: Desk, caller: Caller, form: Form, switched: OnUpgrade) {
         tracing::error!("a feed socket is no plain TCP connection");
         return;
     };
-    let mut client = Client::new(desk, caller, form, io);
-    client.parser.push(&ahead);
-    drop(ahead);
-    let stop = client.desk.stop.clone();
+    let room = Room {
+        hub: desk.hub.clone(),
+        mirror: desk.mirror.clone(),
+        sessions: desk.sessions.clone(),
+        clock: desk.clock.clone(),
+        places: desk.feed_places.clone(),
+        most: desk.config.feed_clients,
+        stop: desk.stop.clone(),
+    };
+    drop(desk);
+    converse(room, caller, form, io.into(), &ahead).await;
+}
+
+/// What a client is served from.
+#[derive(Clone)]
+pub(super) struct Room {
+    pub(super) hub: Arc<Hub>,
+    pub(super) mirror: Arc<Mirror>,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Places that are free, of so many.
+    pub(super) places: Arc<Semaphore>,
+    pub(super) most: usize,
+    pub(super) stop: CancellationToken,
+}
+
+/// Serves a client until one of both leaves; `ahead` is what it has said already.
+pub(super) async fn converse(room: Room, caller: Caller, form: Form, io: Io, ahead: &[u8]) {
+    let mut client = Client::new(room, caller, form, io);
+    client.parser.push(ahead);
+    let stop = client.room.stop.clone();
     let close = tokio::select! {
         biased;
         () = stop.cancelled() => Close::Draining,
@@ -96,7 +128,7 @@ async fn run(desk: Desk, caller: Caller, form: Form, switched: OnUpgrade) {
 }
 
 struct Client {
-    desk: Desk,
+    room: Room,
     caller: Caller,
     form: Form,
     conn: Arc<Conn>,
@@ -108,9 +140,9 @@ struct Client {
 }
 
 impl Client {
-    fn new(desk: Desk, caller: Caller, form: Form, io: TcpStream) -> Self {
-        let (conn, endings) = (Arc::new(Conn::new(io)), desk.sessions.endings());
-        Self { desk, caller, form, conn, parser: Parser::default(), endings, conflate: false, seat: None }
+    fn new(room: Room, caller: Caller, form: Form, io: Io) -> Self {
+        let (conn, endings) = (Arc::new(Conn::new(io)), room.sessions.endings());
+        Self { room, caller, form, conn, parser: Parser::default(), endings, conflate: false, seat: None }
     }
 
     async fn serve(&mut self) -> Result<(), Close> {
@@ -122,6 +154,8 @@ impl Client {
         loop {
             Box::pin(self.catch_up()).await?;
             tokio::select! {
+                // In order, so that a model can repeat a run.
+                biased;
                 () = self.conn.called() => {}
                 readable = self.conn.readable() => {
                     readable.map_err(|_| Close::Gone)?;
@@ -160,7 +194,7 @@ impl Client {
         while let Some(message) = self.parser.next()? {
             match self.answer(message)? {
                 Some(client_message::Kind::Ping(ping)) => {
-                    let server_time = self.desk.clock.now_ms();
+                    let server_time = self.room.clock.now_ms();
                     let pong = feed::Pong { client_time: ping.client_time, server_time };
                     self.conn.say(self.form.message(Kind::Pong(pong)));
                 }
@@ -203,9 +237,9 @@ impl Client {
         self.conflate = hello.conflate;
         self.reach(hello).await?;
         let epoch = self.take_seat()?;
-        let head = self.desk.mirror.read().head.ok_or(Close::Trouble)?;
+        let head = self.room.mirror.read().head.ok_or(Close::Trouble)?;
         // Rights that changed while the client was away: what it holds is of no use.
-        let rights = self.desk.mirror.read().rev(&Key::Account(self.caller.account.id.clone()));
+        let rights = self.room.mirror.read().rev(&Key::Account(self.caller.account.id.clone()));
         if hello.log_id == head.log_id && (rights.max(1)..=head.seq).contains(&hello.cursor) {
             let at = At { epoch, log_id: head.log_id, cursor: hello.cursor };
             self.conn.queue([], Some(at));
@@ -218,10 +252,10 @@ impl Client {
     /// would show the client again what it has seen.
     async fn reach(&self, hello: feed::Hello) -> Result<(), Close> {
         let behind = || {
-            let head = self.desk.mirror.read().head;
+            let head = self.room.mirror.read().head;
             head.is_some_and(|h| h.log_id == hello.log_id && h.seq < hello.cursor)
         };
-        if !behind() || !self.desk.hub.has(hello.cursor).await.map_err(|error| trouble(&error))? {
+        if !behind() || !self.room.hub.has(hello.cursor).await.map_err(|error| trouble(&error))? {
             return Ok(());
         }
         let arrived = async {
@@ -235,7 +269,7 @@ impl Client {
     /// Sits down at the stream that fits the caller; its epoch.
     fn take_seat(&mut self) -> Result<u64, Close> {
         let kind = stream::Kind { audience: self.caller.audience.clone(), conflate: self.conflate, form: self.form };
-        let hub = &self.desk.hub;
+        let hub = &self.room.hub;
         let (stream, epoch) = hub.stream(kind).ok_or(Close::Trouble)?;
         self.conn.take_over();
         self.seat = Some(Seat::take(&hub.porters, stream, self.conn.clone()));
@@ -252,10 +286,10 @@ impl Client {
             self.conn.queue([self.form.message(Kind::Resync(resync))], Some(At::default()));
             self.conn.flush().await?;
         }
-        let made = self.patiently(self.desk.hub.snapshot(&seat.stream, epoch)).await;
+        let made = self.patiently(self.room.hub.snapshot(&seat.stream, epoch)).await;
         let made = made.map_err(|error| trouble(&error))?;
         let at = At { epoch, log_id: made.log_id, cursor: made.seq };
-        self.conn.queue(made.message(self.desk.clock.now_ms()), Some(at));
+        self.conn.queue(made.message(self.room.clock.now_ms()), Some(at));
         Ok(())
     }
 
@@ -276,7 +310,7 @@ impl Client {
     /// From the log where it is short enough, else anew.
     async fn fill(&self, seat: &Seat) -> Result<(), Close> {
         let mut at = self.conn.at();
-        let history = self.patiently(self.desk.hub.history(&seat.stream, at.epoch, at.cursor)).await;
+        let history = self.patiently(self.room.hub.history(&seat.stream, at.epoch, at.cursor)).await;
         let Some(history) = history.map_err(|error| trouble(&error))? else {
             metrics::counter!(names::FEED_RESYNCS).increment(1);
             return self.snapshot(at.epoch, Some(Why::Slow)).await;
@@ -295,14 +329,14 @@ impl Client {
         loop {
             match timeout(HEARTBEAT, &mut work).await {
                 Ok(done) => return done,
-                Err(_) => self.conn.say(self.desk.hub.porters.last_beat(self.form)),
+                Err(_) => self.conn.say(self.room.hub.porters.last_beat(self.form)),
             }
         }
     }
 
     /// Whether the session is still good and sees the same.
     async fn recheck(&mut self) -> Result<(), Close> {
-        match self.desk.sessions.check(&self.caller.token).await {
+        match self.room.sessions.check(&self.caller.token).await {
             Ok(caller) => {
                 let same = caller.audience == self.caller.audience;
                 self.caller = caller;
@@ -362,7 +396,7 @@ impl Client {
         }
         self.conn.take_over();
         let At { log_id, cursor, .. } = self.conn.at();
-        let retry_after_ms = rand::rng().random_range(0..=self.retry_within_ms());
+        let retry_after_ms = lot(0..=self.retry_within_ms());
         let handover = feed::Handover { reason: reason.to_owned(), log_id, cursor, retry_after_ms };
         self.conn.queue([self.form.message(Kind::Handover(handover))], None);
         Ok(())
@@ -370,8 +404,8 @@ impl Client {
 
     /// The more clients leave, the longer the time over which they come back.
     fn retry_within_ms(&self) -> u32 {
-        let free = self.desk.feed_places.available_permits();
-        let clients = u32::try_from(self.desk.config.feed_clients.saturating_sub(free)).unwrap_or(u32::MAX);
+        let free = self.room.places.available_permits();
+        let clients = u32::try_from(self.room.most.saturating_sub(free)).unwrap_or(u32::MAX);
         clients.saturating_mul(RETRY_EACH_MS).clamp(RETRY_MS.0, RETRY_MS.1)
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod access;
+mod clock;
 mod demo;
 mod exhibits;
 mod feed;
@@ -12,3 +13,4 @@ mod media;
 mod problems;
 mod screens;
 mod sessions;
+mod site;

@@ -1,0 +1,80 @@
+//! What a feed socket reads from and writes to: a TCP connection, or a pipe of the model. Nothing here blocks.
+
+use std::io::{self, IoSlice};
+
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+#[cfg(test)]
+use super::model::pipe::Pipe;
+use crate::config::{FEED_SEND_BUFFER, FEED_UNSENT, NETWORK_PATIENCE};
+
+pub(super) enum Io {
+    Tcp(TcpStream),
+    #[cfg(test)]
+    Pipe(Pipe),
+}
+
+impl From<TcpStream> for Io {
+    fn from(tcp: TcpStream) -> Self {
+        let socket = SockRef::from(&tcp);
+        // A client that is slow should show here, not in megabytes of the kernel.
+        let _ = socket.set_send_buffer_size(FEED_SEND_BUFFER);
+        let _ = socket.set_tcp_notsent_lowat(FEED_UNSENT);
+        // One whose network is gone would otherwise keep its place for a quarter of an hour.
+        let _ = socket.set_tcp_user_timeout(Some(NETWORK_PATIENCE));
+        Self::Tcp(tcp)
+    }
+}
+
+impl Io {
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(tcp) => tcp.readable().await,
+            #[cfg(test)]
+            Self::Pipe(pipe) => pipe.readable().await,
+        }
+    }
+
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(tcp) => tcp.writable().await,
+            #[cfg(test)]
+            Self::Pipe(pipe) => pipe.writable().await,
+        }
+    }
+
+    pub(super) fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => tcp.try_read(into),
+            #[cfg(test)]
+            Self::Pipe(pipe) => pipe.try_read(into),
+        }
+    }
+
+    pub(super) fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => tcp.try_write_vectored(pieces),
+            #[cfg(test)]
+            Self::Pipe(pipe) => pipe.try_write_vectored(pieces),
+        }
+    }
+
+    /// Says that nothing follows.
+    pub(super) fn end(&self) {
+        match self {
+            Self::Tcp(tcp) => drop(SockRef::from(tcp).shutdown(std::net::Shutdown::Write)),
+            #[cfg(test)]
+            Self::Pipe(pipe) => pipe.end(),
+        }
+    }
+
+    /// The kernel forgets what it holds for the client.
+    pub(super) fn abort(&self) {
+        match self {
+            Self::Tcp(tcp) => drop(SockRef::from(tcp).set_linger(Some(std::time::Duration::ZERO))),
+            #[cfg(test)]
+            Self::Pipe(pipe) => pipe.abort(),
+        }
+    }
+}
