@@ -145,7 +145,7 @@ async fn serve(
     tasks: &Tasks,
 ) -> anyhow::Result<CancellationToken> {
     let telemetry = SqliteTelemetry::open(&args.folder.join("telemetry.db"), Duration::from_secs(5)).await?;
-    let listener = TcpListener::bind(&args.listen).await?;
+    let listener = gateway::listen(args.listen.parse()?)?;
     let began = CancellationToken::new();
     let config = gateway::Config { connections: CLIENTS, feed_clients: CLIENTS, ..gateway::Config::default() };
     let gateway = Gateway {

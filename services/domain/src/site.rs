@@ -455,7 +455,15 @@ impl Site {
                 (elsewhere, c.at.distance(place.point), &c.id)
             })
             .collect();
-        found.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(b.2)));
-        found.into_iter().take(count).map(|(_, _, id)| id.clone()).collect()
+        let nearer = |a: &(bool, f64, &CameraId), b: &(bool, f64, &CameraId)| {
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(b.2))
+        };
+        // Every view of an alarm asks this: only the nearest are put in order.
+        if (1..found.len()).contains(&count) {
+            found.select_nth_unstable_by(count - 1, nearer);
+        }
+        found.truncate(count);
+        found.sort_by(nearer);
+        found.into_iter().map(|(_, _, id)| id.clone()).collect()
     }
 }

@@ -36,4 +36,4 @@ pub use error::GatewayError;
 pub use guard::{OPEN, SIGNED};
 pub use problem::{Problem, ProblemBody};
 pub use ready::{Connector, Connectors, Dependency, NothingElse, Readiness, Status};
-pub use serve::{Gateway, serve};
+pub use serve::{Gateway, listen, serve};

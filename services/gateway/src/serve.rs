@@ -1,6 +1,6 @@
 //! Puts everything together and serves it until the sockets' stage stops.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -16,7 +16,10 @@ use hyper_util::{
 use ledger::{Bus, Store, Telemetry};
 use link::{intake::SharedIntake, media::Media};
 use runtime::{Clock, Criticality, Tasks, tasks::Stage};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::Semaphore,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Layer;
 use tower_http::{
@@ -74,6 +77,21 @@ pub struct Gateway {
     pub demo: Option<DemoConfig>,
     /// Cancelled as soon as people can log in: the log is read and followed.
     pub began: CancellationToken,
+}
+
+/// Clients that the kernel keeps waiting for their connection: after a failure all come back at once, and who is not
+/// kept tries again only after a second.
+const WAITING: u32 = 4_096;
+
+/// Listens at `address`.
+///
+/// # Errors
+/// The address is in use or not ours.
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
 }
 
 /// Serves on `listener` until [`Stage::Sockets`] is told to stop, then waits for the sockets to close.

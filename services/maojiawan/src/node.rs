@@ -88,7 +88,7 @@ pub(crate) async fn spawn(
     let Some(address) = config.listen else { return Ok(()) };
     let tls = config.cert_file.clone().zip(config.key_file.clone());
     let options = ServerOptions { token: token(config)?, tls };
-    let listener = listen(address).await?;
+    let listener = listen(address)?;
     tracing::info!(address = %listener.local_addr()?, "gateways are listened for");
     let (node, stop) = (Node { intake, media, more }, base.tasks.stop(Stage::Core));
     base.tasks.spawn("link", Stage::Core, Criticality::Critical, async move {

@@ -83,7 +83,7 @@ async fn up(mut config: Config, (core, gateway): (bool, bool), demo: bool, metri
     if let (false, Some(key)) = (demo, config.exchange.example_secret()) {
         bail!("{key}: 仍是示例中的密钥，请更换 still the example's secret, which everybody knows");
     }
-    let listener = listen(address).await?;
+    let listener = listen(address)?;
     // Port 0 takes a free one.
     config.server.listen = listener.local_addr()?;
     let site = Arc::new(simulator::site::maojiawan(config.site.seed));
@@ -102,9 +102,8 @@ async fn up(mut config: Config, (core, gateway): (bool, bool), demo: bool, metri
     }
 }
 
-pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
+pub(crate) fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    gateway::listen(address)
         .with_context(|| format!("{address}: 地址无法监听，可能已被占用 cannot listen, perhaps it is in use"))
 }
 

@@ -1,8 +1,8 @@
 //! Porters carry new frames to the clients that are up to date: one task a lane, one write a client, straight from the
 //! ring. Whoever cannot take all of it is left to its own task; nobody waits for it.
 //!
-//! A porter that has just made a round waits a little for more: at most [`TICK`], and not if enough has gathered or the
-//! last round was cheap. So few events come at once, and many share their writes.
+//! A porter that has just made a round waits a little for more: at most [`TICK`], and not if enough has gathered, the
+//! last round was cheap, or the last waits were for nothing. So few events come at once, and many share their writes.
 
 use std::{
     collections::BTreeMap,
@@ -28,11 +28,13 @@ use super::{
 };
 
 /// The longest wait for more.
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Duration = Duration::from_millis(30);
 /// A wait is at most this many times as long as the round before it took.
 const SHARE: u32 = 8;
 /// Events that make a round worth its writes.
 const ENOUGH: u64 = 32;
+/// Waits left out after as many in vain as this is the logarithm of, at most.
+const MOST_VAIN: u32 = 6;
 /// Clients served before others get the processor.
 const CHUNK: usize = 32;
 
@@ -104,29 +106,30 @@ impl Porters {
                 () = wake.notified() => None,
                 Ok(()) = beats.changed() => Some(beats.borrow_and_update().clone()),
             };
-            tokio::select! {
+            let waited = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = self.gather(wake, &pace) => {}
-            }
+                waited = self.gather(wake, &pace) => waited,
+            };
             let (began, head) = (Instant::now(), self.head.load(Ordering::Relaxed));
+            pace.came(head, waited);
             for stream in streams() {
                 stream.sweep(lane, beat.as_ref().map(|b| b.of(stream.form))).await;
             }
-            pace = Pace::after(began, Instant::now(), head);
+            pace.after(began, Instant::now());
         }
     }
 
-    /// Waits for more, if that pays.
-    async fn gather(&self, wake: &Notify, pace: &Pace) {
-        let Some(due) = pace.due else { return };
+    /// Waits for more, if that pays; whether it did.
+    async fn gather(&self, wake: &Notify, pace: &Pace) -> bool {
+        let Some(due) = pace.due.filter(|due| pace.skip == 0 && *due > Instant::now()) else { return false };
         loop {
             if self.head.load(Ordering::Relaxed).saturating_sub(pace.head) >= ENOUGH {
-                return;
+                return true;
             }
             tokio::select! {
                 biased;
-                () = sleep_until(due) => return,
+                () = sleep_until(due) => return true,
                 () = wake.notified() => {}
             }
         }
@@ -139,12 +142,29 @@ struct Pace {
     due: Option<Instant>,
     /// The newest event of the last round.
     head: u64,
+    /// Waits in a row that brought nothing more.
+    vain: u32,
+    /// Rounds that come without a wait because of that.
+    skip: u32,
 }
 
 impl Pace {
-    fn after(began: Instant, ended: Instant, head: u64) -> Self {
-        let wait = TICK.min((ended - began) * SHARE);
-        Self { due: Some(ended + wait), head }
+    /// A round begins with the events up to `head`.
+    fn came(&mut self, head: u64, waited: bool) {
+        let several = head.saturating_sub(self.head) > 1;
+        self.head = head;
+        if several {
+            (self.vain, self.skip) = (0, 0);
+        } else if waited {
+            self.vain = (self.vain + 1).min(MOST_VAIN);
+            self.skip = (1 << self.vain) - 1;
+        } else {
+            self.skip = self.skip.saturating_sub(1);
+        }
+    }
+
+    fn after(&mut self, began: Instant, ended: Instant) {
+        self.due = Some(ended + TICK.min((ended - began) * SHARE));
     }
 }
 
@@ -293,6 +313,13 @@ mod tests {
         assert_eq!(conn.next(&stream), Next::Off);
     }
 
+    /// After a round over everything up to `head` that took `cost`.
+    fn paced(head: u64, cost: Duration) -> Pace {
+        let mut pace = Pace { head, ..Pace::default() };
+        pace.after(Instant::now(), Instant::now() + cost);
+        pace
+    }
+
     #[tokio::test(start_paused = true)]
     async fn rounds_wait_for_more_when_that_pays() {
         let porters = Porters::new(1);
@@ -304,19 +331,34 @@ mod tests {
         };
         // The first comes at once, and so does the next when the round before cost nothing.
         assert_eq!(waited(&Pace::default()).await, Duration::ZERO);
-        let now = Instant::now();
-        assert_eq!(waited(&Pace::after(now, now, 0)).await, Duration::ZERO);
+        assert_eq!(waited(&paced(0, Duration::ZERO)).await, Duration::ZERO);
         // A costly round is followed by a wait, up to the tick.
         let cost = Duration::from_millis(1);
-        assert_eq!(waited(&Pace::after(now, now + cost, 0)).await, cost * (1 + SHARE));
-        let now = Instant::now();
-        assert_eq!(waited(&Pace::after(now, now + cost * 10, 0)).await, cost * 10 + TICK);
+        assert_eq!(waited(&paced(0, cost)).await, cost * (1 + SHARE));
+        assert_eq!(waited(&paced(0, cost * 10)).await, cost * 10 + TICK);
         // Unless enough has gathered.
-        let now = Instant::now();
-        let pace = Pace::after(now, now + cost * 10, 100);
+        let pace = paced(100, cost * 10);
         porters.wake(100 + ENOUGH - 1);
         assert_eq!(waited(&pace).await, cost * 10 + TICK);
         porters.wake(100 + ENOUGH);
-        assert_eq!(waited(&pace).await, Duration::ZERO);
+        assert_eq!(waited(&paced(100, cost * 10)).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_for_nothing_are_left_out() {
+        let porters = Porters::new(1);
+        let (mut pace, mut waits) = (Pace::default(), 0);
+        // One event a round: the next is made when all have the last one.
+        for head in 1..=1_000 {
+            porters.wake(head);
+            let waited = porters.gather(&porters.wakes[0], &pace).await;
+            waits += u64::from(waited);
+            pace.came(head, waited);
+            pace.after(Instant::now(), Instant::now() + Duration::from_millis(5));
+        }
+        assert!((10..30).contains(&waits), "{waits}");
+        // As soon as events come faster than rounds, they are gathered again.
+        pace.came(1_002, false);
+        assert!(porters.gather(&porters.wakes[0], &pace).await);
     }
 }

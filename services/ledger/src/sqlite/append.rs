@@ -16,6 +16,45 @@ use crate::{
 
 type Tx = Transaction<'static, Sqlite>;
 
+/// Rows that go to the database in one script.
+const FEW: usize = 16;
+
+/// Statements on their way to the database's thread. Each way there and back costs more than a small statement, so few
+/// rows go together; many go statement by statement, whose texts then differ by their number only and stay prepared.
+struct Script<'t> {
+    tx: &'t mut Tx,
+    sql: QueryBuilder<Sqlite>,
+    rows: usize,
+    /// What exists already when it conflicts.
+    what: &'static str,
+}
+
+impl<'t> Script<'t> {
+    fn new(tx: &'t mut Tx) -> Self {
+        Self { tx, sql: QueryBuilder::default(), rows: 0, what: "a row" }
+    }
+
+    /// The place for a statement that writes so many rows.
+    async fn statement(&mut self, rows: usize) -> Result<&mut QueryBuilder<Sqlite>> {
+        if self.rows + rows > FEW {
+            self.run().await?;
+        }
+        if self.rows > 0 {
+            self.sql.push("; ");
+        }
+        self.rows += rows;
+        Ok(&mut self.sql)
+    }
+
+    async fn run(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.rows) == 0 {
+            return Ok(());
+        }
+        let mut sql = std::mem::take(&mut self.sql);
+        sql.build().execute(&mut **self.tx).await.map(drop).map_err(conflict(self.what))
+    }
+}
+
 impl SqliteStore {
     pub(super) async fn append_batch(&self, batch: &Batch) -> Result<Head> {
         batch.check()?;
@@ -23,15 +62,17 @@ impl SqliteStore {
         let mut tx = self.db.write().await?;
         check_head(batch.expect, read_head(&mut tx).await?)?;
         let after = batch.after();
-        insert_events(&mut tx, batch.expect.seq, &batch.events).await?;
-        upsert_documents(&mut tx, &batch.documents).await?;
         self.insert_vault(&mut tx, &batch.vault).await?;
         erase(&mut tx, &batch.erase, after.seq).await?;
-        insert_outbox(&mut tx, &batch.outbox, after.seq).await?;
-        delete_outbox(&mut tx, &batch.outbox_done).await?;
-        insert_keys(&mut tx, &batch.keys).await?;
         use_blobs(&mut tx, &batch.blobs_used, after.seq).await?;
-        sqlx::query("UPDATE meta SET seq = ?").bind(int(after.seq)).execute(&mut *tx).await.map_err(db_error)?;
+        let mut script = Script::new(&mut tx);
+        insert_events(&mut script, batch.expect.seq, &batch.events).await?;
+        upsert_documents(&mut script, &batch.documents).await?;
+        insert_outbox(&mut script, &batch.outbox, after.seq).await?;
+        delete_outbox(&mut script, &batch.outbox_done).await?;
+        insert_keys(&mut script, &batch.keys).await?;
+        script.statement(1).await?.push("UPDATE meta SET seq = ").push_bind(int(after.seq));
+        script.run().await?;
         tx.commit().await.map_err(db_error)?;
         metrics::counter!(names::EVENTS).increment(batch.events.len() as u64);
         metrics::histogram!(names::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
@@ -51,16 +92,16 @@ impl SqliteStore {
     }
 }
 
-async fn insert_events(tx: &mut Tx, after: u64, events: &[EventRow]) -> Result<()> {
+async fn insert_events(script: &mut Script<'_>, after: u64, events: &[EventRow]) -> Result<()> {
     let mut seq = after;
     for chunk in events.chunks(CHUNK) {
-        let mut sql = QueryBuilder::new("INSERT INTO events (seq, at_ms, kind, version, stream, mode, payload) ");
+        let sql = script.statement(chunk.len()).await?;
+        sql.push("INSERT INTO events (seq, at_ms, kind, version, stream, mode, payload) ");
         sql.push_values(chunk, |mut row, e| {
             seq += 1;
             row.push_bind(int(seq)).push_bind(e.at_ms).push_bind(&*e.kind).push_bind(e.version);
             row.push_bind(&*e.stream).push_bind(e.mode).push_bind(&*e.payload);
         });
-        sql.build().execute(&mut **tx).await.map_err(db_error)?;
     }
     Ok(())
 }
@@ -69,9 +110,10 @@ const UPSERT_TAIL: &str = " ON CONFLICT (kind, id) DO UPDATE SET rev_seq = exclu
      deleted = excluded.deleted, open = excluded.open, level = excluded.level, stage = excluded.stage, \
      units = excluded.units, grid = excluded.grid, at_ms = excluded.at_ms, payload = excluded.payload";
 
-async fn upsert_documents(tx: &mut Tx, documents: &[DocumentRow]) -> Result<()> {
+async fn upsert_documents(script: &mut Script<'_>, documents: &[DocumentRow]) -> Result<()> {
     for chunk in last_documents(documents).chunks(CHUNK) {
-        let mut sql = QueryBuilder::new(
+        let sql = script.statement(chunk.len()).await?;
+        sql.push(
             "INSERT INTO documents (kind, id, sort, rev_seq, deleted, open, level, stage, units, grid, at_ms, payload) ",
         );
         sql.push_values(chunk, |mut row, d| {
@@ -83,24 +125,24 @@ async fn upsert_documents(tx: &mut Tx, documents: &[DocumentRow]) -> Result<()> 
             row.push_bind(if d.deleted { &[] } else { &*d.payload });
         });
         sql.push(UPSERT_TAIL);
-        sql.build().execute(&mut **tx).await.map_err(db_error)?;
-        replace_units(tx, chunk).await?;
+        replace_units(script, chunk).await?;
     }
     Ok(())
 }
 
-async fn replace_units(tx: &mut Tx, documents: &[&DocumentRow]) -> Result<()> {
-    let mut sql = QueryBuilder::new("DELETE FROM document_units WHERE (kind, id) IN (");
+async fn replace_units(script: &mut Script<'_>, documents: &[&DocumentRow]) -> Result<()> {
+    let sql = script.statement(documents.len()).await?;
+    sql.push("DELETE FROM document_units WHERE (kind, id) IN (");
     sql.push_values(documents, |mut row, d| {
         row.push_bind(&*d.kind).push_bind(&*d.id);
     });
-    sql.push(")").build().execute(&mut **tx).await.map_err(db_error)?;
+    sql.push(")");
     for chunk in units_of(documents).chunks(CHUNK) {
-        let mut sql = QueryBuilder::new("INSERT OR IGNORE INTO document_units (unit, kind, id) ");
+        let sql = script.statement(chunk.len()).await?;
+        sql.push("INSERT OR IGNORE INTO document_units (unit, kind, id) ");
         sql.push_values(chunk, |mut row, (unit, kind, id)| {
             row.push_bind(*unit).push_bind(*kind).push_bind(*id);
         });
-        sql.build().execute(&mut **tx).await.map_err(db_error)?;
     }
     Ok(())
 }
@@ -125,38 +167,44 @@ async fn erase(tx: &mut Tx, subjects: &[String], seq: u64) -> Result<()> {
     Ok(())
 }
 
-async fn insert_outbox(tx: &mut Tx, rows: &[OutboxRow], seq: u64) -> Result<()> {
+async fn insert_outbox(script: &mut Script<'_>, rows: &[OutboxRow], seq: u64) -> Result<()> {
     for chunk in rows.chunks(CHUNK) {
-        let mut sql = QueryBuilder::new("INSERT INTO outbox (seq, kind, target, payload, due_ms) ");
+        let sql = script.statement(chunk.len()).await?;
+        sql.push("INSERT INTO outbox (seq, kind, target, payload, due_ms) ");
         sql.push_values(chunk, |mut row, o| {
             row.push_bind(int(seq)).push_bind(&*o.kind).push_bind(&*o.target);
             row.push_bind(&*o.payload).push_bind(o.due_ms);
         });
-        sql.build().execute(&mut **tx).await.map_err(db_error)?;
     }
     Ok(())
 }
 
-async fn delete_outbox(tx: &mut Tx, ids: &[u64]) -> Result<()> {
+async fn delete_outbox(script: &mut Script<'_>, ids: &[u64]) -> Result<()> {
     for chunk in ids.chunks(CHUNK) {
-        let mut sql = QueryBuilder::new("DELETE FROM outbox WHERE id IN (");
+        let sql = script.statement(chunk.len()).await?;
+        sql.push("DELETE FROM outbox WHERE id IN (");
         let mut list = sql.separated(", ");
         for id in chunk {
             list.push_bind(int(*id));
         }
-        sql.push(")").build().execute(&mut **tx).await.map_err(db_error)?;
+        sql.push(")");
     }
     Ok(())
 }
 
-async fn insert_keys(tx: &mut Tx, keys: &[KeyRow]) -> Result<()> {
+/// The last part that can conflict, and the only one that a caller can do something about.
+async fn insert_keys(script: &mut Script<'_>, keys: &[KeyRow]) -> Result<()> {
+    if !keys.is_empty() {
+        script.run().await?;
+        script.what = "an idempotency key";
+    }
     for chunk in keys.chunks(CHUNK) {
-        let mut sql = QueryBuilder::new("INSERT INTO input_keys (scope, key, request_hash, outcome, at_ms) ");
+        let sql = script.statement(chunk.len()).await?;
+        sql.push("INSERT INTO input_keys (scope, key, request_hash, outcome, at_ms) ");
         sql.push_values(chunk, |mut row, k| {
             row.push_bind(&*k.key.scope).push_bind(&*k.key.key).push_bind(k.request_hash.as_slice());
             row.push_bind(&*k.outcome).push_bind(k.at_ms);
         });
-        sql.build().execute(&mut **tx).await.map_err(conflict("an idempotency key"))?;
     }
     Ok(())
 }
