@@ -35,6 +35,14 @@ const BATCH: usize = 256;
 struct Seen {
     rate: f64,
     p99: f64,
+    p999: f64,
+}
+
+impl Seen {
+    fn of(latency: &Histogram, begun: Instant) -> Self {
+        let rate = latency.count() as f64 / begun.elapsed().as_secs_f64();
+        Self { rate, p99: latency.ms(0.99), p999: latency.ms(0.999) }
+    }
 }
 
 fn event() -> EventRow {
@@ -58,7 +66,7 @@ async fn single(store: &dyn Log) -> anyhow::Result<Seen> {
         head = store.append(&batch).await?;
         latency.add(asked.elapsed());
     }
-    Ok(Seen { rate: latency.count() as f64 / begun.elapsed().as_secs_f64(), p99: latency.ms(0.99) })
+    Ok(Seen::of(&latency, begun))
 }
 
 /// Many sources, one who commits whatever waits.
@@ -102,7 +110,7 @@ async fn sum(mut sources: JoinSet<Vec<Duration>>, begun: Instant) -> anyhow::Res
     while let Some(times) = sources.join_next().await {
         times?.into_iter().for_each(|t| latency.add(t));
     }
-    Ok(Seen { rate: latency.count() as f64 / begun.elapsed().as_secs_f64(), p99: latency.ms(0.99) })
+    Ok(Seen::of(&latency, begun))
 }
 
 /// The same through the writer: decided, with documents.
@@ -159,7 +167,10 @@ pub(crate) async fn measure(rounds: usize) -> anyhow::Result<Vec<Figure>> {
         for (name, seen) in
             ["SQLite one", "SQLite group", "PostgreSQL one", "PostgreSQL group", "writer"].iter().zip(&seen)
         {
-            println!("  round {round}, {name}: {:.0} events/s, p99 {:.2} ms", seen.rate, seen.p99);
+            println!(
+                "  round {round}, {name}: {:.0} events/s, p99 {:.2} ms, p99.9 {:.2} ms",
+                seen.rate, seen.p99, seen.p999
+            );
         }
         all.iter_mut().zip(seen).for_each(|(list, seen)| list.push(seen));
     }
@@ -172,6 +183,8 @@ pub(crate) async fn measure(rounds: usize) -> anyhow::Result<Vec<Figure>> {
         figures.push(figure.target("≥ 20 ×", group >= 20.0 * alone));
         let figure = Figure::new(&format!("{id}.p99"), format!("{name}: answer of the group commit, p99"), p99, "ms");
         figures.push(figure.target("≤ 2 ms", p99 <= 2.0));
+        let p999 = of(many, |s| s.p999);
+        figures.push(Figure::new(&format!("{id}.p999"), format!("{name}: the same, p99.9"), p999, "ms"));
     }
     let (rate, p99) = (of(4, |s| s.rate), of(4, |s| s.p99));
     figures.push(Figure::new(

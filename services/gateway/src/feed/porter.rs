@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_millis(30);
 /// A wait is at most this many times as long as the round before it took.
 const SHARE: u32 = 8;
 /// Events that make a round worth its writes.
-const ENOUGH: u64 = 32;
+const ENOUGH: u64 = 64;
 /// Waits left out after as many in vain as this is the logarithm of, at most.
 const MOST_VAIN: u32 = 6;
 /// Clients served before others get the processor.

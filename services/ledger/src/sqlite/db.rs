@@ -49,7 +49,9 @@ impl Db {
             .journal_mode(SqliteJournalMode::Wal)
             // A destroyed key must not survive in a free page, nor the log of pages grow without end.
             .pragma("secure_delete", "ON")
-            .pragma("journal_size_limit", "67108864");
+            .pragma("journal_size_limit", "67108864")
+            // Who commits when the log of pages is moved into the file waits for all of it: better seldom.
+            .pragma("wal_autocheckpoint", "4000");
         let pool = || {
             SqlitePoolOptions::new()
                 .acquire_timeout(QUEUE_FOR_A_CONNECTION)
