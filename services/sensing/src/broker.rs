@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, SensingError, Status};
+use crate::{Config, SensingError, Status, config::Listen};
 
 /// Largest packet that the child broker takes, bytes: far above what a device sends, so that the centre sees, records and
 /// acknowledges what is too large. One that sends more is cut off, which the broker tells and [`crate::run`] records: a
@@ -31,6 +31,9 @@ use crate::{Config, SensingError, Status};
 pub const PACKET_LIMIT: usize = 1 << 20;
 /// Messages that the broker sends ahead of our answers: enough for a commit to be worth its fsync at 20,000 a second.
 pub const WINDOW: u16 = 2_048;
+/// Messages that the broker keeps for us while nothing can be stored, beyond which it drops and says so: 50 seconds at
+/// 20,000 a second.
+const QUEUED: usize = 1_000_000;
 /// Name of the user that devices log in with.
 pub const DEVICE_USER: &str = "device";
 pub(crate) const CENTRE_USER: &str = "centre";
@@ -99,12 +102,24 @@ fn password_line(user: &str, password: &str) -> String {
     format!("{user}:$7${ROUNDS}${}${}\n", STANDARD.encode(salt), STANDARD.encode(sum))
 }
 
-fn conf(dir: &Path, port: u16) -> String {
+/// The listener for devices elsewhere; TLS 1.2 or newer.
+fn listener(listen: &Listen) -> String {
+    let mut text = format!("listener {} {}\n", listen.address.port(), listen.address.ip());
+    if let (Some(cert), Some(key)) = (&listen.cert_file, &listen.key_file) {
+        let (cert, key) = (cert.display(), key.display());
+        text += &format!("certfile {cert}\nkeyfile {key}\ntls_version tlsv1.2\n");
+    }
+    text
+}
+
+fn conf(dir: &Path, port: u16, listen: Option<&Listen>) -> String {
     let dir = dir.display();
+    let listener = listen.map(listener).unwrap_or_default();
     format!(
         "# Written at each start; changes are lost.\n\
          user root\n\
          listener {port} 127.0.0.1\n\
+         {listener}\
          allow_anonymous false\n\
          password_file {dir}/passwd\n\
          acl_file {dir}/acl\n\
@@ -114,8 +129,8 @@ fn conf(dir: &Path, port: u16) -> String {
          persistent_client_expiration 30d\n\
          max_packet_size {PACKET_LIMIT}\n\
          max_inflight_messages {WINDOW}\n\
-         max_queued_messages 100000\n\
-         max_queued_bytes 67108864\n\
+         max_queued_messages {QUEUED}\n\
+         max_queued_bytes 268435456\n\
          max_keepalive 600\n\
          sys_interval 0\n\
          connection_messages true\n\
@@ -137,6 +152,7 @@ impl Child {
     /// Writes its files. The folder keeps the passwords and the broker's store from run to run.
     pub async fn prepare(config: &Config, dir: &Path) -> Result<Self, SensingError> {
         let (wanted, program, dir) = (config.port, config.program.clone(), dir.to_owned());
+        let listen = config.listen.clone();
         let work = move || {
             let store = dir.join("store");
             std::fs::create_dir_all(&store).map_err(file_error(&store))?;
@@ -147,7 +163,7 @@ impl Child {
             write_private(&dir.join("passwd"), &users)?;
             write_private(&dir.join("acl"), ACL)?;
             let file = dir.join("mosquitto.conf");
-            write_private(&file, &conf(&dir, port))?;
+            write_private(&file, &conf(&dir, port, listen.as_ref()))?;
             Ok(Self { program, conf: file, port, centre_password: centre })
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
@@ -275,6 +291,6 @@ mod tests {
         assert_eq!(line("Client meter-7 closed its connection."), Line::Traffic);
         assert_eq!(line("New connection from 127.0.0.1:4711 on port 1883."), Line::Traffic);
         assert_eq!(line("Saving in-memory database."), Line::Plain);
-        assert!(conf(Path::new("/d"), 1).contains("\nlog_type notice\n"));
+        assert!(conf(Path::new("/d"), 1, None).contains("\nlog_type notice\n"));
     }
 }
