@@ -19,6 +19,9 @@ pub struct Config {
     pub port: u16,
     /// Where the child broker listens besides 127.0.0.1; a certificate is needed beyond this machine.
     pub listen: Option<Listen>,
+    /// Devices may also log in to the child broker with the one user that they share, [`crate::broker::DEVICE_USER`], which
+    /// writes for all. Without it each needs a password of its own.
+    pub shared_user: bool,
     /// Program of the child broker.
     pub program: String,
     /// MQTT client id. The broker keeps what it could not deliver under this name, so it must not change.
@@ -41,6 +44,7 @@ impl Default for Config {
             external: None,
             port: 1883,
             listen: None,
+            shared_user: true,
             program: "mosquitto".to_owned(),
             client_id: "maojiawan-sensing".to_owned(),
             keep_alive_s: 20,
@@ -76,6 +80,12 @@ impl Config {
             listen.check()?;
         }
         let Some(external) = &self.external else { return Ok(()) };
+        if !self.shared_user {
+            return bad(
+                "sensing.shared_user",
+                "外部代理的用户由该代理自己管理，不能在这里停用 a broker that runs elsewhere has users of its own: it cannot be switched off here",
+            );
+        }
         if external.host.is_empty() || external.port == 0 {
             let key = if external.host.is_empty() { "sensing.external.host" } else { "sensing.external.port" };
             return bad(key, "不能为空或 0 must not be empty or 0");
@@ -173,6 +183,7 @@ mod tests {
         let check = |text: &str| runtime::config::parse::<Config>("c", text).unwrap().check();
         check(whole).unwrap();
         check("listen = { address = \"127.0.0.1:8883\" }").unwrap();
+        check("shared_user = false").unwrap();
         check("listen = { address = \"0.0.0.0:8883\", cert_file = \"c\", key_file = \"k\" }").unwrap();
         let external = |from: &str, to: &str| whole.replace(from, to);
         for (text, key) in [
@@ -190,6 +201,7 @@ mod tests {
             ("listen = { address = \"0.0.0.0:8883\", cert_file = \"c\" }".to_owned(), "listen.cert_file"),
             ("listen = { address = \"127.0.0.1:8883\", key_file = \"k\" }".to_owned(), "listen.key_file"),
             ("history_days = 0".to_owned(), "minutes_days"),
+            (external("[external]", "shared_user = false\n[external]"), "shared_user"),
             (external("\"h\"", "\"\""), "external.host"),
             (external("8883", "0"), "external.port"),
             (external("user = \"u\"", ""), "external.password_file"),

@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 use super::*;
 
 /// An authority of the test's own.
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
+pub(crate) fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -16,7 +16,7 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
 }
 
 /// Writes the certificate and the key of `name`, signed by `authority`.
-fn certified(dir: &Path, file: &str, name: &str, authority: &CertifiedIssuer<'static, KeyPair>) {
+pub(crate) fn certified(dir: &Path, file: &str, name: &str, authority: &CertifiedIssuer<'static, KeyPair>) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
@@ -124,6 +124,7 @@ async fn devices_elsewhere_reach_the_child_by_tls_only() {
     let intake = Memory::new();
     let config = Config { port: 0, listen: Some(listen), ..Config::default() };
     let running = Running::begin(dir, intake.clone(), 1, config).await;
+    running.logins.send_replace(Some(Arc::default()));
     running.until("connected", Status::ready).await;
 
     let _ = rustls::crypto::ring::default_provider().install_default();
