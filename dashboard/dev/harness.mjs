@@ -81,6 +81,7 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
     return (b - a) * BigInt(moving.fragments.length)
   })()
   const requests = []
+  const credentials = new Map()
   let session = role ? { account: role, name: '杨帆', role, unit: role === 'department_clerk' ? 'property' : null, grid: null, audience: 'centre' } : null
   const json = (res, value, status = 200) => {
     res.writeHead(status, { 'content-type': 'application/json' })
@@ -124,6 +125,17 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
       { device: 'lock-7', format: 'thingsboard', first: Date.now() - 9e5, last: Date.now() - 4000, count: 12_345 },
       { device: '0x00158d0001a2b3c4', format: 'zigbee2mqtt', first: Date.now() - 9e7, last: Date.now() - 9e6, count: 3 },
     ])
+    if (path === '/devices/credentials') return json(res, [...credentials.values()])
+    const issue = /^\/devices\/([^/]+)\/credential$/.exec(path)
+    if (issue) {
+      if (session.role !== 'shift_chief') return json(res, { code: 'forbidden', title: '没有这项操作的权限', title_en: 'Your role does not allow this' }, 403)
+      const key = req.headers['idempotency-key']
+      const known = credentials.get(issue[1])
+      const replayed = known?.key === key
+      credentials.set(issue[1], { device: issue[1], gateway: null, behind: [], active: req.method === 'POST', since: Date.now(), by: 'chief', key })
+      if (req.method === 'DELETE') return json(res, { position: { log_id: 7, seq: 1 }, refs: {}, replayed })
+      return json(res, { position: { log_id: 7, seq: 1 }, replayed, user: issue[1], password: replayed ? null : `wq7TnKm4pYxR2vHd9sJc3bf${requests.length % 9}` })
+    }
     if (req.method === 'GET') return json(res, [])
     const step = /^\/tasks\/(\d+)\/([a-z-]+)$/.exec(path)
     if (step) taskStep(Number(step[1]), step[2], JSON.parse(body || '{}'))

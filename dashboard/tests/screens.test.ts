@@ -370,6 +370,48 @@ describe('console', () => {
     expect(await violations()).toEqual([])
   }, 60_000)
 
+  it.each([['zh', undefined], ['en', 'en' as const]])('issues a device password that is shown once, copies it and takes it back, %s', async (_, locale) => {
+    await open({ role: 'shift_chief', path: '/devices', size: [1600, 900], ...(locale ? { locale } : {}) })
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
+    const act = (name: string) => page.locator(`[data-credential] [data-act=${name}]`)
+    const posts = (): string[] => harness!.requests.filter((r) => r.path.endsWith('/credential')).map((r) => `${r.method} ${r.path}`)
+    await act('issue').click()
+    expect(posts()).toEqual([])
+    // The keyboard is on the answer; Esc leaves without one.
+    await page.keyboard.press('Escape')
+    await act('issue').click()
+    expect(await clipped()).toEqual([])
+    await page.keyboard.press('Enter')
+    const password = (await page.locator('[data-password]').textContent())!
+    expect(password.length).toBeGreaterThanOrEqual(20)
+    expect(posts()).toEqual(['POST /devices/smoke-b12-2-06/credential'])
+    expect(harness!.requests.find((r) => r.path.endsWith('/credential'))!.key).toMatch(/^[0-9a-f-]{36}$/)
+    await act('copy').click()
+    await page.locator('[data-credential] [role=status]', { hasText: locale ? 'Copied' : '已复制' }).waitFor()
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(password)
+    expect(await clipped()).toEqual([])
+    expect(await violations()).toEqual([])
+    // Another device shows nothing of it, and coming back neither.
+    await page.locator('[data-device=lift-b12] button').click()
+    expect(await page.locator('body').textContent()).not.toContain(password)
+    await page.locator('[data-device=smoke-b12-2-06] button').click()
+    await page.locator('[data-credential] h2 span', { hasText: locale ? 'by chief' : '由 chief 签发' }).waitFor()
+    expect(await page.locator('body').textContent()).not.toContain(password)
+
+    await act('revoke').click()
+    await act('sure').click()
+    await page.locator('[data-credential] h2 span', { hasText: locale ? 'taken back' : '收回' }).waitFor()
+    expect(posts().at(-1)).toBe('DELETE /devices/smoke-b12-2-06/credential')
+    expect(await act('revoke').count()).toBe(0)
+    expect(said).toEqual([])
+  }, 60_000)
+
+  it('shows whether a device has a password to those who may not issue one', async () => {
+    await open({ role: 'duty_officer', path: '/devices', size: [1600, 900] })
+    await page.locator('[data-credential] h2', { hasText: '没有自己的口令' }).waitFor()
+    expect(await page.locator('[data-credential] button').count()).toBe(0)
+  }, 60_000)
+
   it('logs in with a demo account and comes to the screen of its role', async () => {
     await open({ role: '', path: '/m', size: [390, 844] })
     await page.waitForURL(/\/login/)

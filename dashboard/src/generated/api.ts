@@ -793,6 +793,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/devices/credentials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Devices that have or had a password of their own, by id; for the centre. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["DeviceCredential"][];
+                    };
+                };
+                "4XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                "5XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices/strangers": {
         parameters: {
             query?: never;
@@ -839,6 +890,108 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/credential": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Issues a password 签发口令 for a device, in place of any before; for shift chiefs. */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description 1 to 128 visible ASCII characters */
+                    "Idempotency-Key": string;
+                };
+                path: {
+                    /** @description A registered sensor's id, or a gateway's name */
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["IssueCredential"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["IssuedCredential"];
+                    };
+                };
+                "4XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                "5XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        /** Takes a device's password back 收回口令: the broker cuts the device off; for shift chiefs. */
+        delete: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description 1 to 128 visible ASCII characters */
+                    "Idempotency-Key": string;
+                };
+                path: {
+                    /** @description A registered sensor's id, or a gateway's name */
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Accepted"];
+                    };
+                };
+                "4XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                "5XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
         options?: never;
         head?: never;
         patch?: never;
@@ -3775,6 +3928,23 @@ export interface components {
              */
             value?: number | null;
         };
+        /** @description How a device logs in. */
+        DeviceCredential: {
+            /** @description It has a password; false = it was taken back. */
+            active: boolean;
+            /** @description Sensors behind a gateway that lists them. */
+            behind: string[];
+            /** @description The account that issued it or took it back. */
+            by: string;
+            /** @description The sensor's id or the gateway's name; also its user name. */
+            device: string;
+            gateway?: null | components["schemas"]["GatewayFormat"];
+            /**
+             * Format: int64
+             * @description Since when, ms since 1970.
+             */
+            since: number;
+        };
         /** @description An open incident that may be the same matter. */
         Duplicate: {
             /** @description Class. */
@@ -3908,6 +4078,11 @@ export interface components {
             /** @description Stable code. */
             what: string;
         };
+        /**
+         * @description How a gateway of sensors speaks.
+         * @enum {string}
+         */
+        GatewayFormat: "mjw" | "zigbee2mqtt" | "thingsboard";
         /** @description A grid. */
         Grid: {
             /** @description Community. */
@@ -4097,6 +4272,23 @@ export interface components {
              * @description Ask with `before` = this for more; null = there are no more.
              */
             next?: number | null;
+        };
+        /** @description Whose password it is. Without any field that of a registered sensor, which then writes its own topics only. */
+        IssueCredential: {
+            /** @description Registered sensors behind a `mjw` or `zigbee2mqtt` gateway, 1 to 1,000; it writes their topics only. */
+            behind?: string[];
+            gateway?: null | components["schemas"]["GatewayFormat"];
+        };
+        /** @description A new password; durable when this is answered, and in force at the broker within seconds. Any before is out of force. */
+        IssuedCredential: {
+            /** @description The password. It is shown this once and cannot be read again; null when `replayed`: then issue another one. */
+            password?: string | null;
+            /** @description Where the log stood afterwards. */
+            position: components["schemas"]["LogPosition"];
+            /** @description The key was known: nothing happened now. */
+            replayed: boolean;
+            /** @description The user name to log in with. */
+            user: string;
         };
         /** @description A verdict. */
         Judge: {

@@ -151,6 +151,11 @@ export const en: Messages = {
     strangers: 'Unregistered', strangersNote: 'These devices report but the site does not have them: no values, no alarms until they are registered', strangerId: 'Its own id', format: 'Protocol', messages: 'Messages', first: 'First', last: 'Last',
     title: 'Latest values', sensor: 'Device', place: 'Place', value: 'Value', at: 'Time', state: 'State', online: 'Online', offline: 'Offline', unknown: 'Unknown', search: 'Find device', none: 'No device', history: 'History',
     noHistory: 'No values', count: '{n}, {on} in alarm, {off} offline', all: 'All', filter: 'By kind', kindName: 'Kind', points: '{n} values',
+    credential: {
+      title: 'Device password', none: 'none of its own', issued: 'issued {at} by {by}', revoked: 'taken back {at} by {by}', issue: 'Issue device password', again: 'Issue anew', revoke: 'Take back',
+      sureIssue: 'Issues an MQTT password for this device alone. It is shown once.', sureAgain: 'The present password ends now and the device is cut off until it has the new one, which is shown once.', sureRevoke: 'The device is cut off now and cannot log in with its password again.',
+      once: 'Shown this once and never again. Enter it in the device now.', user: 'User', password: 'Password', copy: 'Copy password', copied: 'Copied', byHand: 'Selected: copy it by hand', done: 'Noted', lost: 'Issued, but the password did not reach this page; issue it anew',
+    },
     is: { idle: 'Normal', pressed: 'Pressed', running: 'Normal', fault: 'Fault', trapped: 'Trapped', free: 'Free', blocked: 'Blocked' },
     kind: {
       smoke: 'Smoke', call_point: 'Call point', gas: 'Gas', electrical_fire: 'Electrical fire', hydrant_pressure: 'Hydrant', lift: 'Lift', manhole: 'Manhole', water_level: 'Water level', sos: 'SOS',

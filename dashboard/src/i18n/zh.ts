@@ -149,6 +149,11 @@ export const zh = {
     strangers: '未登记', strangersNote: '这些设备在上报，但站点没有登记；不产生数值与告警，登记后生效', strangerId: '设备自报编号', format: '协议', messages: '消息数', first: '首次', last: '最近',
     title: '设备最新值', sensor: '设备', place: '位置', value: '最新值', at: '时间', state: '状态', online: '在线', offline: '离线', unknown: '未知', search: '查找设备', none: '没有设备', history: '历史数值',
     noHistory: '没有数值', count: '{n} 台　告警 {on}　离线 {off}', all: '全部', filter: '按类别', kindName: '类别', points: '{n} 次',
+    credential: {
+      title: '设备口令', none: '没有自己的口令', issued: '{at} 由 {by} 签发', revoked: '{at} 由 {by} 收回', issue: '签发设备口令', again: '重新签发', revoke: '收回口令',
+      sureIssue: '签发一个只属于这台设备的 MQTT 口令。口令只显示一次。', sureAgain: '原口令立即失效，设备断开，须改用新口令。口令只显示一次。', sureRevoke: '设备立即断开，不能再用口令登录。',
+      once: '口令只显示这一次，离开后无法再查看。请现在填入设备。', user: '用户名', password: '口令', copy: '复制口令', copied: '已复制', byHand: '已选中口令，请手动复制', done: '已记下', lost: '口令已签发，但没有送达本页；请重新签发',
+    },
     is: { idle: '正常', pressed: '已按下', running: '正常', fault: '故障', trapped: '困人', free: '畅通', blocked: '占用' },
     kind: {
       smoke: '烟感', call_point: '手动报警', gas: '可燃气体', electrical_fire: '电气火灾', hydrant_pressure: '消防水压', lift: '电梯', manhole: '井盖', water_level: '水位', sos: '一键求助',

@@ -32,6 +32,7 @@ export type Duplicate = Schemas['Duplicate']
 export type TimelineEntry = Schemas['TimelineEntry']
 export type DeviceRow = Schemas['Device']
 export type History = Schemas['History']
+export type DeviceCredential = Schemas['DeviceCredential']
 export type Department = Schemas['Department']
 export type PatrolRecord = Schemas['Patrol']
 /** What the demo offers: accounts to try. Without a demo the address does not exist. */
@@ -122,6 +123,10 @@ export const api = {
   chattering: () => call<Schemas['Chatter'][]>('GET', '/devices/chattering'),
   strangers: () => call<Schemas['Stranger'][]>('GET', '/devices/strangers'),
   deviceHistory: (id: string, from: number) => call<History>('GET', `/devices/${encodeURIComponent(id)}/history?from=${from}`),
+  /** Devices that have or had a password of their own. */
+  credentials: () => call<DeviceCredential[]>('GET', '/devices/credentials'),
+  issueCredential: (id: string, key: string) => call<Schemas['IssuedCredential']>('POST', `/devices/${encodeURIComponent(id)}/credential`, {}, key),
+  revokeCredential: (id: string, key: string) => call<Accepted>('DELETE', `/devices/${encodeURIComponent(id)}/credential`, undefined, key),
   demo: () => call<Demo>('GET', '/demo'),
   happenings: () => call<Happenings>('GET', '/demo/happenings'),
   happen: (what: Happen) => call<unknown>('POST', '/demo/happenings', what, newKey()),

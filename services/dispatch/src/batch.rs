@@ -37,6 +37,11 @@ impl Collector {
         self.batch.events.is_empty() && self.batch.outbox_done.is_empty()
     }
 
+    /// Whether what was collected changes how a device logs in.
+    pub(crate) fn moves_credentials(&self) -> bool {
+        self.touched.keys().any(|key| matches!(key, Key::Credential(_)))
+    }
+
     pub(crate) fn settle(&mut self, outbox: &[u64]) {
         self.batch.outbox_done.extend_from_slice(outbox);
     }

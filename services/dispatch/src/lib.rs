@@ -16,7 +16,7 @@ mod writer;
 pub use cameras::{CameraWatch, watch_cameras};
 pub use clips::cut_clips;
 pub use patrol::{VideoPatrol, patrol_video};
-pub use writer::{Status, Writer, WriterOptions, start};
+pub use writer::{Credentials, Status, Writer, WriterOptions, start};
 
 /// Why the writer stands still.
 #[derive(Debug, thiserror::Error)]

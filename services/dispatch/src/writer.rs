@@ -1,7 +1,7 @@
 //! The writer's task and the handle that others submit through.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -9,7 +9,8 @@ use std::{
 use async_trait::async_trait;
 use domain::{
     Context, State, decide,
-    ids::{IncidentId, SiteId},
+    device::Credential,
+    ids::{DeviceId, IncidentId, SiteId},
     input::{Command, Input, Refs},
     time::Timestamp,
 };
@@ -53,18 +54,27 @@ pub struct Status {
     pub reason: String,
 }
 
+/// How devices log in, as the newest commit left it; `None` before the first load.
+pub type Credentials = Option<Arc<BTreeMap<DeviceId, Credential>>>;
+
 /// The handle. Clones share the writer.
 #[derive(Clone)]
 pub struct Writer {
     site: SiteId,
     inbox: mpsc::Sender<Request>,
     status: watch::Receiver<Status>,
+    credentials: watch::Receiver<Credentials>,
 }
 
 impl Writer {
     /// Follows the writer's state.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// Follows how devices log in.
+    pub fn credentials(&self) -> watch::Receiver<Credentials> {
+        self.credentials.clone()
     }
 }
 
@@ -109,10 +119,20 @@ pub fn start(
     let (sender, inbox) = mpsc::channel(options.queue.max(1));
     let first = Status { ok: false, since_ms: clock.now_ms(), reason: "loading".to_owned() };
     let (status_sender, status) = watch::channel(first);
-    let core = Core { store, bus, clock, options, memory: None, status: status_sender, fenced: false };
+    let (credentials_sender, credentials) = watch::channel(None);
+    let core = Core {
+        store,
+        bus,
+        clock,
+        options,
+        memory: None,
+        status: status_sender,
+        credentials: credentials_sender,
+        fenced: false,
+    };
     let stop = tasks.stop(Stage::Core);
     tasks.spawn("dispatch.writer", Stage::Core, Criticality::Critical, core.run(inbox, stop));
-    Writer { site, inbox: sender, status }
+    Writer { site, inbox: sender, status, credentials }
 }
 
 struct Core {
@@ -123,6 +143,7 @@ struct Core {
     /// Dropped after any commit error.
     memory: Option<(Head, State)>,
     status: watch::Sender<Status>,
+    credentials: watch::Sender<Credentials>,
     /// Another writer has the log: this one ends, and its process with it.
     fenced: bool,
 }
@@ -178,9 +199,20 @@ impl Core {
         }
         let loaded = load::open(self.store.as_ref()).await?;
         tracing::info!(log.seq = loaded.0.seq, log.term = loaded.0.term, "writer has the log");
+        self.tell_credentials(&loaded.1);
         self.memory = Some(loaded);
         self.set_status(true, String::new());
         Ok(())
+    }
+
+    fn tell_credentials(&self, state: &State) {
+        self.credentials.send_if_modified(|known| {
+            let changed = known.as_deref() != Some(&state.credentials);
+            if changed {
+                *known = Some(Arc::new(state.credentials.clone()));
+            }
+            changed
+        });
     }
 
     fn fail(&mut self, error: &DispatchError) {
@@ -323,8 +355,12 @@ impl Core {
             self.memory = Some((head, state));
             return Ok(());
         }
+        let moved = batch.moves_credentials();
         let batch = batch.finish(&state);
         let head = self.store.append(&batch).await?;
+        if moved {
+            self.tell_credentials(&state);
+        }
         state.trim();
         self.memory = Some((head, state));
         self.set_status(true, String::new());

@@ -104,7 +104,7 @@ pub fn sees(audience: &Audience, state: &State, key: &Key) -> Sight {
             Audience::Centre => Sight::Text,
             _ => Sight::Hidden,
         },
-        Key::Account(_) | Key::Message(_) | Key::Unreadable | Key::Erasures => match audience {
+        Key::Account(_) | Key::Message(_) | Key::Unreadable | Key::Erasures | Key::Credential(_) => match audience {
             Audience::Centre => Sight::Text,
             _ => Sight::Hidden,
         },
@@ -165,7 +165,14 @@ fn of_unit(command: &Command) -> bool {
 }
 
 fn of_chief(command: &Command) -> bool {
-    matches!(command, Command::Approve(_) | Command::RefuseApproval { .. } | Command::SetDuty { .. })
+    matches!(
+        command,
+        Command::Approve(_)
+            | Command::RefuseApproval { .. }
+            | Command::SetDuty { .. }
+            | Command::IssueCredential { .. }
+            | Command::RevokeCredential(_)
+    )
 }
 
 fn of_system(command: &Command) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     account::{Account, DutyPost},
     alarm::{Evidence, Source, Verdict},
+    device::Voice,
     ids::*,
     incident::{Channel, Exhibit, Reporter},
     patrol::{Finding, Light, Message, PatrolKind},
@@ -83,6 +84,8 @@ pub enum Key {
     Unreadable,
     /// Erasures.
     Erasures,
+    /// How a device logs in to the broker.
+    Credential(DeviceId),
 }
 
 impl Key {
@@ -101,6 +104,7 @@ impl Key {
             Self::Message(id) => ("message", id.to_string()),
             Self::Unreadable => ("unreadable", String::new()),
             Self::Erasures => ("erasures", String::new()),
+            Self::Credential(id) => ("credential", id.to_string()),
         }
     }
 }
@@ -428,6 +432,22 @@ pub enum Body {
         /// Since when.
         since: Timestamp,
     },
+    /// A device got a secret to log in with, in place of any before.
+    DeviceCredentialIssued {
+        /// Which.
+        device: DeviceId,
+        /// Whom it speaks for.
+        voice: Voice,
+        /// The sensors behind a gateway that lists them.
+        behind: Vec<SensorId>,
+        /// Hash of the secret.
+        hash: Ref,
+    },
+    /// A device's secret was taken back.
+    DeviceCredentialRevoked {
+        /// Which.
+        device: DeviceId,
+    },
     /// The freshness of a department's data changed.
     LightChanged {
         /// Which.
@@ -539,6 +559,8 @@ impl Body {
             Self::ExhibitAdded { .. } => "exhibit_added",
             Self::SensorLink { .. } => "sensor_link",
             Self::CameraFact { .. } => "camera_fact",
+            Self::DeviceCredentialIssued { .. } => "device_credential_issued",
+            Self::DeviceCredentialRevoked { .. } => "device_credential_revoked",
             Self::LightChanged { .. } => "light_changed",
             Self::PatrolPlanned { .. } => "patrol_planned",
             Self::PatrolStarted { .. } => "patrol_started",
@@ -592,6 +614,9 @@ impl Body {
             | Self::ExhibitAdded { incident, .. } => Key::Incident(*incident),
             Self::SensorLink { sensor, .. } => Key::Sensor(sensor.clone()),
             Self::CameraFact { camera, .. } => Key::Camera(camera.clone()),
+            Self::DeviceCredentialIssued { device, .. } | Self::DeviceCredentialRevoked { device } => {
+                Key::Credential(device.clone())
+            }
             Self::LightChanged { unit, .. } => Key::Light(unit.clone()),
             Self::PatrolPlanned { patrol, .. }
             | Self::PatrolStarted { patrol, .. }

@@ -54,6 +54,8 @@ name_id! {
     CameraId,
     /// A sensor, e.g. `smoke-b12-2-06`.
     SensorId,
+    /// What logs in to the broker: a sensor or a gateway of sensors.
+    DeviceId,
     /// A unit that takes tasks: department, property firm, grid team.
     UnitId,
     /// A user account, e.g. `duty`.

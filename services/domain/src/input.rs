@@ -3,6 +3,7 @@
 use crate::{
     account::{Account, DutyPost, Role},
     alarm::{Source, Verdict},
+    device::Voice,
     event::{By, Mode},
     ids::*,
     incident::{Channel, Exhibit, ReporterKind},
@@ -289,6 +290,19 @@ pub enum Command {
     },
     /// Destroys a subject's values.
     Erase(Subject),
+    /// Gives a device a secret to log in to the broker with, in place of any before.
+    IssueCredential {
+        /// Which.
+        device: DeviceId,
+        /// Whom it speaks for.
+        voice: Voice,
+        /// The sensors behind a gateway that lists them.
+        behind: Vec<SensorId>,
+        /// Hash of the secret, [`device::is_hash`](crate::device::is_hash); goes into the vault.
+        hash: String,
+    },
+    /// Takes a device's secret back.
+    RevokeCredential(DeviceId),
 }
 
 /// An observation of a source.

@@ -48,6 +48,14 @@ codes! {
     NoAccount = "no_account", "没有这个账号", "There is no such account";
     /// No such device.
     NoDevice = "no_device", "没有这个设备", "There is no such device";
+    /// A name that cannot log in.
+    BadDevice = "bad_device", "设备编号只能含字母、数字、-、_ 和 .，最长 64 字节，且不能是 centre 或 device", "A device's id has letters, digits, -, _ and . only, 64 bytes at most, and is neither centre nor device";
+    /// A gateway's name is a sensor's id.
+    DeviceTaken = "device_taken", "这个编号属于站点登记的传感器，网关须另取名称", "The id is that of a registered sensor; a gateway needs another name";
+    /// It has no credential.
+    NoCredential = "no_credential", "该设备没有口令", "The device has no password";
+    /// No hash.
+    BadHash = "bad_hash", "口令摘要的格式不对", "The password's hash has a wrong form";
     /// No such kind of alarm or rule.
     NoRule = "no_rule", "没有这条规则", "There is no such rule";
     /// No such patrol.

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     account::{Account, Duty, Holder},
     alarm::Alarm,
+    device::Credential,
     event::{Body, Event, Key, Mode},
     ids::*,
     incident::Incident,
@@ -84,6 +85,8 @@ pub struct State {
     pub erased: BTreeSet<Subject>,
     /// Next free numbers.
     pub counters: Counters,
+    /// How devices log in to the broker.
+    pub credentials: BTreeMap<DeviceId, Credential>,
 }
 
 impl State {
@@ -144,6 +147,22 @@ impl State {
             }
             Body::Erased { subject } => {
                 self.erased.insert(subject.clone());
+            }
+            Body::DeviceCredentialIssued { device, voice, behind, hash } => {
+                let credential = Credential {
+                    device: device.clone(),
+                    voice: *voice,
+                    behind: behind.clone(),
+                    hash: Some(*hash),
+                    since: event.at,
+                    by: event.by.clone(),
+                };
+                self.credentials.insert(device.clone(), credential);
+            }
+            Body::DeviceCredentialRevoked { device } => {
+                if let Some(credential) = self.credentials.get_mut(device) {
+                    (credential.hash, credential.since, credential.by) = (None, event.at, event.by.clone());
+                }
             }
             _ => {}
         }

@@ -21,6 +21,8 @@ pub enum Subject {
     Account(AccountId),
     /// A message whose sender is not known.
     Message(MessageId),
+    /// A device that logs in to the broker.
+    Device(DeviceId),
 }
 
 impl fmt::Display for Subject {
@@ -31,6 +33,7 @@ impl fmt::Display for Subject {
             Self::Incident(id) => write!(f, "incident/{id}"),
             Self::Account(id) => write!(f, "account/{id}"),
             Self::Message(id) => write!(f, "message/{id}"),
+            Self::Device(id) => write!(f, "device/{id}"),
         }
     }
 }
@@ -45,6 +48,7 @@ impl Subject {
             "incident" => Self::Incident(IncidentId(id.parse().ok()?)),
             "account" => Self::Account(id.into()),
             "message" => Self::Message(MessageId(id.parse().ok()?)),
+            "device" => Self::Device(id.into()),
             _ => return None,
         })
     }
@@ -138,7 +142,8 @@ mod tests {
 
     #[test]
     fn subjects_read_back() {
-        for subject in [Subject::Person("ab".into()), Subject::Alarm(AlarmId(3)), Subject::Account("duty".into())] {
+        let named = [Subject::Account("duty".into()), Subject::Device("smoke-1".into())];
+        for subject in [Subject::Person("ab".into()), Subject::Alarm(AlarmId(3))].into_iter().chain(named) {
             assert_eq!(Subject::parse(&subject.to_string()), Some(subject));
         }
         assert_eq!(Subject::parse("ghost/1"), None);

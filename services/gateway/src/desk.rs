@@ -31,6 +31,8 @@ pub(crate) struct Inner {
     pub(crate) connectors: Arc<dyn Connectors>,
     pub(crate) metrics: MetricsPage,
     pub(crate) demo: Option<DemoConfig>,
+    /// Devices log in to the site's own broker.
+    pub(crate) own_broker: bool,
     pub(crate) feed_places: Arc<Semaphore>,
     pub(crate) media_places: Arc<Semaphore>,
     /// Sockets that are open; the drain waits for them.

@@ -265,6 +265,7 @@ fn key_of(kind: &str, id: &str) -> Option<Key> {
         "message" => Key::Message(MessageId(id.parse().ok()?)),
         "unreadable" => Key::Unreadable,
         "erasures" => Key::Erasures,
+        "credential" => Key::Credential(id.into()),
         _ => return None,
     })
 }

@@ -100,6 +100,8 @@ problems! {
     no_picture = NOT_FOUND, "no_picture", "没有该时刻的画面", "There is no picture of that time";
     /// Media are off.
     no_media = SERVICE_UNAVAILABLE, "no_media", "视频服务暂不可用", "Video is not available now";
+    /// The broker is somebody else's.
+    no_broker = CONFLICT, "no_broker", "本站使用外部 MQTT 代理，设备口令由该代理管理", "The site uses an MQTT broker that runs elsewhere; devices' passwords are managed there";
     /// Busy.
     busy = SERVICE_UNAVAILABLE, "busy", "系统繁忙，请稍后再试", "The centre is busy; try again";
     /// Storage is down.

@@ -75,6 +75,8 @@ pub struct Gateway {
     pub metrics: MetricsPage,
     /// The demo; none = no demo.
     pub demo: Option<DemoConfig>,
+    /// Devices log in to the site's own broker: their passwords are issued here.
+    pub own_broker: bool,
     /// Cancelled as soon as people can log in: the log is read and followed.
     pub began: CancellationToken,
 }
@@ -126,6 +128,7 @@ pub async fn serve(listener: TcpListener, gateway: Gateway) -> Result<(), Gatewa
         connectors,
         metrics,
         demo,
+        own_broker: gateway.own_broker,
         sockets: TaskTracker::new(),
         stop: stop.clone(),
         store_state,

@@ -62,6 +62,11 @@ pub(crate) struct Demo {
 impl Demo {
     /// Changes `config`, whose address is bound and loopback, to connect everything to the simulated site.
     pub(crate) fn prepare(config: &mut Config, site: Arc<Site>) -> anyhow::Result<Self> {
+        if !config.sensing.shared_user {
+            anyhow::bail!(
+                "sensing.shared_user: 演示中的模拟设备共用一个用户，不能停用 the demo's simulated devices share one user, which must not be switched off"
+            );
+        }
         let listen = config.server.listen;
         let demo = Self {
             token: secret(),

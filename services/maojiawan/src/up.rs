@@ -24,7 +24,7 @@ use crate::{
     config::{self, Config},
     content::Reads,
     demo::{Demo, Phase},
-    media, node, ready,
+    logins, media, node, ready,
     remote::Core,
     stores::Stores,
 };
@@ -166,6 +166,7 @@ impl Base {
             connectors,
             metrics: Arc::new(move || page.render()),
             demo,
+            own_broker: self.config.sensing.external.is_none(),
             began: began.clone(),
         };
         self.tasks.spawn("gateway", Stage::Sockets, Criticality::Critical, async move {
@@ -315,6 +316,10 @@ impl Centre {
     }
 
     fn spawn_sensing(&self, status: watch::Sender<sensing::Status>) {
+        let (tell, logins) = watch::channel(None);
+        let (store, credentials) = (self.base.stores.store.clone(), self.writer.credentials());
+        let followed = logins::follow(store, credentials, tell, self.base.tasks.stop(Stage::Sources));
+        self.base.tasks.spawn("sensing.logins", Stage::Sources, Criticality::Ordinary, followed);
         let parts = sensing::Parts {
             config: self.base.config.sensing.clone(),
             dir: self.broker_folder(),
@@ -322,6 +327,7 @@ impl Centre {
             intake: self.intake.clone(),
             telemetry: self.base.stores.telemetry.clone(),
             clock: self.base.clock.clone(),
+            logins,
             status,
         };
         let stop = self.base.tasks.stop(Stage::Sources);

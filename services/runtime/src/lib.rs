@@ -6,6 +6,7 @@
 pub mod chance;
 pub mod clock;
 pub mod config;
+pub mod password;
 pub mod retry;
 pub mod tasks;
 pub mod telemetry;

@@ -168,6 +168,7 @@ async fn main() {
         intake: Arc::new(Taken::default()),
         telemetry: telemetry.clone(),
         clock: Arc::new(SystemClock),
+        logins: watch::channel(Some(Arc::default())).1,
         status: status_tx,
     };
     let work = async move { sensing::run(parts, stop).await.unwrap() };

@@ -1,21 +1,21 @@
-//! The child Mosquitto: its files, its two users, and its supervision.
+//! The child Mosquitto: its files and its supervision.
 //!
-//! It listens on 127.0.0.1 only, refuses anonymous clients, lets devices only write and the centre only read, dies with
-//! its parent (`setpriv --pdeathsig`), and is started again with back-off when it ends.
+//! It listens on 127.0.0.1 and where the configuration says, refuses anonymous clients, lets devices only write and the
+//! centre only read, dies with its parent (`setpriv --pdeathsig`), and is started again with back-off when it ends. Who may
+//! log in is written again whenever it changes; a running broker then reads it anew (SIGHUP) and cuts off at once whoever
+//! may no longer.
 
 use std::{
+    convert::Infallible,
     io,
     net::TcpListener,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::Arc,
     time::Duration,
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hmac::{Hmac, Mac};
-use runtime::retry::Backoff;
-use sha2::Sha512;
+use runtime::{password, retry::Backoff};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Command,
@@ -23,7 +23,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, SensingError, Status};
+use crate::{
+    Config, SensingError, Status,
+    config::Listen,
+    logins::{Fixed, House, Login, Logins, replace},
+    status::BrokerState,
+};
 
 /// Largest packet that the child broker takes, bytes: far above what a device sends, so that the centre sees, records and
 /// acknowledges what is too large. One that sends more is cut off, which the broker tells and [`crate::run`] records: a
@@ -31,11 +36,16 @@ use crate::{Config, SensingError, Status};
 pub const PACKET_LIMIT: usize = 1 << 20;
 /// Messages that the broker sends ahead of our answers: enough for a commit to be worth its fsync at 20,000 a second.
 pub const WINDOW: u16 = 2_048;
-/// Name of the user that devices log in with.
+/// Messages that the broker keeps for us while nothing can be stored, beyond which it drops and says so: 50 seconds at
+/// 20,000 a second.
+const QUEUED: usize = 1_000_000;
+/// Name of the user that devices without a password of their own log in with.
 pub const DEVICE_USER: &str = "device";
 pub(crate) const CENTRE_USER: &str = "centre";
 /// A run shorter than this counts as a failed start.
 const STABLE: Duration = Duration::from_secs(10);
+/// Time that the centre has to reach a broker before it is signalled all the same.
+const REACHED: Duration = Duration::from_secs(5);
 /// Time that the broker has to write its store at the end.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -46,6 +56,10 @@ pub struct Child {
     /// Its port.
     pub port: u16,
     pub(crate) centre_password: String,
+    dir: PathBuf,
+    house: House,
+    /// Those that the files hold.
+    written: Arc<Vec<Login>>,
 }
 
 /// The password of [`DEVICE_USER`], made on the first call for this folder.
@@ -57,15 +71,6 @@ fn file_error(file: &Path) -> impl FnOnce(io::Error) -> SensingError + '_ {
     |source| SensingError::File { file: file.display().to_string(), source }
 }
 
-fn write_private(file: &Path, text: &str) -> Result<(), SensingError> {
-    let write = || {
-        let mut options = std::fs::OpenOptions::new();
-        let mut out = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
-        io::Write::write_all(&mut out, text.as_bytes())
-    };
-    write().map_err(file_error(file))
-}
-
 fn secret(dir: &Path, name: &str) -> Result<String, SensingError> {
     std::fs::create_dir_all(dir).map_err(file_error(dir))?;
     let file = dir.join(name);
@@ -74,37 +79,34 @@ fn secret(dir: &Path, name: &str) -> Result<String, SensingError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file_error(&file)(error)),
         _ => {
             let text = hex::encode(rand::random::<[u8; 24]>());
-            write_private(&file, &text)?;
+            replace(&file, &text)?;
             Ok(text)
         }
     }
 }
 
-/// A line of Mosquitto's password file: PBKDF2 with HMAC-SHA512. The password has 192 random bits, so few rounds do.
-fn password_line(user: &str, password: &str) -> String {
-    const ROUNDS: u32 = 101;
-    let salt: [u8; 12] = rand::random();
-    let prf = |data: &[&[u8]]| -> [u8; 64] {
-        // HMAC takes keys of any length; the error arm never runs.
-        let Ok(mut mac) = Hmac::<Sha512>::new_from_slice(password.as_bytes()) else { return [0; 64] };
-        data.iter().for_each(|d| mac.update(d));
-        mac.finalize().into_bytes().into()
-    };
-    let mut block = prf(&[&salt, &1_u32.to_be_bytes()]);
-    let mut sum = block;
-    for _ in 1..ROUNDS {
-        block = prf(&[&block]);
-        sum.iter_mut().zip(block).for_each(|(s, b)| *s ^= b);
+/// The listener for devices elsewhere; TLS 1.2 or newer. Where each device has a name of its own, that is its client id
+/// too: none can take over the session of another, or the centre's.
+fn listener(listen: &Listen, shared_user: bool) -> String {
+    let mut text = format!("listener {} {}\n", listen.address.port(), listen.address.ip());
+    if !shared_user {
+        text += "use_username_as_clientid true\n";
     }
-    format!("{user}:$7${ROUNDS}${}${}\n", STANDARD.encode(salt), STANDARD.encode(sum))
+    if let (Some(cert), Some(key)) = (&listen.cert_file, &listen.key_file) {
+        let (cert, key) = (cert.display(), key.display());
+        text += &format!("certfile {cert}\nkeyfile {key}\ntls_version tlsv1.2\n");
+    }
+    text
 }
 
-fn conf(dir: &Path, port: u16) -> String {
+fn conf(dir: &Path, port: u16, config: &Config) -> String {
     let dir = dir.display();
+    let listener = config.listen.as_ref().map(|l| listener(l, config.shared_user)).unwrap_or_default();
     format!(
         "# Written at each start; changes are lost.\n\
          user root\n\
          listener {port} 127.0.0.1\n\
+         {listener}\
          allow_anonymous false\n\
          password_file {dir}/passwd\n\
          acl_file {dir}/acl\n\
@@ -114,8 +116,8 @@ fn conf(dir: &Path, port: u16) -> String {
          persistent_client_expiration 30d\n\
          max_packet_size {PACKET_LIMIT}\n\
          max_inflight_messages {WINDOW}\n\
-         max_queued_messages 100000\n\
-         max_queued_bytes 67108864\n\
+         max_queued_messages {QUEUED}\n\
+         max_queued_bytes 268435456\n\
          max_keepalive 600\n\
          sys_interval 0\n\
          connection_messages true\n\
@@ -126,39 +128,44 @@ fn conf(dir: &Path, port: u16) -> String {
     )
 }
 
-const ACL: &str = "user centre\ntopic read #\n\nuser device\ntopic write mjw/v1/#\ntopic write zigbee2mqtt/#\n\
-                   topic write tele/#\ntopic write v1/gateway/#\n";
+const READS: &str = "topic read #\n";
+const SHARED: &str = "topic write mjw/v1/#\ntopic write zigbee2mqtt/#\ntopic write tele/#\ntopic write v1/gateway/#\n";
 
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 impl Child {
-    /// Writes its files. The folder keeps the passwords and the broker's store from run to run.
-    pub async fn prepare(config: &Config, dir: &Path) -> Result<Self, SensingError> {
-        let (wanted, program, dir) = (config.port, config.program.clone(), dir.to_owned());
+    /// Writes its files. The folder keeps the centre's passwords and the broker's store from run to run.
+    pub async fn prepare(config: &Config, dir: &Path, logins: Arc<Vec<Login>>) -> Result<Self, SensingError> {
+        let (config, dir) = (config.clone(), dir.to_owned());
         let work = move || {
             let store = dir.join("store");
             std::fs::create_dir_all(&store).map_err(file_error(&store))?;
             let dir = dir.canonicalize().map_err(file_error(&dir))?;
-            let (centre, device) = (secret(&dir, "centre.secret")?, device_password(&dir)?);
-            let port = if wanted == 0 { free_port().map_err(file_error(&dir))? } else { wanted };
-            let users = password_line(CENTRE_USER, &centre) + &password_line(DEVICE_USER, &device);
-            write_private(&dir.join("passwd"), &users)?;
-            write_private(&dir.join("acl"), ACL)?;
+            let centre = secret(&dir, "centre.secret")?;
+            let port = if config.port == 0 { free_port().map_err(file_error(&dir))? } else { config.port };
+            let mut fixed = vec![Fixed { name: CENTRE_USER, hash: password::hash(&centre), access: READS }];
+            if config.shared_user {
+                let hash = password::hash(&device_password(&dir)?);
+                fixed.push(Fixed { name: DEVICE_USER, hash, access: SHARED });
+            }
+            let house = House { fixed, client_id: config.client_id.clone() };
+            house.write(&dir, &logins)?;
             let file = dir.join("mosquitto.conf");
-            write_private(&file, &conf(&dir, port))?;
-            Ok(Self { program, conf: file, port, centre_password: centre })
+            replace(&file, &conf(&dir, port, &config))?;
+            let program = config.program;
+            Ok(Self { program, conf: file, port, centre_password: centre, dir, house, written: logins })
         };
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-            Err(SensingError::File { file: "mosquitto.conf".to_owned(), source: io::Error::other(error) })
-        })
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(broken(error)))
     }
 
-    /// Keeps it running until `stop`. Each device that it cuts off for a packet beyond [`PACKET_LIMIT`] goes to `cut`.
+    /// Keeps it running until `stop`, for those of `logins`. Each device that it cuts off for a packet beyond
+    /// [`PACKET_LIMIT`] goes to `cut`.
     pub(crate) async fn supervise(
-        self,
+        mut self,
         status: &watch::Sender<Status>,
+        mut logins: watch::Receiver<Logins>,
         cut: mpsc::Sender<()>,
         stop: CancellationToken,
     ) {
@@ -166,7 +173,7 @@ impl Child {
         status.send_modify(|s| s.port = Some(self.port));
         while !stop.is_cancelled() {
             let started = tokio::time::Instant::now();
-            self.run_once(status, &cut, &stop).await;
+            self.run_once(status, &mut logins, &cut, &stop).await;
             status.send_modify(|s| s.broker_pid = None);
             if started.elapsed() > STABLE {
                 backoff.reset();
@@ -178,7 +185,53 @@ impl Child {
         }
     }
 
-    async fn run_once(&self, status: &watch::Sender<Status>, cut: &mpsc::Sender<()>, stop: &CancellationToken) {
+    /// Writes those who may log in whenever they change, and lets the running broker read them. What is not done when it
+    /// ends is done for the next one: the comparison is with what the files hold.
+    async fn follow(
+        &mut self,
+        pid: Option<u32>,
+        status: &watch::Sender<Status>,
+        logins: &mut watch::Receiver<Logins>,
+    ) -> Infallible {
+        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(15));
+        loop {
+            let other = |now: &Logins| now.as_ref().is_some_and(|now| *now != self.written);
+            let Ok(now) = logins.wait_for(other).await.map(|now| now.clone().unwrap_or_default()) else {
+                return std::future::pending().await;
+            };
+            if let Err(error) = self.rewrite(now).await {
+                tracing::warn!(%error, "who may log in to the MQTT broker cannot be written and is tried again");
+                tokio::time::sleep(backoff.delay()).await;
+                continue;
+            }
+            backoff.reset();
+            // One that is still starting would die of the signal; it would be started again and read the same files.
+            let mut reached = status.subscribe();
+            let reached = reached.wait_for(|s| s.broker == BrokerState::Connected);
+            let _ = tokio::time::timeout(REACHED, reached).await.map(drop);
+            let Some(pid) = pid else { continue };
+            match signal(pid, "-HUP").await {
+                Ok(()) => status.send_modify(|s| s.counts.broker_reloads += 1),
+                Err(error) => tracing::warn!(%error, "the MQTT broker cannot be told who may log in"),
+            }
+        }
+    }
+
+    async fn rewrite(&mut self, logins: Arc<Vec<Login>>) -> Result<(), SensingError> {
+        let (house, dir, written) = (self.house.clone(), self.dir.clone(), logins.clone());
+        let work = tokio::task::spawn_blocking(move || house.write(&dir, &written));
+        work.await.unwrap_or_else(|error| Err(broken(error)))?;
+        self.written = logins;
+        Ok(())
+    }
+
+    async fn run_once(
+        &mut self,
+        status: &watch::Sender<Status>,
+        logins: &mut watch::Receiver<Logins>,
+        cut: &mpsc::Sender<()>,
+        stop: &CancellationToken,
+    ) {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", &self.program, "-c"]).arg(&self.conf);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -198,6 +251,7 @@ impl Child {
         let ended = tokio::select! {
             ended = async { tokio::join!(child.wait(), forward(log, cut)).0 } => Some(ended),
             () = stop.cancelled() => None,
+            never = self.follow(pid, status, logins) => match never {},
         };
         match ended {
             Some(Ok(code)) => tracing::warn!(%code, "the MQTT broker ended and is started again"),
@@ -207,10 +261,19 @@ impl Child {
     }
 }
 
+fn broken(error: tokio::task::JoinError) -> SensingError {
+    SensingError::File { file: "mosquitto.conf".to_owned(), source: io::Error::other(error) }
+}
+
+async fn signal(pid: u32, name: &str) -> io::Result<()> {
+    let done = Command::new("kill").args([name, &pid.to_string()]).stderr(Stdio::null()).status().await?;
+    if done.success() { Ok(()) } else { Err(io::Error::other(format!("kill: {done}"))) }
+}
+
 /// Lets the broker write its store, then ends it.
 async fn goodbye(child: &mut tokio::process::Child) {
     if let Some(pid) = child.id() {
-        let _ = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await;
+        let _ = signal(pid, "-TERM").await;
         if tokio::time::timeout(GOODBYE, child.wait()).await.is_ok() {
             return;
         }
@@ -275,6 +338,17 @@ mod tests {
         assert_eq!(line("Client meter-7 closed its connection."), Line::Traffic);
         assert_eq!(line("New connection from 127.0.0.1:4711 on port 1883."), Line::Traffic);
         assert_eq!(line("Saving in-memory database."), Line::Plain);
-        assert!(conf(Path::new("/d"), 1).contains("\nlog_type notice\n"));
+        assert!(conf(Path::new("/d"), 1, &Config::default()).contains("\nlog_type notice\n"));
+    }
+
+    #[test]
+    fn names_are_client_ids_where_nobody_shares_one() {
+        let config = |shared_user| {
+            let listen = Listen { address: ([127, 0, 0, 1], 9).into(), cert_file: None, key_file: None };
+            Config { listen: Some(listen), shared_user, ..Config::default() }
+        };
+        let line = "listener 9 127.0.0.1\nuse_username_as_clientid true\n";
+        assert!(conf(Path::new("/d"), 1, &config(false)).contains(line));
+        assert!(!conf(Path::new("/d"), 1, &config(true)).contains("use_username"));
     }
 }

@@ -1,6 +1,6 @@
 //! Configuration of sensing. Unknown keys are refused.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use serde::Deserialize;
 
@@ -17,6 +17,11 @@ pub struct Config {
     pub external: Option<External>,
     /// Port of the child broker on 127.0.0.1; 0 takes a free one.
     pub port: u16,
+    /// Where the child broker listens besides 127.0.0.1; a certificate is needed beyond this machine.
+    pub listen: Option<Listen>,
+    /// Devices may also log in to the child broker with the one user that they share, [`crate::broker::DEVICE_USER`], which
+    /// writes for all. Without it each needs a password of its own.
+    pub shared_user: bool,
     /// Program of the child broker.
     pub program: String,
     /// MQTT client id. The broker keeps what it could not deliver under this name, so it must not change.
@@ -38,6 +43,8 @@ impl Default for Config {
         Self {
             external: None,
             port: 1883,
+            listen: None,
+            shared_user: true,
             program: "mosquitto".to_owned(),
             client_id: "maojiawan-sensing".to_owned(),
             keep_alive_s: 20,
@@ -69,7 +76,16 @@ impl Config {
         if forever(self.minutes_days) < forever(self.history_days) {
             return bad("sensing.minutes_days", "不得少于 history_days must not be fewer than history_days");
         }
+        if let Some(listen) = &self.listen {
+            listen.check()?;
+        }
         let Some(external) = &self.external else { return Ok(()) };
+        if !self.shared_user {
+            return bad(
+                "sensing.shared_user",
+                "外部代理的用户由该代理自己管理，不能在这里停用 a broker that runs elsewhere has users of its own: it cannot be switched off here",
+            );
+        }
         if external.host.is_empty() || external.port == 0 {
             let key = if external.host.is_empty() { "sensing.external.host" } else { "sensing.external.port" };
             return bad(key, "不能为空或 0 must not be empty or 0");
@@ -84,6 +100,38 @@ impl Config {
             Some(Tls { cert_file: None, key_file: Some(_), .. }) => {
                 bad("sensing.external.tls.key_file", "有私钥须有证书 a key needs its certificate")
             }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// `[sensing.listen]`: where devices reach the child broker, besides its port on 127.0.0.1.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// PEM file with the broker's certificate and those that lead to its authority.
+    #[serde(default)]
+    pub cert_file: Option<PathBuf>,
+    /// PEM file with its key.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+}
+
+impl Listen {
+    fn check(&self) -> Result<(), SensingError> {
+        let bad = |key, message| Err(SensingError::Config { key, message });
+        if self.address.port() == 0 {
+            return bad("sensing.listen.address", "端口不能为 0 the port must not be 0");
+        }
+        match (&self.cert_file, &self.key_file) {
+            (Some(_), None) => bad("sensing.listen.cert_file", "有证书须有私钥 a certificate needs its key"),
+            (None, Some(_)) => bad("sensing.listen.key_file", "有私钥须有证书 a key needs its certificate"),
+            (None, None) if !self.address.ip().is_loopback() => bad(
+                "sensing.listen.cert_file",
+                "监听本机以外的地址须用 TLS：请给出证书和私钥 an address beyond this machine needs TLS: give cert_file and key_file",
+            ),
             _ => Ok(()),
         }
     }
@@ -134,6 +182,9 @@ mod tests {
                      tls = { ca_file = \"ca\", cert_file = \"c\", key_file = \"k\" }\n";
         let check = |text: &str| runtime::config::parse::<Config>("c", text).unwrap().check();
         check(whole).unwrap();
+        check("listen = { address = \"127.0.0.1:8883\" }").unwrap();
+        check("shared_user = false").unwrap();
+        check("listen = { address = \"0.0.0.0:8883\", cert_file = \"c\", key_file = \"k\" }").unwrap();
         let external = |from: &str, to: &str| whole.replace(from, to);
         for (text, key) in [
             // Each of these would be a panic of the client or a refusal by the broker.
@@ -144,7 +195,13 @@ mod tests {
             ("max_payload = 0".to_owned(), "max_payload"),
             ("max_payload = 65537".to_owned(), "max_payload"),
             ("minutes_days = 6".to_owned(), "minutes_days"),
+            ("listen = { address = \"0.0.0.0:8883\" }".to_owned(), "listen.cert_file"),
+            ("listen = { address = \"[::]:8883\" }".to_owned(), "listen.cert_file"),
+            ("listen = { address = \"127.0.0.1:0\" }".to_owned(), "listen.address"),
+            ("listen = { address = \"0.0.0.0:8883\", cert_file = \"c\" }".to_owned(), "listen.cert_file"),
+            ("listen = { address = \"127.0.0.1:8883\", key_file = \"k\" }".to_owned(), "listen.key_file"),
             ("history_days = 0".to_owned(), "minutes_days"),
+            (external("[external]", "shared_user = false\n[external]"), "shared_user"),
             (external("\"h\"", "\"\""), "external.host"),
             (external("8883", "0"), "external.port"),
             (external("user = \"u\"", ""), "external.password_file"),

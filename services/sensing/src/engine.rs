@@ -51,12 +51,42 @@ pub(crate) struct Changes {
     pub(crate) unreadable: Vec<(Why, u64)>,
 }
 
+/// Where a rule stands for one sensor.
+struct Standing {
+    /// The rule, by number.
+    rule: usize,
+    state: State,
+    /// Time of the newest reading as it is stored, ms.
+    stored_at: i64,
+}
+
+/// The time of a rule's newest reading is stored this often when nothing else changes, ms. What is repeated after a crash
+/// finds every edge stored with its time; only a reading that comes late by less than this, right after a crash, is heard
+/// though a newer one was.
+const STALE_MS: i64 = 60_000;
+
+impl Standing {
+    /// Moves on; whether that must be stored with the readings.
+    fn moves(&mut self, next: State, rule: &Rule, edge: bool) -> bool {
+        let (was, is) = (&self.state, &next);
+        let turned = edge || was.turns != is.turns || was.held != is.held;
+        let phase = std::mem::discriminant(&was.phase) != std::mem::discriminant(&is.phase);
+        let seen = rule.release_s > 0 && was.phase != is.phase;
+        let stores = turned || phase || seen || is.at.saturating_sub(self.stored_at) >= STALE_MS;
+        if stores {
+            self.stored_at = is.at;
+        }
+        self.state = next;
+        stores
+    }
+}
+
 /// A sensor of the site.
 struct Device {
     id: SensorId,
     kind: SensorKind,
-    /// The rules of its kind, by number, and where each stands.
-    rules: Vec<(usize, State)>,
+    /// The rules of its kind.
+    rules: Vec<Standing>,
     /// What the writer was last told.
     online: Option<bool>,
 }
@@ -79,7 +109,11 @@ impl Engine {
         for sensor in &site.sensors {
             let state = |rule: &str| states.get(&(sensor.id.as_str(), rule)).cloned().unwrap_or_default();
             let of_kind = rules.iter().enumerate().filter(|(_, r)| r.kind == sensor.kind);
-            let rules = of_kind.map(|(n, r)| (n, state(&r.id))).collect();
+            let standing = |(rule, r): (usize, &Rule)| {
+                let state = state(&r.id);
+                Standing { rule, stored_at: state.at, state }
+            };
+            let rules = of_kind.map(standing).collect();
             index.insert(sensor.id.as_str().to_owned(), devices.len());
             devices.push(Device { id: sensor.id.clone(), kind: sensor.kind, rules, online: None });
         }
@@ -121,11 +155,12 @@ impl Engine {
         let Some(device) = self.devices.get_mut(number) else { return };
         out.telemetry.readings.push(row(reading.sensor, measure.value, unit(device.kind)));
         let sample = Sample { at: reading.at, value: measure.value, detected: measure.detected, arrival };
-        for (place, (rule, state)) in device.rules.iter_mut().enumerate() {
-            let Some(rule) = self.rules.get(*rule) else { continue };
-            if let Some((next, edge)) = rules::step(state, rule, sample, now) {
-                *state = next;
-                out.moved.insert((number, place));
+        for (place, standing) in device.rules.iter_mut().enumerate() {
+            let Some(rule) = self.rules.get(standing.rule) else { continue };
+            if let Some((next, edge)) = rules::step(&standing.state, rule, sample, now) {
+                if standing.moves(next, rule, edge.is_some()) {
+                    out.moved.insert((number, place));
+                }
                 out.edge(self.epoch, &device.id, rule, edge);
             }
         }
@@ -134,11 +169,12 @@ impl Engine {
     /// Lets time pass for rules that hold or release.
     pub(crate) fn tick(&mut self, now: i64, out: &mut Changes) {
         for (number, device) in self.devices.iter_mut().enumerate() {
-            for (place, (rule, state)) in device.rules.iter_mut().enumerate() {
-                let Some(rule) = self.rules.get(*rule) else { continue };
-                if let Some((next, edge)) = rules::tick(state, rule, now) {
-                    *state = next;
-                    out.moved.insert((number, place));
+            for (place, standing) in device.rules.iter_mut().enumerate() {
+                let Some(rule) = self.rules.get(standing.rule) else { continue };
+                if let Some((next, edge)) = rules::tick(&standing.state, rule, now) {
+                    if standing.moves(next, rule, edge.is_some()) {
+                        out.moved.insert((number, place));
+                    }
                     out.edge(self.epoch, &device.id, rule, edge);
                 }
             }
@@ -231,8 +267,8 @@ impl Changes {
         let moved = std::mem::take(&mut self.moved);
         self.telemetry.rule_states.extend(moved.into_iter().filter_map(|(device, place)| {
             let device = engine.devices.get(device)?;
-            let (rule, state) = device.rules.get(place)?;
-            let rule = engine.rules.get(*rule)?.id.clone();
+            let standing = device.rules.get(place)?;
+            let (rule, state) = (engine.rules.get(standing.rule)?.id.clone(), &standing.state);
             Some(RuleState {
                 sensor: device.id.as_str().to_owned(),
                 rule,

@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+use std::collections::BTreeMap;
+
 use domain::{
     ids::GridId,
     site::{Name, Place, Point, Precision, Sensor},
@@ -162,4 +164,37 @@ fn a_rule_that_chatters_says_so_in_its_row_and_goes_on_after_a_restart() {
     engine.tick(T0 + 63_000, &mut out);
     out.seal(&engine);
     assert_eq!((keys(&out), out.telemetry.rule_states[0].held), (vec!["7/s1/smoke/4"], None), "it ended long ago");
+}
+
+#[test]
+fn a_state_is_stored_when_it_matters_and_once_a_minute() {
+    let mut engine = engine(&[]);
+    let mut stored = |v: &str, at: i64| {
+        let body = format!(r#"{{"v":{v},"t":{at}}}"#);
+        take(&mut engine, "mjw/v1/sensors/s1/reading", &body, T0 + 300_000).telemetry.rule_states.len()
+    };
+    assert_eq!([stored("0.01", T0), stored("0.02", T0 + 1), stored("0.03", T0 + 59_999)], [1, 0, 0]);
+    assert_eq!(stored("0.01", T0 + 60_000), 1);
+    assert_eq!([stored("0.9", T0 + 60_001), stored("0.9", T0 + 60_002), stored("0.01", T0 + 60_003)], [1, 0, 1]);
+}
+
+#[test]
+fn what_is_repeated_after_a_crash_makes_no_second_edge() {
+    // Given readings of which only some states were stored, when all are delivered again to a new engine.
+    let values = [0.01, 0.02, 0.9, 0.91, 0.01, 0.02, 0.9];
+    let mut first = engine(&[]);
+    let (mut rows, mut told) = (BTreeMap::new(), Vec::new());
+    let body = |n: usize| format!(r#"{{"v":{},"t":{}}}"#, values[n], T0 + n as i64);
+    for n in 0..values.len() {
+        let out = take(&mut first, "mjw/v1/sensors/s1/reading", &body(n), T0 + 100);
+        told.extend(keys(&out).into_iter().map(str::to_owned));
+        rows.extend(out.telemetry.rule_states.into_iter().map(|r| ((r.sensor.clone(), r.rule.clone()), r)));
+        let mut second = engine(&rows.values().cloned().collect::<Vec<_>>());
+        for again in 0..=n {
+            let mut out = Changes::default();
+            second.take("mjw/v1/sensors/s1/reading", body(again).as_bytes(), Arrival::Again, T0 + 100, &mut out);
+            assert_eq!(keys(&out), [""; 0], "{again} of {n}");
+        }
+    }
+    assert_eq!(told, ["7/s1/smoke/1", "7/s1/smoke/2", "7/s1/smoke/3"]);
 }

@@ -13,6 +13,7 @@
 pub mod broker;
 pub mod config;
 pub mod formats;
+pub mod logins;
 pub mod rules;
 pub mod status;
 
@@ -30,6 +31,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
+pub use logins::Login;
 use status::BrokerState;
 pub use status::Status;
 
@@ -81,6 +83,8 @@ pub struct Parts {
     pub telemetry: Arc<dyn ledger::Telemetry>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Who may log in to the child broker besides the centre and the shared user. It starts as soon as they are known.
+    pub logins: watch::Receiver<logins::Logins>,
     /// Where the state is shown.
     pub status: watch::Sender<Status>,
 }
@@ -105,14 +109,20 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), SensingErr
 }
 
 async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError> {
-    let Parts { config, dir, site, intake, telemetry, clock, status } = parts;
+    let Parts { config, dir, site, intake, telemetry, clock, mut logins, status } = parts;
     status.send_modify(|s| s.since_ms = clock.now_ms());
     config.check()?;
     let rules = if config.rules.is_empty() { rules::shipped()? } else { config.rules.clone() };
     rules::check(&rules)?;
     let child = match &config.external {
         Some(_) => None,
-        None => Some(broker::Child::prepare(&config, &dir).await?),
+        None => {
+            let known = tokio::select! {
+                known = logins.wait_for(Option::is_some) => known.ok().and_then(|l| l.clone()),
+                () = stop.cancelled() => return Ok(()),
+            };
+            Some(broker::Child::prepare(&config, &dir, known.unwrap_or_default()).await?)
+        }
     };
     let options = connection::options(&config, child.as_ref()).await?;
     let (deliveries_tx, deliveries) = mpsc::channel(QUEUE);
@@ -138,7 +148,7 @@ async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError
     };
     let broker = async {
         if let Some(child) = child {
-            child.supervise(&status, cut, broker_stop.clone()).await;
+            child.supervise(&status, logins, cut, broker_stop.clone()).await;
         }
     };
     tokio::join!(client, broker);

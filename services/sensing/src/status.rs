@@ -37,6 +37,8 @@ pub struct Counts {
     pub acked: u64,
     /// Starts of the child broker.
     pub broker_starts: u64,
+    /// How often the running child broker was told to read anew who may log in.
+    pub broker_reloads: u64,
 }
 
 /// State of sensing.

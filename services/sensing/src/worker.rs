@@ -33,6 +33,7 @@ const FULL: usize = limits::READINGS - 3_000;
 /// Observations under way at once.
 const CONCURRENT: usize = 64;
 /// How often time is put before the rules.
+const TICK_MS: i64 = 250;
 const TICK: Duration = Duration::from_millis(250);
 /// Events of one reason in a minute; further ones only count.
 const UNREADABLE_A_MINUTE: u32 = 4;
@@ -94,6 +95,7 @@ impl Worker {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut sweep = Sweep::default();
         let mut batch = Vec::with_capacity(BATCH);
+        let mut ticked = i64::MIN;
         loop {
             tokio::select! {
                 n = deliveries.recv_many(&mut batch, BATCH) => if n == 0 { return Stopped },
@@ -122,7 +124,11 @@ impl Worker {
                     }
                 }
             }
-            engine.tick(now, &mut changes);
+            // It asks every rule of every device: not with each batch. Also when the clock was set back.
+            if now < ticked || now.saturating_sub(ticked) >= TICK_MS {
+                engine.tick(now, &mut changes);
+                ticked = now;
+            }
             changes.seal(&engine);
             self.settle(changes, &mut limiter, now).await;
             if !answer(&acks, &mut done).await {

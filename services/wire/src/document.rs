@@ -31,6 +31,7 @@ pub fn encode(state: &State, key: &Key) -> Option<Vec<u8>> {
         Key::Message(id) => Kind::Message(state.messages.get(id)?.put()?),
         Key::Unreadable => Kind::Unreadable(put_unreadable(&state.unreadable)),
         Key::Erasures => Kind::Erasures(put_erasures(&state.erased)),
+        Key::Credential(id) => Kind::Credential(state.credentials.get(id)?.put()?),
     };
     Some(write(kind))
 }
@@ -105,6 +106,7 @@ fn take(read: &mut State, content: Kind) -> Result<Option<Key>, WireError> {
             read.erased = get_erasures(stored)?;
             Key::Erasures
         }
+        Kind::Credential(stored) => entry!(credentials, device, Credential, stored),
         Kind::Counters(stored) => {
             read.counters = Field::get(Some(stored), "Document.counters")?;
             return Ok(None);
@@ -133,6 +135,7 @@ fn adopt(state: &mut State, read: State, key: Option<&Key>) {
             state.lights.extend(read.lights);
             state.patrols.extend(read.patrols);
             state.messages.extend(read.messages);
+            state.credentials.extend(read.credentials);
         }
     }
 }
@@ -152,5 +155,6 @@ pub fn keys(state: &State) -> Vec<Key> {
     keys.extend(state.messages.keys().copied().map(Key::Message));
     keys.extend((state.unreadable != domain::state::Unreadable::default()).then_some(Key::Unreadable));
     keys.extend((!state.erased.is_empty()).then_some(Key::Erasures));
+    keys.extend(state.credentials.keys().cloned().map(Key::Credential));
     keys
 }

@@ -114,6 +114,8 @@ bodies! {
     ExhibitAdded { incident, exhibit }
     SensorLink { sensor, online }
     CameraFact { camera, state, fault, since }
+    DeviceCredentialIssued { device, voice, behind, hash }
+    DeviceCredentialRevoked { device }
     LightChanged { unit, light, last }
     PatrolPlanned { patrol, kind, subject, due }
     PatrolStarted { patrol, total }

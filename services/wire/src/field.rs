@@ -66,7 +66,7 @@ macro_rules! tracked {
 }
 macro_rules! names { ($($type:ident)*) => { tracked! { $($type as String: |v: &$type| v.as_str().to_owned(), $type::from;)* } } }
 macro_rules! numbers { ($($type:ident)*) => { tracked! { $($type as u64: |v: &$type| v.0, $type;)* } } }
-names! { SiteId CommunityId GridId BuildingId LandmarkId CameraId SensorId UnitId AccountId ClassId AlarmKindId RuleId TourId BlobId }
+names! { SiteId CommunityId GridId BuildingId LandmarkId CameraId SensorId DeviceId UnitId AccountId ClassId AlarmKindId RuleId TourId BlobId }
 numbers! { AlarmId IncidentId TaskId PatrolId MessageId VaultId }
 tracked! { Timestamp as i64: |v: &Timestamp| v.0, Timestamp; }
 

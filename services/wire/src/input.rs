@@ -143,9 +143,10 @@ variants! {
         Note { incident, text }
         CorrectPlace { incident, place }
         AddExhibit { of, exhibit }
+        IssueCredential { device, voice, behind, hash }
     }
     values {
-        SetSite ConfirmAlarm UnshelveAlarm Accept Approve Acknowledge EnRoute OnScene Erase
+        SetSite ConfirmAlarm UnshelveAlarm Accept Approve Acknowledge EnRoute OnScene Erase RevokeCredential
     }
 }
 

@@ -2,6 +2,7 @@
 //! touched aggregates as they will be, so that later steps of the same input see the earlier ones.
 
 mod alarm;
+mod device;
 mod incident;
 mod observe;
 mod task;
@@ -244,6 +245,10 @@ impl<'a> Draft<'a> {
                 self.emit(Body::DutyChanged { post: *post, account: account.clone() });
             }
             Command::Erase(subject) => self.emit(Body::Erased { subject: subject.clone() }),
+            Command::IssueCredential { device, voice, behind, hash } => {
+                self.issue_credential(device, *voice, behind, hash)?;
+            }
+            Command::RevokeCredential(device) => self.revoke_credential(device)?,
             Command::ConfirmAlarm(_)
             | Command::JudgeAlarm { .. }
             | Command::ShelveAlarm { .. }

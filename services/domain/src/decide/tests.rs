@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     account::Role,
     alarm::{Alarm, Verdict},
+    device::{MAX_CREDENTIALS, Voice},
     incident::{Channel, ClockKind, Exhibit, ExhibitKind, Stage},
     input::{ExhibitOf, Observation, PushTarget},
     site::*,
@@ -322,6 +323,58 @@ fn an_alarm_is_confirmed_then_judged_and_sounds_again_when_forgotten() {
     assert!(w.state.alarms[&alarm].open(), "cleared but not judged stays");
     w.chief(judge).unwrap();
     assert!(!w.state.alarms[&alarm].open());
+}
+
+#[test]
+fn a_device_gets_a_password_and_loses_it() {
+    const HASH: &str = "$7$101$c2FsdHNhbHQ=$a2V5a2V5a2V5";
+    let issue = |device: &str, voice, behind: &[&str], hash: &str| Command::IssueCredential {
+        device: device.into(),
+        voice,
+        behind: behind.iter().map(|id| (*id).into()).collect(),
+        hash: hash.to_owned(),
+    };
+    let own = issue("smoke", Voice::Own, &[], HASH);
+    let mut w = World::new();
+    let revoke = Command::RevokeCredential("smoke".into());
+    assert_eq!(w.chief(revoke.clone()).unwrap_err().code, Code::NoCredential);
+    for role in Role::ALL.into_iter().filter(|r| *r != Role::ShiftChief) {
+        for command in [&own, &revoke] {
+            assert_eq!(w.as_role(role, Some("fire"), command.clone()).unwrap_err().code, Code::Forbidden);
+        }
+    }
+    let done = w.chief(own.clone()).unwrap();
+    let secret = &done.secrets[0];
+    assert_eq!(
+        (secret.subject.to_string().as_str(), secret.value.as_str(), secret.masked()),
+        ("device/smoke", HASH, String::new())
+    );
+    assert_eq!(w.state.credentials[&"smoke".into()].hash, Some(secret.id));
+    assert!(!format!("{:?}", done.events).contains(HASH), "the event points at it only");
+    // Another one replaces it.
+    let next = w.chief(own).unwrap().secrets[0].id;
+    assert_eq!(w.state.credentials[&"smoke".into()].hash, Some(next));
+    w.chief(revoke.clone()).unwrap();
+    assert_eq!(w.state.credentials[&"smoke".into()].hash, None);
+    assert_eq!(w.chief(revoke).unwrap_err().code, Code::NoCredential, "once");
+    for (command, code) in [
+        (issue("ghost", Voice::Own, &[], HASH), Code::NoDevice),
+        (issue("smoke", Voice::Mjw, &["call"], HASH), Code::DeviceTaken),
+        (issue("hub", Voice::Mjw, &[], HASH), Code::NoDevice),
+        (issue("hub", Voice::Zigbee2mqtt, &["call", "ghost"], HASH), Code::NoDevice),
+        (issue("hub", Voice::Thingsboard, &["call"], HASH), Code::NoDevice),
+        (issue("smoke", Voice::Own, &["call"], HASH), Code::NoDevice),
+        (issue("hub", Voice::Mjw, &["call"; 1_001], HASH), Code::TooMany),
+        (issue("device", Voice::Thingsboard, &[], HASH), Code::BadDevice),
+        (issue("hub", Voice::Mjw, &["call"], "secret"), Code::BadHash),
+    ] {
+        assert_eq!(w.chief(command.clone()).unwrap_err().code, code, "{command:?}");
+    }
+    for n in w.state.credentials.len()..MAX_CREDENTIALS {
+        w.chief(issue(&format!("hub-{n}"), Voice::Mjw, &["call"], HASH)).unwrap();
+    }
+    assert_eq!(w.chief(issue("one-more", Voice::Thingsboard, &[], HASH)).unwrap_err().code, Code::TooMany);
+    w.chief(issue("hub-9", Voice::Mjw, &["call"], HASH)).unwrap();
 }
 
 #[test]

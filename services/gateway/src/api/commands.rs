@@ -40,11 +40,11 @@ const MAX_TARGETS: usize = 64;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Accepted {
     /// Where the log stood afterwards.
-    position: LogPosition,
+    pub(super) position: LogPosition,
     /// What it is about.
     refs: Refs,
     /// The key was known: nothing happened now, this is what happened then.
-    replayed: bool,
+    pub(super) replayed: bool,
 }
 /// A place in the log.
 #[derive(Debug, Serialize, ToSchema)]

@@ -6,6 +6,7 @@ pub(crate) mod bodies;
 pub(crate) mod cameras;
 pub(crate) mod centre;
 pub(crate) mod commands;
+pub(crate) mod credentials;
 pub(crate) mod demo;
 pub(crate) mod devices;
 pub(crate) mod health;
@@ -94,6 +95,8 @@ pub(crate) fn router() -> (axum::Router<Desk>, utoipa::openapi::OpenApi) {
         .routes(routes!(devices::chattering))
         .routes(routes!(devices::strangers))
         .routes(routes!(devices::history))
+        .routes(routes!(credentials::list))
+        .routes(routes!(credentials::issue, credentials::revoke))
         .routes(routes!(cameras::list))
         .routes(routes!(cameras::still))
         .routes(routes!(centre::departments))

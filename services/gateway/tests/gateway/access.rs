@@ -68,6 +68,7 @@ const COMMANDS: &[(&str, &str, &[Role])] = &[
     ("/tasks/999/reassign", r#"{"unit":"water"}"#, CENTRE),
     ("/duty", r#"{"post":"chief","account":"nobody"}"#, CHIEF),
     ("/reporters/lookup", r#"{"phone":"1"}"#, CENTRE),
+    ("/devices/ghost/credential", "{}", CHIEF),
 ];
 
 #[tokio::test]

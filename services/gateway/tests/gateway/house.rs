@@ -71,6 +71,7 @@ pub(crate) struct Plan {
     pub(crate) bus: Option<Arc<dyn Bus>>,
     pub(crate) media: Option<Arc<dyn Media>>,
     pub(crate) demo: Option<gateway::DemoConfig>,
+    pub(crate) broker_elsewhere: bool,
 }
 
 pub(crate) struct House {
@@ -118,6 +119,7 @@ impl House {
             connectors: Arc::new(Connected),
             metrics: Arc::new(|| "maojiawan_inputs_total 1\n".to_owned()),
             demo: plan.demo,
+            own_broker: !plan.broker_elsewhere,
             began: CancellationToken::new(),
         };
         let address = start(gateway).await;
@@ -148,6 +150,7 @@ impl House {
             connectors: Arc::new(Connected),
             metrics: Arc::new(String::new),
             demo: None,
+            own_broker: true,
             began: began.clone(),
         };
         let address = start(gateway).await;

@@ -9,6 +9,7 @@ mod exhibits;
 mod feed;
 mod files;
 mod house;
+mod logins;
 mod media;
 mod problems;
 mod screens;

@@ -91,3 +91,15 @@ fn the_demo_is_for_this_machine_only() {
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was begun");
 }
+
+#[test]
+fn the_demo_needs_the_user_that_its_devices_share() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("c.toml");
+    std::fs::write(&config, "[server]\nlisten = \"127.0.0.1:0\"\n[sensing]\nshared_user = false\n").unwrap();
+    let data = folder.path().join("data");
+    let output = run(&["up", "--demo", "--config", config.to_str().unwrap(), "--data", data.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("sensing.shared_user: 演示中的模拟设备共用一个用户"), "{}", err(&output));
+    assert!(!data.exists(), "nothing was begun");
+}

@@ -1,6 +1,8 @@
 //! A core and two gateways as processes, on a real PostgreSQL and a real Redis.
 
 use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -168,6 +170,79 @@ fn a_core_and_two_gateways_are_one_centre() {
     for process in [one, two, core] {
         let (code, said, _) = process.end("-TERM");
         assert_eq!(code, Some(0), "{said}");
+    }
+}
+
+/// A command for a device's password; the answer.
+fn credential(gateway: &Centre, cookie: &str, method: &str, key: &str) -> Value {
+    let head = format!(
+        "{method} /api/v1/devices/{DEVICE}/credential HTTP/1.1\r\ncookie: {cookie}\r\norigin: http://{}\r\n\
+         idempotency-key: {key}\r\ncontent-type: application/json",
+        gateway.address
+    );
+    let (status, body) = gateway.ask(&head, if method == "POST" { "{}" } else { "" });
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+/// Logs in to the core's broker; what it answers, `None` when nobody listens.
+fn log_in_to_broker(data: &Path, password: &str) -> Option<u8> {
+    let conf = std::fs::read_to_string(data.join("broker/mosquitto.conf")).ok()?;
+    let port = conf.lines().find_map(|l| l.strip_prefix("listener ")?.split(' ').next()?.parse::<u16>().ok())?;
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let text = |t: &str| [&u16::try_from(t.len()).unwrap().to_be_bytes(), t.as_bytes()].concat();
+    // CONNECT of MQTT 3.1.1: user, password, clean session, keep-alive of a minute.
+    let rest = [&text("MQTT")[..], &[4, 0xc2, 0, 60], &text("t"), &text(DEVICE), &text(password)].concat();
+    let packet = [&[0x10, u8::try_from(rest.len()).unwrap()], &rest[..]].concat();
+    stream.write_all(&packet).ok()?;
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).ok()?;
+    Some(answer[3])
+}
+
+/// Tries until the broker has read who may log in.
+fn until_broker_says(data: &Path, password: &str, code: u8) {
+    while log_in_to_broker(data, password) != Some(code) {
+        std::thread::yield_now();
+    }
+}
+
+const DEVICE: &str = "smoke-b12-2-06";
+const ACCEPTED: u8 = 0;
+const NOT_AUTHORISED: u8 = 5;
+
+#[test]
+fn a_device_logs_in_with_what_a_gateway_issued() {
+    let house = House::new();
+    let _redis = Redis::start(house.redis_port, house.folder.path());
+    let core = house.start("core", "core");
+    let gateway = house.start("one", "gateway");
+    let cookie = gateway.log_in("chief", PASSWORD);
+    let data = house.folder.path().join("core-data");
+
+    let issued = credential(&gateway, &cookie, "POST", "k-1");
+    let password = issued["password"].as_str().unwrap().to_owned();
+    until_broker_says(&data, &password, ACCEPTED);
+    assert_eq!(log_in_to_broker(&data, "something else"), Some(NOT_AUTHORISED));
+    let files = std::fs::read_to_string(data.join("broker/passwd")).unwrap();
+    assert!(files.contains(&format!("\n{DEVICE}:$7$")) && !files.contains(&password));
+
+    // A core that crashed has it from the log.
+    core.end("-KILL");
+    std::fs::remove_file(data.join("broker/passwd")).unwrap();
+    let core = house.start("core", "core");
+    until_broker_says(&data, &password, ACCEPTED);
+
+    let repeated = credential(&gateway, &cookie, "POST", "k-1");
+    assert_eq!((&repeated["replayed"], &repeated["password"]), (&Value::Bool(true), &Value::Null));
+    credential(&gateway, &cookie, "DELETE", "k-2");
+    until_broker_says(&data, &password, NOT_AUTHORISED);
+    let (_, list) = gateway.ask(&format!("GET /api/v1/devices/credentials HTTP/1.1\r\ncookie: {cookie}"), "");
+    assert!(list.contains(r#""active":false"#) && list.contains(r#""by":"chief""#), "{list}");
+    for process in [gateway, core] {
+        let (code, said, log) = process.end("-TERM");
+        assert_eq!(code, Some(0), "{said}");
+        assert!(!log.contains(&password) && !log.contains("$7$"), "{log}");
     }
 }
 

@@ -6,7 +6,7 @@ mod tasmota;
 mod thingsboard;
 mod zigbee;
 
-use domain::site::SensorKind;
+use domain::{device::Voice, ids::SensorId, site::SensorKind};
 use serde_json::Value;
 
 /// Topics that the centre listens to.
@@ -22,6 +22,24 @@ pub const TOPICS: [&str; 10] = [
     "v1/gateway/connect",
     "v1/gateway/disconnect",
 ];
+
+/// The topics that a device writes: those of the sensors that it speaks for, in the formats that it speaks. Sensors whose
+/// names would be more than a level of a topic are left out.
+pub fn topics(voice: Voice, device: &str, behind: &[SensorId]) -> Vec<String> {
+    let own = |id: &str| [format!("mjw/v1/sensors/{id}/reading"), format!("mjw/v1/sensors/{id}/status")];
+    let zigbee = |id: &str| [format!("zigbee2mqtt/{id}"), format!("zigbee2mqtt/{id}/availability")];
+    let tasmota = |id: &str| [format!("tele/{id}/SENSOR"), format!("tele/{id}/LWT")];
+    let behind = || behind.iter().map(SensorId::as_str).filter(|id| domain::device::is_name(id));
+    match voice {
+        Voice::Own => own(device).into_iter().chain(zigbee(device)).chain(tasmota(device)).collect(),
+        Voice::Mjw => {
+            let gateway = format!("mjw/v1/gateways/{device}/status");
+            std::iter::once(gateway).chain(behind().flat_map(own)).collect()
+        }
+        Voice::Zigbee2mqtt => behind().flat_map(zigbee).collect(),
+        Voice::Thingsboard => ["telemetry", "connect", "disconnect"].map(|w| format!("v1/gateway/{w}")).to_vec(),
+    }
+}
 
 /// A message that was understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -186,6 +204,30 @@ mod tests {
         let stranger = |topic: &str| parse(topic, br#"{"v":1}"#, kind).unwrap_err().stranger.unwrap();
         assert_eq!(stranger("tele/plug-9/SENSOR"), ("plug-9".to_owned(), "tasmota"));
         assert_eq!(stranger("zigbee2mqtt/0x00158d/availability"), ("0x00158d".to_owned(), "zigbee2mqtt"));
+    }
+
+    #[test]
+    fn a_device_writes_what_the_centre_listens_to() {
+        let heard = |topic: &str| {
+            TOPICS.iter().any(|filter| {
+                let (filter, topic): (Vec<_>, Vec<_>) = (filter.split('/').collect(), topic.split('/').collect());
+                filter.len() == topic.len() && filter.iter().zip(&topic).all(|(f, t)| *f == "+" || f == t)
+            })
+        };
+        let behind = ["smoke".into(), "gas".into()];
+        let mut written: Vec<String> = Voice::ALL.iter().flat_map(|v| topics(*v, "hub", &behind)).collect();
+        assert!(written.iter().all(|t| heard(t)), "{written:?}");
+        // Each filter has a voice that writes it.
+        written.extend(topics(Voice::Own, "smoke", &[]));
+        for filter in TOPICS {
+            let shape = |t: &str| {
+                t.split('/')
+                    .map(|p| if ["smoke", "gas", "hub"].contains(&p) { "+" } else { p }.to_owned())
+                    .collect::<Vec<_>>()
+                    .join("/")
+            };
+            assert!(written.iter().any(|t| shape(t) == filter), "{filter}");
+        }
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! Sensing with a real Mosquitto and a writer in memory.
 #![allow(clippy::unwrap_used)]
 
+mod logins;
 mod tls;
 
 use std::{
@@ -23,7 +24,7 @@ use ledger::{SqliteTelemetry, Telemetry};
 use link::intake::{Done, Intake, IntakeError, Position, Submission};
 use rumqttc::{AsyncClient, Event, EventLoop, LastWill, MqttOptions, Packet, QoS};
 use runtime::{Criticality, SystemClock, Tasks, tasks::Stage};
-use sensing::{Config, Parts, Status, broker, status::BrokerState};
+use sensing::{Config, Parts, Status, broker, logins::Logins, status::BrokerState};
 use tokio::sync::watch;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -117,25 +118,29 @@ fn site(smoke: usize) -> Arc<Site> {
 struct Running {
     tasks: Tasks,
     status: watch::Receiver<Status>,
+    logins: watch::Sender<Logins>,
     port: u16,
 }
 
 impl Running {
     async fn start(dir: &Path, intake: Arc<Memory>, sensors: usize) -> Self {
         let mut running = Self::begin(dir, intake, sensors, Config { port: 0, ..Config::default() }).await;
+        running.logins.send_replace(Some(Arc::default()));
         running.until("connected", Status::ready).await;
         running.port = running.status.borrow().port.unwrap();
         running
     }
 
-    /// Starts it without waiting for the broker.
+    /// Starts it without waiting for the broker; a child waits until it is told who may log in.
     async fn begin(dir: &Path, intake: Arc<Memory>, sensors: usize, config: Config) -> Self {
         let telemetry = SqliteTelemetry::open(&dir.join("telemetry.db"), Duration::from_secs(5)).await.unwrap();
         let (status_tx, status) = watch::channel(Status::default());
+        let (logins, known) = watch::channel(None);
         let tasks = Tasks::default();
         let stop = tasks.stop(Stage::Sources);
         let parts = Parts {
             config,
+            logins: known,
             dir: dir.join("broker"),
             site: site(sensors),
             intake,
@@ -147,7 +152,7 @@ impl Running {
             // That it cannot start is told by its status.
             let _ = sensing::run(parts, stop).await;
         });
-        Self { tasks, status, port: 0 }
+        Self { tasks, status, logins, port: 0 }
     }
 
     async fn until(&self, what: &str, enough: impl Fn(&Status) -> bool) -> Status {

@@ -2,13 +2,13 @@
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rumqttc::{TlsConfiguration, Transport};
-use sensing::config::{External, Tls};
+use sensing::config::{External, Listen, Tls};
 use tokio::process::{Child, Command};
 
 use super::*;
 
 /// An authority of the test's own.
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
+pub(crate) fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -16,7 +16,7 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
 }
 
 /// Writes the certificate and the key of `name`, signed by `authority`.
-fn certified(dir: &Path, file: &str, name: &str, authority: &CertifiedIssuer<'static, KeyPair>) {
+pub(crate) fn certified(dir: &Path, file: &str, name: &str, authority: &CertifiedIssuer<'static, KeyPair>) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
@@ -105,6 +105,43 @@ async fn a_trusted_broker_elsewhere_delivers() {
     assert_eq!(edges(&seen), [("smoke-0".into(), true)]);
     let status = running.until("acknowledged", |s| s.counts.acked == 1).await;
     assert_eq!((status.port, status.counts.broker_starts), (None, 0), "no child was started");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn devices_elsewhere_reach_the_child_by_tls_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let authority = authority();
+    std::fs::write(dir.join("ca.pem"), authority.pem()).unwrap();
+    certified(dir, "broker", "127.0.0.1", &authority);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let listen = Listen {
+        address: ([127, 0, 0, 1], port).into(),
+        cert_file: Some(dir.join("broker.pem")),
+        key_file: Some(dir.join("broker.key")),
+    };
+    let intake = Memory::new();
+    let config = Config { port: 0, listen: Some(listen), ..Config::default() };
+    let running = Running::begin(dir, intake.clone(), 1, config).await;
+    running.logins.send_replace(Some(Arc::default()));
+    running.until("connected", Status::ready).await;
+
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let ca = std::fs::read(dir.join("ca.pem")).unwrap();
+    let mut options = Device::options(dir, port, "device");
+    let mut plain = Device::new(options.clone());
+    let refused = tokio::time::timeout(PATIENCE, plain.events.poll()).await.unwrap();
+    assert!(refused.is_err(), "without TLS: {refused:?}");
+    options.set_transport(Transport::tls_with_config(TlsConfiguration::Simple { ca, alpn: None, client_auth: None }));
+    let mut device = Device::new(options.clone());
+    device.reading("smoke-0", 0.9).await;
+    let seen = intake.until("an edge", |s| !edges(s).is_empty()).await;
+    assert_eq!(edges(&seen), [("smoke-0".into(), true)]);
+    options.set_credentials(broker::DEVICE_USER, "wrong");
+    let mut stranger = Device::new(options);
+    let refused = tokio::time::timeout(PATIENCE, stranger.events.poll()).await.unwrap();
+    assert!(matches!(refused, Err(rumqttc::ConnectionError::ConnectionRefused(_))), "{refused:?}");
     running.stop().await;
 }
 

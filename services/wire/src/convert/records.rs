@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     account::{Duty, Holder},
+    device::{Credential, Voice},
     ids::SensorId,
     patrol::{CameraFacts, DepartmentLight, Finding, Light, Message, Patrol, PatrolKind},
     state::{Counters, Unreadable},
@@ -20,6 +21,7 @@ use crate::{
 enums! {
     PatrolKind { Data, Video, Message }
     Light { Unknown, Green, Yellow, Red }
+    Voice { Own, Mjw, Zigbee2mqtt, Thingsboard }
 }
 
 messages! {
@@ -28,6 +30,7 @@ messages! {
     DepartmentLight { unit, light, last, since }
     CameraFacts { camera, state, fault, since }
     Message { id, inbound, at, phone, person, text, place, alarm, reply_to, sent }
+    Credential { device, voice, behind, hash, since, by }
     Counters { alarm, incident, task, patrol, message, vault }
 }
 

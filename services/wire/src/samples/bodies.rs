@@ -28,6 +28,13 @@ impl Dice {
                 fault: self.opt(Self::text),
                 since: self.at(),
             },
+            Variant::DeviceCredentialIssued => Body::DeviceCredentialIssued {
+                device: self.id(),
+                voice: self.pick(),
+                behind: self.list(Self::id),
+                hash: self.vault(),
+            },
+            Variant::DeviceCredentialRevoked => Body::DeviceCredentialRevoked { device: self.id() },
             Variant::LightChanged => {
                 Body::LightChanged { unit: self.id(), light: self.pick(), last: self.opt(Self::at) }
             }

@@ -88,6 +88,13 @@ impl Dice {
             Said::CorrectPlace => Command::CorrectPlace { incident: self.incident_id(), place: self.place() },
             Said::AddExhibit => Command::AddExhibit { of: self.exhibit_of(), exhibit: self.exhibit() },
             Said::Erase => Command::Erase(self.subject()),
+            Said::IssueCredential => Command::IssueCredential {
+                device: self.id(),
+                voice: self.pick(),
+                behind: self.list(Self::id),
+                hash: self.text(),
+            },
+            Said::RevokeCredential => Command::RevokeCredential(self.id()),
             Said::Verify => Command::Verify { incident: self.incident_id(), text: self.opt(Self::text) },
             Said::Close => Command::Close { incident: self.incident_id(), text: self.opt(Self::text) },
             Said::Reopen => Command::Reopen { incident: self.incident_id(), reason: self.text() },

@@ -141,12 +141,14 @@ impl Dice {
     }
 
     pub(crate) fn subject(&mut self) -> Subject {
-        match self.below(5) {
+        // The full sample is older than devices are.
+        match self.below(if self.full { 5 } else { 6 }) {
             0 => Subject::Person(self.text()),
             1 => Subject::Alarm(AlarmId(self.roll())),
             2 => Subject::Incident(IncidentId(self.roll())),
             3 => Subject::Account(self.id()),
-            _ => Subject::Message(MessageId(self.roll())),
+            4 => Subject::Message(MessageId(self.roll())),
+            _ => Subject::Device(self.id()),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use domain::{State, account::Holder, alarm::*, ids::*, incident::*, patrol::*, site::*, state::*, task::*};
+use domain::{
+    State, account::Holder, alarm::*, device::Credential, ids::*, incident::*, patrol::*, site::*, state::*, task::*,
+};
 
 use super::{Dice, Listed};
 
@@ -261,6 +263,19 @@ impl Dice {
             },
             erased: self.list(Self::subject).into_iter().collect(),
             counters: self.counters(),
+            // Last: the numbers of what is older stay as they are.
+            credentials: self.list(Self::credential).into_iter().map(|c| (c.device.clone(), c)).collect(),
+        }
+    }
+
+    fn credential(&mut self) -> Credential {
+        Credential {
+            device: self.id(),
+            voice: self.pick(),
+            behind: self.list(Self::id),
+            hash: self.opt(Self::vault),
+            since: self.at(),
+            by: self.by(),
         }
     }
 }

@@ -107,7 +107,7 @@ fn full_and_empty_states_read_back() {
     let full = Dice::full().state();
     assert_eq!(reload(&full), full);
     let kinds: std::collections::BTreeSet<_> = document::keys(&full).iter().map(|k| k.parts().0).collect();
-    assert_eq!(kinds.len(), 12, "the full state has a document of every kind");
+    assert_eq!(kinds.len(), 13, "the full state has a document of every kind");
 }
 
 #[test]
@@ -119,10 +119,12 @@ fn every_variant_of_every_enum_reads_back() {
         assert_eq!(T::get(0, "it"), Err(WireError::Missing("it")));
         assert_eq!(T::get(77, "it"), Err(WireError::Unknown { field: "it", value: 77 }));
     }
-    use domain::{account::DutyPost, alarm::Verdict, event::Mode, incident::*, patrol::PatrolKind, task::*};
+    use domain::{
+        account::DutyPost, alarm::Verdict, device::Voice, event::Mode, incident::*, patrol::PatrolKind, task::*,
+    };
     macro_rules! all { ($($type:ident)*) => { $(check::<$type>();)* } }
     all!(Mode Role DutyPost LandmarkKind SensorKind Precision UnitKind Level Verdict Stage Channel ReporterKind Receipt);
-    all!(FeedbackResult TaskState ExhibitKind PatrolKind Light);
+    all!(FeedbackResult TaskState ExhibitKind PatrolKind Light Voice);
 }
 
 /// Writes a sample, changes the message, reads it.

@@ -47,6 +47,7 @@ impl View<'_> {
             Key::Sensor(id) => line.source = id.to_string(),
             Key::Light(id) => line.unit = id.to_string(),
             Key::Account(id) => line.source = id.to_string(),
+            Key::Credential(id) => line.source = id.to_string(),
             Key::Site | Key::Duty | Key::Unreadable | Key::Erasures => {}
         }
     }
@@ -136,6 +137,7 @@ impl View<'_> {
             }
             Body::SensorLink { online, .. } => line.detail = if *online { "online" } else { "offline" }.to_owned(),
             Body::CameraFact { state, fault, .. } => line.detail = fault.as_ref().unwrap_or(state).clone(),
+            Body::DeviceCredentialIssued { voice, .. } => line.detail = voice.name().to_owned(),
             Body::LightChanged { light, .. } => line.detail = light.name().to_owned(),
             Body::PatrolPlanned { kind, subject, .. } => {
                 line.detail = kind.name().to_owned();
@@ -158,7 +160,7 @@ impl View<'_> {
                 line.detail = why.clone();
             }
             Body::Erased { subject } => erased_line(line, subject),
-            // Patrol started, finished: the kind says it all.
+            // Patrol started, finished, credential taken back: the kind says it all.
             _ => {}
         }
     }
@@ -189,6 +191,10 @@ fn erased_line(line: &mut feed::Event, subject: &Subject) {
         Subject::Message(id) => {
             line.other = id.0;
             "message"
+        }
+        Subject::Device(id) => {
+            line.source = id.to_string();
+            "device"
         }
     };
     line.detail = kind.to_owned();

@@ -52,7 +52,7 @@ pub trait Texts {
 
 /// The state of the aggregate `key` at `rev` for an audience whose sight of it is `sight`.
 ///
-/// `Gone` where there is nothing to see: hidden, forgotten, or without a view of its own (`Erasures`). Whether an
+/// `Gone` where there is nothing to see: hidden, forgotten, or without a view of its own (`Erasures`, `Credential`). Whether an
 /// audience that never saw the aggregate is told so is the caller's decision.
 pub fn state(state: &State, key: &Key, rev: u64, sight: Sight, texts: &dyn Texts) -> feed::State {
     let view = View { state, sight, texts };
@@ -125,7 +125,7 @@ impl View<'_> {
             Key::Patrol(id) => Kind::Patrol(self.patrol(s.patrols.get(id)?)),
             Key::Message(id) => Kind::Message(self.message(s.messages.get(id)?)),
             Key::Unreadable => Kind::Unreadable(self.unreadable()),
-            Key::Erasures => return None,
+            Key::Erasures | Key::Credential(_) => return None,
         })
     }
 

@@ -1,0 +1,116 @@
+//! How devices log in to the site's broker: one credential a device, issued and taken back by people. The secret itself
+//! never comes here; its hash goes into the vault, and events and documents point at it.
+
+use crate::{event::By, ids::*, text::Ref, time::Timestamp};
+
+/// Credentials of a site, those taken back included.
+pub const MAX_CREDENTIALS: usize = 10_000;
+/// Sensors that one gateway may speak for.
+pub const MAX_BEHIND: usize = 1_000;
+/// Longest name that logs in, bytes.
+pub const MAX_NAME: usize = 64;
+/// Names that the centre itself logs in with.
+pub const RESERVED: [&str; 2] = ["centre", "device"];
+
+/// Whom a device speaks for, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Voice {
+    /// A sensor of the site for itself.
+    Own,
+    /// A gateway with the site's own format for the sensors behind it.
+    Mjw,
+    /// A Zigbee2MQTT for the sensors behind it.
+    Zigbee2mqtt,
+    /// A ThingsBoard gateway. Its messages name their sensors in the body, so it may speak for all of them.
+    Thingsboard,
+}
+
+impl Voice {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Own, Self::Mjw, Self::Zigbee2mqtt, Self::Thingsboard];
+
+    /// Stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Mjw => "mjw",
+            Self::Zigbee2mqtt => "zigbee2mqtt",
+            Self::Thingsboard => "thingsboard",
+        }
+    }
+
+    /// Whether it names the sensors that it speaks for.
+    pub const fn lists(self) -> bool {
+        matches!(self, Self::Mjw | Self::Zigbee2mqtt)
+    }
+}
+
+/// The credential of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// A sensor's id or a gateway's name; the name that it logs in with.
+    pub device: DeviceId,
+    /// Whom it speaks for.
+    pub voice: Voice,
+    /// The sensors behind a gateway that lists them.
+    pub behind: Vec<SensorId>,
+    /// Hash of the secret; `None` = taken back.
+    pub hash: Option<Ref>,
+    /// When it was issued or taken back.
+    pub since: Timestamp,
+    /// Who did that.
+    pub by: By,
+}
+
+/// Whether a name can log in and stand in a topic and in the broker's files: letters, digits, `-`, `_` and `.`.
+pub fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len())
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        && !RESERVED.contains(&name)
+}
+
+/// Whether `hash` has the form `$7$rounds$salt$key` of a PBKDF2-SHA512 hash and so can stand in the broker's files.
+pub fn is_hash(hash: &str) -> bool {
+    let base64 = |part: &str| {
+        (8..=128).contains(&part.len())
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='))
+    };
+    match hash.split('$').collect::<Vec<_>>().as_slice() {
+        ["", "7", rounds, salt, key] => {
+            let rounds = rounds.parse::<u32>().is_ok_and(|n| (1..=1_000_000).contains(&n));
+            rounds && base64(salt) && base64(key)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_topics_and_files() {
+        for good in ["smoke-b12-2-06", "0x00158d0001a2b3c4", "烟感-3", "a.b_c", &"x".repeat(64)] {
+            assert!(is_name(good), "{good}");
+        }
+        for bad in ["", "centre", "device", "a/b", "a+", "#", "a:b", "a b", "a\nb", "$SYS", &"x".repeat(65)] {
+            assert!(!is_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn hashes_have_their_form() {
+        assert!(is_hash("$7$101$c2FsdHNhbHQ=$a2V5a2V5a2V5"));
+        for bad in [
+            "",
+            "secret",
+            "$6$c2FsdHNhbHQ=$a2V5a2V5a2V5",
+            "$7$0$c2FsdHNhbHQ=$a2V5a2V5a2V5",
+            "$7$101$c2FsdHNhbHQ=$a2V5\nx:y5a2V5",
+            "$7$101$c2FsdHNhbHQ=$a2V5a2V5a2V5$",
+            "x$7$101$c2FsdHNhbHQ=$a2V5a2V5a2V5",
+        ] {
+            assert!(!is_hash(bad), "{bad}");
+        }
+    }
+}
