@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -67,6 +67,8 @@ pub(crate) struct Hub {
     pub(super) ring_bytes: usize,
     pub(super) snapshot_bytes: usize,
     streams: Mutex<(Streams, Epoch)>,
+    /// The last event of which all streams and sessions know; `None` before the first load.
+    followed: Mutex<Option<Position>>,
     pub(super) porters: Arc<Porters>,
     pub(super) gaps: Semaphore,
     pub(super) snapshots: Semaphore,
@@ -92,7 +94,9 @@ impl Hub {
             ring_frames: config.ring_frames,
             ring_bytes: config.ring_bytes,
             snapshot_bytes: config.snapshot_bytes,
-            streams: Mutex::new((Streams::new(), Epoch { number: 0, why: Why::LogReplaced })),
+            // No client stands in epoch 0.
+            streams: Mutex::new((Streams::new(), Epoch { number: 1, why: Why::LogReplaced })),
+            followed: Mutex::default(),
             porters: Arc::new(Porters::new(lanes)),
             gaps: Semaphore::new(GAP_READS),
             snapshots: Semaphore::new(SNAPSHOTS),
@@ -162,6 +166,36 @@ impl Hub {
         self.set_status(false, why);
     }
 
+    /// What a load means to those who were served before. The first one means nothing: streams are made from then on.
+    fn loaded(&self, position: Position) {
+        let followed = self.followed().replace(position);
+        let Some(followed) = followed else { return };
+        let after = if reached(followed, position) {
+            self.refill(position);
+            followed.seq
+        } else {
+            self.restart(position, Why::LogReplaced);
+            0
+        };
+        let changed: Vec<_> = {
+            let seen = self.mirror.read();
+            let accounts = seen.state.accounts.keys();
+            accounts.filter(|id| seen.rev(&Key::Account((*id).clone())) > after).cloned().collect()
+        };
+        changed.into_iter().for_each(|account| self.sessions.account_changed(account));
+    }
+
+    fn followed(&self) -> MutexGuard<'_, Option<Position>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The log went on while it was not followed: clients get what lies between from the log itself.
+    fn refill(&self, position: Position) {
+        for stream in self.list() {
+            stream.refill(self.ring(position, stream.conflate, stream.form));
+        }
+    }
+
     /// Loads, then follows; returns when the log was replaced.
     async fn follow(
         &self,
@@ -170,7 +204,7 @@ impl Hub {
         backoff: &mut Backoff,
     ) -> Result<(), GatewayError> {
         let position = self.mirror.load().await?;
-        self.restart(position, Why::LogReplaced);
+        self.loaded(position);
         let mut reader = Reader::follow(self.store.clone(), bus, position, HEAD_POLL).await?;
         tracing::info!(log.seq = position.seq, "the feed follows the log");
         self.set_status(true, String::new());
@@ -280,6 +314,9 @@ impl Hub {
         self.encode(&streams, &taken, upto).await?;
         self.mirror.write(|seen| seen.state.trim());
         self.afterwards(&taken);
+        if let Some(followed) = self.followed().as_mut() {
+            followed.seq = upto;
+        }
         Ok(())
     }
 
@@ -407,6 +444,11 @@ impl Hub {
     }
 }
 
+/// Whether `now` is in the log of `known`, and not before it.
+fn reached(known: Position, now: Position) -> bool {
+    now.log_id == known.log_id && now.seq >= known.seq
+}
+
 async fn due(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
@@ -473,4 +515,17 @@ pub(super) fn news(stream: &Stream, before: &HashSet<Key>, taken: &[Taken], seen
 fn gone_state(key: &Key, rev: u64) -> feed::State {
     let (kind, id) = key.parts();
     feed::State { rev, kind: Some(feed::state::Kind::Gone(feed::Gone { kind: kind.to_owned(), id })) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_another_log_or_an_earlier_place_makes_everybody_start_anew() {
+        let known = Position { log_id: 4, seq: 7 };
+        for (log_id, seq, same) in [(4, 7, true), (4, 9, true), (4, 6, false), (5, 9, false)] {
+            assert_eq!(reached(known, Position { log_id, seq }), same, "{log_id} {seq}");
+        }
+    }
 }

@@ -134,6 +134,19 @@ impl Stream {
         self.wake(head);
     }
 
+    /// Goes on from `ring` if that is further: who stands before it gets what lies between from the log.
+    pub(crate) fn refill(&self, ring: Ring) {
+        let head = ring.seen();
+        {
+            let mut inner = self.lock();
+            if inner.ring.seen() >= head {
+                return;
+            }
+            *inner = Inner { ring, epoch: inner.epoch, touched: BTreeSet::new(), gone: BTreeSet::new() };
+        }
+        self.wake(head);
+    }
+
     /// What the events up to `upto` mean here.
     pub(crate) fn push(&self, upto: u64, now: i64, news: News) {
         let items = if self.conflate { Items::default() } else { self.form.items(&news.items) };
@@ -215,4 +228,26 @@ pub(crate) struct News {
     pub(crate) touched: Vec<Key>,
     /// Aggregates that went out of sight.
     pub(crate) gone: Vec<Key>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_went_on_is_filled_from_itself() {
+        let ring = |head| Ring::new(Form::Protobuf, 9, head, 8, 1 << 10, false);
+        let kind = Kind { audience: Audience::Centre, conflate: false, form: Form::Protobuf };
+        let epoch = Epoch { number: 1, why: Why::LogReplaced };
+        let stream = Stream::new(kind, ring(3), epoch, Arc::new(Porters::new(1)));
+        assert!(matches!(stream.look(1, 3), Ok(Look::Messages(_, 3))));
+        stream.refill(ring(7));
+        assert!(matches!(stream.look(1, 3), Ok(Look::Off)), "what lies between comes from the log, nobody starts anew");
+        assert!(matches!(stream.look(1, 7), Ok(Look::Messages(_, 7))));
+        stream.push(8, 0, News::default());
+        stream.refill(ring(7));
+        assert_eq!(stream.lock().ring.seen(), 8, "nothing goes back");
+        stream.restart(ring(2), Epoch { number: 2, ..epoch });
+        assert!(matches!(stream.look(1, 7), Err(Epoch { number: 2, .. })), "of another log all is void");
+    }
 }
