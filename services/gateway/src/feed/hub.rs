@@ -94,8 +94,7 @@ impl Hub {
             ring_frames: config.ring_frames,
             ring_bytes: config.ring_bytes,
             snapshot_bytes: config.snapshot_bytes,
-            // No client stands in epoch 0.
-            streams: Mutex::new((Streams::new(), Epoch { number: 1, why: Why::LogReplaced })),
+            streams: Mutex::new((Streams::new(), Epoch::FIRST)),
             followed: Mutex::default(),
             porters: Arc::new(Porters::new(lanes)),
             gaps: Semaphore::new(GAP_READS),
@@ -182,6 +181,10 @@ impl Hub {
             let accounts = seen.state.accounts.keys();
             accounts.filter(|id| seen.rev(&Key::Account((*id).clone())) > after).cloned().collect()
         };
+        if !changed.is_empty() {
+            let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+            judge_anew(&mut streams);
+        }
         changed.into_iter().for_each(|account| self.sessions.account_changed(account));
     }
 
@@ -252,7 +255,7 @@ impl Hub {
     /// Every stream starts anew at `position`.
     fn restart(&self, position: Position, why: Why) {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        streams.1 = Epoch { number: streams.1.number + 1, why };
+        streams.1 = streams.1.anew(why);
         for stream in streams.0.values() {
             stream.restart(self.ring(position, stream.conflate, stream.form), streams.1);
         }
@@ -354,13 +357,13 @@ impl Hub {
 
     /// Applies; the streams that see the whole batch, with the aggregates that each saw before.
     fn apply(&self, taken: &[Taken], forgotten: &[ledger::DocumentRow], upto: u64) -> Vec<(Arc<Stream>, HashSet<Key>)> {
-        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         self.mirror.write(|seen| {
             let before = |audience: &Audience| {
                 let visible = |t: &&Taken| access::sees(audience, &seen.state, &t.key) != Sight::Hidden;
                 taken.iter().filter(visible).map(|t| t.key.clone()).collect::<HashSet<Key>>()
             };
-            let streams: Vec<_> = streams.0.values().map(|s| (s.clone(), before(&s.audience))).collect();
+            let streams: Vec<_> = all.0.values().map(|s| (s.clone(), before(&s.audience))).collect();
             for row in forgotten {
                 if let Err(error) = mirror::take(seen, row) {
                     self.failed(&error);
@@ -375,6 +378,10 @@ impl Hub {
             }
             if let Some(head) = &mut seen.head {
                 head.seq = upto;
+            }
+            // Together with the mirror, so that nobody is given what came later under rights of before.
+            if taken.iter().any(|t| matches!(t.event.body, Body::AccountChanged { .. })) && heard() {
+                judge_anew(&mut all);
             }
             streams
         })
@@ -442,6 +449,23 @@ impl Hub {
         }
         Ok(())
     }
+}
+
+/// Each client looks what it sees before it is given more.
+fn judge_anew(streams: &mut (Streams, Epoch)) {
+    streams.1 = streams.1.rights();
+    streams.0.values().for_each(|s| s.rights(streams.1));
+}
+
+/// Whether changes of rights are heard at once: always, unless a test plants that they are not.
+#[cfg(not(test))]
+const fn heard() -> bool {
+    true
+}
+
+#[cfg(test)]
+fn heard() -> bool {
+    !super::model::RIGHTS_UNHEARD.get()
 }
 
 /// Whether `now` is in the log of `known`, and not before it.
