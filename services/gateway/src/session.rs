@@ -212,6 +212,12 @@ impl Sessions {
         Ok(caller)
     }
 
+    /// The caller with the rights of its account as they are now; `None` when it has none any more.
+    pub(crate) fn rights(&self, known: &Caller) -> Option<Caller> {
+        let account = self.mirror.account(&known.account.id).filter(|a| a.active)?;
+        caller(account, known.token).ok()
+    }
+
     /// Whether a session is still good, without using it; for sockets.
     pub(crate) async fn check(&self, token: &TokenHash) -> Result<Caller, Problem> {
         Ok(self.live(token).await?.0)

@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -67,6 +67,8 @@ pub(crate) struct Hub {
     pub(super) ring_bytes: usize,
     pub(super) snapshot_bytes: usize,
     streams: Mutex<(Streams, Epoch)>,
+    /// The last event of which all streams and sessions know; `None` before the first load.
+    followed: Mutex<Option<Position>>,
     pub(super) porters: Arc<Porters>,
     pub(super) gaps: Semaphore,
     pub(super) snapshots: Semaphore,
@@ -92,7 +94,8 @@ impl Hub {
             ring_frames: config.ring_frames,
             ring_bytes: config.ring_bytes,
             snapshot_bytes: config.snapshot_bytes,
-            streams: Mutex::new((Streams::new(), Epoch { number: 0, why: Why::LogReplaced })),
+            streams: Mutex::new((Streams::new(), Epoch::FIRST)),
+            followed: Mutex::default(),
             porters: Arc::new(Porters::new(lanes)),
             gaps: Semaphore::new(GAP_READS),
             snapshots: Semaphore::new(SNAPSHOTS),
@@ -162,6 +165,40 @@ impl Hub {
         self.set_status(false, why);
     }
 
+    /// What a load means to those who were served before. The first one means nothing: streams are made from then on.
+    fn loaded(&self, position: Position) {
+        let followed = self.followed().replace(position);
+        let Some(followed) = followed else { return };
+        let after = if reached(followed, position) {
+            self.refill(position);
+            followed.seq
+        } else {
+            self.restart(position, Why::LogReplaced);
+            0
+        };
+        let changed: Vec<_> = {
+            let seen = self.mirror.read();
+            let accounts = seen.state.accounts.keys();
+            accounts.filter(|id| seen.rev(&Key::Account((*id).clone())) > after).cloned().collect()
+        };
+        if !changed.is_empty() {
+            let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+            judge_anew(&mut streams);
+        }
+        changed.into_iter().for_each(|account| self.sessions.account_changed(account));
+    }
+
+    fn followed(&self) -> MutexGuard<'_, Option<Position>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The log went on while it was not followed: clients get what lies between from the log itself.
+    fn refill(&self, position: Position) {
+        for stream in self.list() {
+            stream.refill(self.ring(position, stream.conflate, stream.form));
+        }
+    }
+
     /// Loads, then follows; returns when the log was replaced.
     async fn follow(
         &self,
@@ -170,7 +207,7 @@ impl Hub {
         backoff: &mut Backoff,
     ) -> Result<(), GatewayError> {
         let position = self.mirror.load().await?;
-        self.restart(position, Why::LogReplaced);
+        self.loaded(position);
         let mut reader = Reader::follow(self.store.clone(), bus, position, HEAD_POLL).await?;
         tracing::info!(log.seq = position.seq, "the feed follows the log");
         self.set_status(true, String::new());
@@ -218,7 +255,7 @@ impl Hub {
     /// Every stream starts anew at `position`.
     fn restart(&self, position: Position, why: Why) {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        streams.1 = Epoch { number: streams.1.number + 1, why };
+        streams.1 = streams.1.anew(why);
         for stream in streams.0.values() {
             stream.restart(self.ring(position, stream.conflate, stream.form), streams.1);
         }
@@ -280,6 +317,9 @@ impl Hub {
         self.encode(&streams, &taken, upto).await?;
         self.mirror.write(|seen| seen.state.trim());
         self.afterwards(&taken);
+        if let Some(followed) = self.followed().as_mut() {
+            followed.seq = upto;
+        }
         Ok(())
     }
 
@@ -317,13 +357,13 @@ impl Hub {
 
     /// Applies; the streams that see the whole batch, with the aggregates that each saw before.
     fn apply(&self, taken: &[Taken], forgotten: &[ledger::DocumentRow], upto: u64) -> Vec<(Arc<Stream>, HashSet<Key>)> {
-        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         self.mirror.write(|seen| {
             let before = |audience: &Audience| {
                 let visible = |t: &&Taken| access::sees(audience, &seen.state, &t.key) != Sight::Hidden;
                 taken.iter().filter(visible).map(|t| t.key.clone()).collect::<HashSet<Key>>()
             };
-            let streams: Vec<_> = streams.0.values().map(|s| (s.clone(), before(&s.audience))).collect();
+            let streams: Vec<_> = all.0.values().map(|s| (s.clone(), before(&s.audience))).collect();
             for row in forgotten {
                 if let Err(error) = mirror::take(seen, row) {
                     self.failed(&error);
@@ -338,6 +378,10 @@ impl Hub {
             }
             if let Some(head) = &mut seen.head {
                 head.seq = upto;
+            }
+            // Together with the mirror, so that nobody is given what came later under rights of before.
+            if taken.iter().any(|t| matches!(t.event.body, Body::AccountChanged { .. })) && heard() {
+                judge_anew(&mut all);
             }
             streams
         })
@@ -407,6 +451,28 @@ impl Hub {
     }
 }
 
+/// Each client looks what it sees before it is given more.
+fn judge_anew(streams: &mut (Streams, Epoch)) {
+    streams.1 = streams.1.rights();
+    streams.0.values().for_each(|s| s.rights(streams.1));
+}
+
+/// Whether changes of rights are heard at once: always, unless a test plants that they are not.
+#[cfg(not(test))]
+const fn heard() -> bool {
+    true
+}
+
+#[cfg(test)]
+fn heard() -> bool {
+    !super::model::RIGHTS_UNHEARD.get()
+}
+
+/// Whether `now` is in the log of `known`, and not before it.
+fn reached(known: Position, now: Position) -> bool {
+    now.log_id == known.log_id && now.seq >= known.seq
+}
+
 async fn due(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
@@ -473,4 +539,17 @@ pub(super) fn news(stream: &Stream, before: &HashSet<Key>, taken: &[Taken], seen
 fn gone_state(key: &Key, rev: u64) -> feed::State {
     let (kind, id) = key.parts();
     feed::State { rev, kind: Some(feed::state::Kind::Gone(feed::Gone { kind: kind.to_owned(), id })) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_another_log_or_an_earlier_place_makes_everybody_start_anew() {
+        let known = Position { log_id: 4, seq: 7 };
+        for (log_id, seq, same) in [(4, 7, true), (4, 9, true), (4, 6, false), (5, 9, false)] {
+            assert_eq!(reached(known, Position { log_id, seq }), same, "{log_id} {seq}");
+        }
+    }
 }

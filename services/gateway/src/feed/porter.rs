@@ -246,7 +246,7 @@ mod tests {
     use crate::feed::{
         conn::{At, Next},
         ring::Ring,
-        stream::{Epoch, Kind, News, Why},
+        stream::{Epoch, Kind, News},
     };
 
     /// A client that is up to date.
@@ -275,7 +275,7 @@ mod tests {
         let porters = Arc::new(Porters::new(1));
         let kind = Kind { audience: Audience::Centre, conflate: false, form: Form::Protobuf };
         let ring = Ring::new(kind.form, 1, 0, 16, 1 << 20, false);
-        let epoch = Epoch { number: 1, why: Why::LogReplaced };
+        let epoch = Epoch::FIRST;
         let stream = Arc::new(Stream::new(kind, ring, epoch, porters.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut clients = Vec::new();

@@ -28,7 +28,7 @@ use super::{
     hub::Hub,
     io::Io,
     porter::Seat,
-    stream::{self, Why},
+    stream::{self, Epoch, Why},
 };
 use crate::{
     config::{CLOSE_PATIENCE, HEARTBEAT, HELLO_PATIENCE, SEND_PATIENCE, SOCKET_READ},
@@ -236,7 +236,7 @@ impl Client {
     async fn join(&mut self, hello: feed::Hello) -> Result<(), Close> {
         self.conflate = hello.conflate;
         self.reach(hello).await?;
-        let epoch = self.take_seat()?;
+        let epoch = self.sit()?;
         let head = self.room.mirror.read().head.ok_or(Close::Trouble)?;
         // Rights that changed while the client was away: what it holds is of no use.
         let rights = self.room.mirror.read().rev(&Key::Account(self.caller.account.id.clone()));
@@ -276,6 +276,42 @@ impl Client {
         Ok(epoch.number)
     }
 
+    /// Sits down at the stream of what the caller sees now; its epoch. What changes from here on ends that.
+    fn sit(&mut self) -> Result<u64, Close> {
+        loop {
+            let epoch = self.take_seat()?;
+            if !self.look_anew()? {
+                return Ok(epoch);
+            }
+        }
+    }
+
+    /// Takes the account as it is now; whether it sees something else than before.
+    fn look_anew(&mut self) -> Result<bool, Close> {
+        let rights = self.room.sessions.rights(&self.caller).ok_or(Close::Session)?;
+        let other = rights.audience != self.caller.audience;
+        self.caller = rights;
+        Ok(other)
+    }
+
+    /// The epoch of the stream has ended: on from the same place, or anew.
+    async fn go_on(&mut self, ended: Epoch) -> Result<(), Close> {
+        let other = self.look_anew()?;
+        let at = self.conn.at();
+        let void = !ended.goes_on_from(at.epoch);
+        // It may have had other rights in between, and has its old ones again.
+        let changed = self.room.mirror.read().rev(&Key::Account(self.caller.account.id.clone())) > at.cursor;
+        if other || (changed && !void) {
+            let epoch = self.sit()?;
+            return self.snapshot(epoch, Some(Why::Policy)).await;
+        }
+        if void {
+            return self.snapshot(ended.number, Some(ended.why)).await;
+        }
+        self.conn.queue([], Some(At { epoch: ended.number, ..at }));
+        Ok(())
+    }
+
     /// Queues a snapshot, and before it why there is one.
     async fn snapshot(&self, epoch: u64, why: Option<Why>) -> Result<(), Close> {
         let Some(seat) = &self.seat else { return Err(Close::Protocol) };
@@ -288,21 +324,26 @@ impl Client {
         }
         let made = self.patiently(self.room.hub.snapshot(&seat.stream, epoch)).await;
         let made = made.map_err(|error| trouble(&error))?;
+        if !seat.stream.is_in(epoch) {
+            // It may show more than the client sees by now.
+            self.conn.queue([], Some(At::default()));
+            return Ok(());
+        }
         let at = At { epoch, log_id: made.log_id, cursor: made.seq };
         self.conn.queue(made.message(self.room.clock.now_ms()), Some(at));
         Ok(())
     }
 
     /// Writes everything that is there; then the porter goes on.
-    async fn catch_up(&self) -> Result<(), Close> {
-        let Some(seat) = &self.seat else { return Err(Close::Protocol) };
+    async fn catch_up(&mut self) -> Result<(), Close> {
         loop {
             self.conn.flush().await?;
+            let Some(seat) = &self.seat else { return Err(Close::Protocol) };
             match self.conn.next(&seat.stream) {
                 Next::Live => return Ok(()),
                 Next::Flush => {}
                 Next::Off => self.fill(seat).await?,
-                Next::Anew(epoch) => self.snapshot(epoch.number, Some(epoch.why)).await?,
+                Next::Anew(epoch) => self.go_on(epoch).await?,
             }
         }
     }
@@ -316,6 +357,9 @@ impl Client {
             return self.snapshot(at.epoch, Some(Why::Slow)).await;
         };
         while let Some((messages, upto)) = history.look(at.cursor) {
+            if !seat.stream.is_in(at.epoch) {
+                return Ok(());
+            }
             at.cursor = upto;
             self.conn.queue(messages, Some(at));
             self.conn.flush().await?;
@@ -345,7 +389,7 @@ impl Client {
                 }
                 self.conn.take_over();
                 self.conn.flush().await?;
-                let epoch = self.take_seat()?;
+                let epoch = self.sit()?;
                 self.snapshot(epoch, Some(Why::Policy)).await
             }
             // A store that does not answer ends no session.

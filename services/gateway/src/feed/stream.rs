@@ -40,11 +40,34 @@ impl Why {
     }
 }
 
-/// Counts up when all clients must start anew, and says why they last had to.
+/// Counts up when all clients must start anew, or look anew whether they see the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Epoch {
     pub(crate) number: u64,
+    /// The last one that voided everything …
+    void: u64,
+    /// … and why.
     pub(crate) why: Why,
+}
+
+impl Epoch {
+    /// No client stands in epoch 0.
+    pub(crate) const FIRST: Self = Self { number: 1, void: 1, why: Why::LogReplaced };
+
+    /// What clients hold is void.
+    pub(crate) const fn anew(self, why: Why) -> Self {
+        Self { number: self.number + 1, void: self.number + 1, why }
+    }
+
+    /// Somebody's rights changed.
+    pub(crate) const fn rights(self) -> Self {
+        Self { number: self.number + 1, ..self }
+    }
+
+    /// Whether who stands in the epoch of this number goes on from its place, if it sees the same as before.
+    pub(crate) const fn goes_on_from(self, number: u64) -> bool {
+        number >= self.void
+    }
 }
 
 /// What makes a stream.
@@ -134,6 +157,29 @@ impl Stream {
         self.wake(head);
     }
 
+    /// Somebody's rights changed: nothing is given before each client has looked what it sees.
+    pub(crate) fn rights(&self, epoch: Epoch) {
+        self.lock().epoch = epoch;
+    }
+
+    /// Whether the epoch of this number is the present one.
+    pub(crate) fn is_in(&self, epoch: u64) -> bool {
+        self.lock().epoch.number == epoch
+    }
+
+    /// Goes on from `ring` if that is further: who stands before it gets what lies between from the log.
+    pub(crate) fn refill(&self, ring: Ring) {
+        let head = ring.seen();
+        {
+            let mut inner = self.lock();
+            if inner.ring.seen() >= head {
+                return;
+            }
+            *inner = Inner { ring, epoch: inner.epoch, touched: BTreeSet::new(), gone: BTreeSet::new() };
+        }
+        self.wake(head);
+    }
+
     /// What the events up to `upto` mean here.
     pub(crate) fn push(&self, upto: u64, now: i64, news: News) {
         let items = if self.conflate { Items::default() } else { self.form.items(&news.items) };
@@ -215,4 +261,30 @@ pub(crate) struct News {
     pub(crate) touched: Vec<Key>,
     /// Aggregates that went out of sight.
     pub(crate) gone: Vec<Key>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_went_on_is_filled_from_itself() {
+        let ring = |head| Ring::new(Form::Protobuf, 9, head, 8, 1 << 10, false);
+        let kind = Kind { audience: Audience::Centre, conflate: false, form: Form::Protobuf };
+        let epoch = Epoch::FIRST;
+        let stream = Stream::new(kind, ring(3), epoch, Arc::new(Porters::new(1)));
+        assert!(matches!(stream.look(1, 3), Ok(Look::Messages(_, 3))));
+        stream.refill(ring(7));
+        assert!(matches!(stream.look(1, 3), Ok(Look::Off)), "what lies between comes from the log, nobody starts anew");
+        assert!(matches!(stream.look(1, 7), Ok(Look::Messages(_, 7))));
+        stream.push(8, 0, News::default());
+        stream.refill(ring(7));
+        assert_eq!(stream.lock().ring.seen(), 8, "nothing goes back");
+        stream.rights(epoch.rights());
+        assert!(matches!(stream.look(1, 8), Err(e) if e.goes_on_from(1)), "who sees the same goes on");
+        stream.restart(ring(2), epoch.rights().anew(Why::LogReplaced));
+        assert!(matches!(stream.look(2, 7), Err(e) if !e.goes_on_from(2)), "of another log all is void");
+        stream.rights(epoch.rights().anew(Why::LogReplaced).rights());
+        assert!(matches!(stream.look(2, 7), Err(e) if !e.goes_on_from(2)), "and stays so");
+    }
 }

@@ -276,14 +276,14 @@ mod tests {
     use crate::feed::{
         form::Form,
         porter::Porters,
-        stream::{Epoch, Kind, Why},
+        stream::{Epoch, Kind},
     };
 
     #[test]
     fn a_stream_without_clients_is_given_up_after_a_while() {
         let kind = Kind { audience: Audience::Wall, conflate: true, form: Form::Json };
         let ring = Ring::new(kind.form, 1, 0, 8, 1 << 10, true);
-        let epoch = Epoch { number: 1, why: Why::LogReplaced };
+        let epoch = Epoch::FIRST;
         let stream = Arc::new(Stream::new(kind, ring, epoch, Arc::new(Porters::new(1))));
         let beats = || [(); 3].map(|()| Hub::unused(&stream, 2));
         assert_eq!(beats(), [false, false, true]);

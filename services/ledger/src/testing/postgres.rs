@@ -44,9 +44,15 @@ while read -r what; do
   case $what in
     start)
       "$@" </dev/null >>"$folder/log" 2>&1 & pid=$!
+      tries=100
       until "$bin/pg_isready" -q -h "$folder" -U postgres; do
-        kill -0 "$pid" || exit 1
         sleep 0.02
+        kill -0 "$pid" && continue
+        # A child that was forked while all were killed still holds the memory, and ends by itself.
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || exit 1
+        wait "$pid"
+        "$@" </dev/null >>"$folder/log" 2>&1 & pid=$!
       done ;;
     pause) kill -STOP "$pid" $(cat "/proc/$pid/task/$pid/children") ;;
     go) kill -CONT "$pid" $(cat "/proc/$pid/task/$pid/children") ;;

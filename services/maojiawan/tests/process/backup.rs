@@ -8,8 +8,8 @@ use std::{
 use ledger::testing::postgres::PostgresServer;
 
 use crate::{
-    PROGRAM,
-    centre::{Centre, PASSWORD, write_password},
+    centre::Centre,
+    support::{PASSWORD, PROGRAM, write_password},
 };
 
 fn run(args: &[&str], config: &Path) -> Output {

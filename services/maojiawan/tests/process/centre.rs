@@ -10,9 +10,7 @@ use std::{
 use ledger::testing::postgres::PostgresServer;
 use serde_json::Value;
 
-use crate::PROGRAM;
-
-pub(crate) const PASSWORD: &str = "铜钟 9 号楼";
+use crate::support::{PASSWORD, PROGRAM, free_port, write_password};
 
 pub(crate) struct Centre {
     child: Child,
@@ -30,10 +28,6 @@ impl Drop for Centre {
 /// `text` after a heading such as `ready: http://`.
 fn after<'t>(line: &'t str, mark: &str) -> Option<&'t str> {
     Some(line.split_once(mark)?.1.trim())
-}
-
-pub(crate) fn write_password(folder: &Path) {
-    std::fs::write(folder.join("password"), PASSWORD).unwrap();
 }
 
 impl Centre {
@@ -212,8 +206,7 @@ fn each_dependency_is_named_with_its_state_and_since_when() {
 fn it_runs_while_its_redis_is_away() {
     let folder = tempfile::tempdir().unwrap();
     write_password(folder.path());
-    // A port that was free a moment ago.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let free = free_port();
     let centre = Centre::start_with(folder.path(), &format!("[bus]\nredis = \"redis://127.0.0.1:{free}\"\n"));
     while centre.dependency("bus")["state"] != "down" {
         std::thread::yield_now();

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::PROGRAM;
+use crate::support::PROGRAM;
 
 fn run(args: &[&str]) -> Output {
     Command::new(PROGRAM).args(args).output().unwrap()

@@ -5,7 +5,6 @@ mod backup;
 mod centre;
 mod command_line;
 mod nodes;
+#[path = "../support/mod.rs"]
+mod support;
 mod unit;
-
-/// The binary under test.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_maojiawan");

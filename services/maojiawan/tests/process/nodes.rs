@@ -4,7 +4,7 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::Command,
 };
 
 use ledger::testing::postgres::PostgresServer;
@@ -13,35 +13,11 @@ use serde_json::Value;
 use simulator::{config::Secret, sign};
 
 use crate::{
-    PROGRAM,
-    centre::{Centre, PASSWORD, write_password},
+    centre::Centre,
+    support::{PASSWORD, PROGRAM, Running, free_port, nodes_config, write_password},
 };
 
 const SECRET: &str = "0123456789abcdef";
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-struct Redis(Child);
-
-impl Redis {
-    fn start(port: u16, folder: &Path) -> Self {
-        let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .current_dir(folder)
-            .stdout(Stdio::null())
-            .spawn();
-        Self(child.unwrap())
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 struct House {
     folder: tempfile::TempDir,
@@ -54,21 +30,13 @@ impl House {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         write_password(folder.path());
-        std::fs::write(folder.path().join("token"), "a-token-of-these-nodes\n").unwrap();
         Self { folder, postgres: PostgresServer::start(), redis_port: free_port(), link_port: free_port() }
     }
 
     /// What core and gateways have in common.
     fn config(&self) -> String {
-        format!(
-            "[ledger]\nurl = \"{}\"\n[bus]\nredis = \"redis://127.0.0.1:{}\"\n[link]\ntoken_file = \"{}/token\"\n\
-             listen = \"127.0.0.1:{link}\"\ncore = \"http://127.0.0.1:{link}\"\n\
-             [[exchange.departments]]\nunit = \"fire\"\nsecret = \"{SECRET}\"\n",
-            self.postgres.url("postgres"),
-            self.redis_port,
-            self.folder.path().display(),
-            link = self.link_port,
-        )
+        let common = nodes_config(self.folder.path(), &self.postgres, self.redis_port, self.link_port);
+        format!("{common}[[exchange.departments]]\nunit = \"fire\"\nsecret = \"{SECRET}\"\n")
     }
 
     fn start(&self, name: &str, role: &str) -> Centre {
@@ -100,7 +68,7 @@ fn incidents(gateway: &Centre, cookie: &str) -> Vec<Value> {
 #[test]
 fn a_core_and_two_gateways_are_one_centre() {
     let house = House::new();
-    let redis = Redis::start(house.redis_port, house.folder.path());
+    let redis = Running::redis(house.redis_port, house.folder.path());
     let core = house.start("core", "core");
     let (one, two) = (house.start("one", "gateway"), house.start("two", "gateway"));
     let cookie = one.log_in("chief", PASSWORD);
@@ -157,7 +125,7 @@ fn a_core_and_two_gateways_are_one_centre() {
     assert!(incidents(&one, &cookie).iter().any(|i| i["id"] == id));
 
     // Redis goes too; a new core takes up where the old one ended, and both gateways follow by the ledger.
-    drop(redis);
+    redis.end("KILL");
     let core = house.start("core", "core");
     let (status, second) = report(&one, &cookie, "k-2", "八楼冒烟");
     assert_eq!(status, 200, "{second}");

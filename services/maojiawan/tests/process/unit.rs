@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::PROGRAM;
+use crate::support::PROGRAM;
 
 /// Exposure that `systemd-analyze security` may find, in tenths: below 2.0 of 10.
 const EXPOSURE: &str = "20";

@@ -37,6 +37,8 @@ const GATES: usize = 2;
 const SOURCES: usize = 3;
 /// Inputs of each source.
 const INPUTS: usize = 25;
+/// Changes of rights, and erasures.
+const ORDERS: usize = 12;
 /// Simulated time that the world may take to become whole once the faults are over.
 const RECOVERY: Duration = Duration::from_secs(180);
 const HOUR_MS: i64 = 3_600_000;
@@ -58,6 +60,8 @@ pub(super) struct Shared {
     pub(super) gates: Mutex<Vec<Option<Arc<Gate>>>>,
     pub(super) incidents: Mutex<Vec<u64>>,
     pub(super) acks: Mutex<Vec<Ack>>,
+    /// As they began.
+    pub(super) accounts: Mutex<Vec<Account>>,
     /// Where each client stands.
     pub(super) cursors: Mutex<BTreeMap<String, (u64, u64)>>,
     pub(super) over: CancellationToken,
@@ -93,6 +97,7 @@ impl World {
             gates: Mutex::new((0..GATES).map(|_| None).collect()),
             incidents: Mutex::default(),
             acks: Mutex::default(),
+            accounts: Mutex::default(),
             cursors: Mutex::default(),
             over: CancellationToken::new(),
         };
@@ -104,7 +109,9 @@ impl World {
         self.shared.chance.be_calm(false);
         let each = people.iter().map(|who| Screen::new(who.clone(), self.shared.clone()));
         let screens: Vec<JoinHandle<Screen>> = each.map(|s| tokio::spawn(s.run())).collect();
-        let sources: Vec<_> = (0..SOURCES).map(|n| tokio::spawn(source::run(self.shared.clone(), n, INPUTS))).collect();
+        let each = (0..SOURCES).map(|n| tokio::spawn(source::run(self.shared.clone(), n, INPUTS)));
+        let mut sources: Vec<_> = each.collect();
+        sources.push(tokio::spawn(source::govern(self.shared.clone(), ORDERS)));
         self.storm(&sources).await;
         self.calm();
         self.recovered(&sources).await;
@@ -133,18 +140,13 @@ impl World {
         for (n, (id, role, unit, grid, conflate)) in (1..).zip(PEOPLE) {
             let (unit, grid) = (unit.map(Into::into), grid.map(Into::into));
             let account = Account { id: (*id).into(), role: *role, unit, grid, name: VaultId(0), active: true };
-            let actor = Actor::Account {
-                id: account.id.clone(),
-                role: *role,
-                unit: account.unit.clone(),
-                grid: account.grid.clone(),
-            };
+            self.shared.accounts.lock().unwrap().push(account.clone());
             give(Command::SetAccount { account, name: (*id).to_owned() }).await;
             let (token_hash, account, expires_ms) = ([n; 32], (*id).to_owned(), i64::MAX);
             let session = Session { token_hash, account, created_ms: 0, last_seen_ms: 1_800_000_000_000, expires_ms };
             self.hand.put_session(&session).await.unwrap();
-            let audience = domain::access::Audience::of(&actor).unwrap();
-            people.push(Who { name: (*id).to_owned(), audience, token: token_hash, conflate: *conflate });
+            let name = (*id).to_owned();
+            people.push(Who { account: name.clone(), name, token: token_hash, conflate: *conflate });
         }
         (0..GATES).for_each(|n| self.start_gate(n));
         people

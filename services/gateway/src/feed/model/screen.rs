@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use domain::access::Audience;
 use prost::Message as _;
 use wire::feed::{self, client_message, server_message::Kind, state};
 
@@ -14,6 +13,8 @@ const SILENCE: Duration = Duration::from_secs(4);
 /// An unbroken stretch of the log as a client saw it: from a snapshot, or from the start.
 #[derive(Debug, Clone)]
 pub(super) struct Stretch {
+    /// For whom the snapshot was.
+    pub(super) audience: String,
     /// Where the snapshot stood.
     pub(super) after: u64,
     /// Where the client stands.
@@ -29,7 +30,7 @@ pub(super) type Held = BTreeMap<String, (u64, Vec<u8>)>;
 #[derive(Clone)]
 pub(super) struct Who {
     pub(super) name: String,
-    pub(super) audience: Audience,
+    pub(super) account: String,
     pub(super) token: [u8; 32],
     pub(super) conflate: bool,
 }
@@ -172,7 +173,8 @@ impl Screen {
         (self.log_id, self.cursor) = (snapshot.log_id, snapshot.seq);
         self.held.clear();
         snapshot.states.iter().for_each(|state| self.hold(state));
-        self.stretches.push(Stretch { after: self.cursor, upto: self.cursor, events: Vec::new() });
+        let (audience, at) = (snapshot.audience.clone(), self.cursor);
+        self.stretches.push(Stretch { audience, after: at, upto: at, events: Vec::new() });
         let mut tally = self.world.chance.tally();
         tally.snapshots += 1;
         tally.trace((&self.who.name, "snapshot", self.cursor));

@@ -3,11 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{
+    account::{Account, Role},
     event::Mode,
     ids::IncidentId,
     incident::Channel,
     input::{Actor, Command, Input, PushTarget},
     site::{Place, Point},
+    text::Subject,
 };
 use link::intake::{Done, Intake as _, IntakeError, Submission};
 
@@ -22,6 +24,8 @@ pub(super) struct Ack {
     /// What it wrote into the log; empty for inputs that write no text.
     pub(super) text: String,
     pub(super) seq: u64,
+    /// What it was about.
+    pub(super) incident: Option<u64>,
 }
 
 fn give(command: Command) -> Input {
@@ -69,9 +73,59 @@ pub(super) async fn run(world: Arc<Shared>, name: usize, count: usize) {
     }
 }
 
+/// Changes what people may see, and erases; in the end everybody is as at the beginning.
+pub(super) async fn govern(world: Arc<Shared>, count: usize) {
+    let people = world.accounts.lock().unwrap().clone();
+    for n in 0..count {
+        world.chance.sleep(0..2_500).await;
+        let known = world.incidents.lock().unwrap().clone();
+        let erased = world.chance.pick(&known).filter(|_| world.chance.per_cent(20));
+        let command = if let Some(incident) = erased {
+            world.chance.tally().fault("incident erased");
+            Command::Erase(Subject::Incident(IncidentId(*incident)))
+        } else {
+            let account = changed(&world.chance, world.chance.pick(&people).unwrap());
+            world.chance.tally().fault(if account.active { "rights changed" } else { "account locked out" });
+            let name = account.id.to_string();
+            Command::SetAccount { account, name }
+        };
+        answered(&world, "governor", format!("g-{n}"), command, false).await;
+    }
+    for account in people {
+        let name = account.id.to_string();
+        let key = format!("g-{name}");
+        answered(&world, "governor", key, Command::SetAccount { account, name }, false).await;
+    }
+}
+
+/// Somebody with other rights.
+fn changed(chance: &Chance, account: &Account) -> Account {
+    let mut account = account.clone();
+    let (role, unit, grid) = match chance.below(5) {
+        0 => {
+            account.active = false;
+            return account;
+        }
+        // A screen on a wall is no person.
+        _ if account.role == Role::WallDisplay => return account,
+        1 => (Role::DutyOfficer, None, None),
+        2 => (Role::DepartmentClerk, Some("fire"), None),
+        3 => (Role::DepartmentClerk, Some("water"), None),
+        _ => (Role::GridManager, Some("team1"), Some(if chance.per_cent(50) { "g1" } else { "g2" })),
+    };
+    (account.role, account.unit, account.grid) = (role, unit.map(Into::into), grid.map(Into::into));
+    account
+}
+
 async fn one(world: &Shared, name: usize, n: usize) {
     let (scope, key) = (format!("source/{name}"), format!("{name}-{n}"));
     let (command, writes) = next(&world.chance, world, &key);
+    answered(world, &scope, key, command, writes).await;
+}
+
+/// Gives an input under its key until it is answered.
+async fn answered(world: &Shared, scope: &str, key: String, command: Command, writes: bool) {
+    let scope = scope.to_owned();
     let submission = Submission::keyed(scope, key.clone(), format!("{command:?}").into_bytes(), give(command));
     loop {
         let twice = world.chance.strikes(30, "input sent twice");
@@ -114,7 +168,7 @@ fn acknowledged(world: &Shared, key: String, writes: bool, done: &Done) {
     tally.trace(("acknowledged", &key, seq));
     drop(tally);
     let text = if writes { key } else { String::new() };
-    world.acks.lock().unwrap().push(Ack { text, seq });
+    world.acks.lock().unwrap().push(Ack { text, seq, incident: done.refs.incident.map(|i| i.0) });
 }
 
 /// One attempt over the network; `None` when no answer came.

@@ -1,0 +1,248 @@
+//! Centres of one or more processes, each of which can be killed and started again.
+
+use std::{path::Path, process::Command, sync::Arc};
+
+use domain::{alarm::Source, event::Body};
+use ledger::{Opened, SqliteOptions, SqliteStore, Store, limits, testing::postgres::PostgresServer};
+use tempfile::TempDir;
+
+use crate::{
+    broker::{Mosquitto, Tap},
+    support::{PROGRAM, Running, free_port, nodes_config, write_password},
+};
+
+/// An event as the suite looks at it.
+pub(crate) struct Logged {
+    pub(crate) seq: u64,
+    pub(crate) what: What,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum What {
+    /// A report, by its words.
+    Report(String),
+    /// A sensor's condition began at this time of the device, or ended.
+    Edge(String, Option<i64>),
+    Other,
+}
+
+/// Processes that make a centre.
+pub(crate) trait Cluster {
+    /// What it is.
+    fn name(&self) -> &'static str;
+    /// Its processes, such that each needs only those before it to start.
+    fn parts(&self) -> &'static [&'static str];
+    /// SIGKILL, and the end of it awaited.
+    fn kill(&mut self, part: usize);
+    /// Starts a killed one; returns once it is ready.
+    fn start(&mut self, part: usize);
+    /// Where gateways listen; the same after a restart.
+    fn addresses(&self) -> Vec<String>;
+    /// Between the centre and its broker, if it has one.
+    fn tap(&self) -> Option<Arc<Tap>>;
+    /// Stops everything that writes.
+    fn stop(&mut self);
+    /// The log, after the stop.
+    fn log(&self) -> impl Future<Output = Vec<Logged>>;
+}
+
+/// Reads the whole log.
+async fn read(store: &dyn Store) -> Vec<Logged> {
+    let mut log = Vec::new();
+    loop {
+        let page = store.tail(log.last().map_or(0, |e: &Logged| e.seq), limits::PAGE).await.unwrap();
+        if page.is_empty() {
+            return log;
+        }
+        for stored in page {
+            let e = &stored.event;
+            let event = wire::event::decode(&e.kind, e.version, &e.payload).unwrap();
+            log.push(Logged { seq: stored.seq, what: what(store, event.body).await });
+        }
+    }
+}
+
+async fn what(store: &dyn Store, body: Body) -> What {
+    let edge = |source: Source, at| match source {
+        Source::Sensor { sensor, .. } => What::Edge(sensor.to_string(), at),
+        _ => What::Other,
+    };
+    match body {
+        Body::Reported { text: Some(text), .. } => match store.open(&[text.0]).await.unwrap().remove(0).1 {
+            Opened::Value { full, .. } => What::Report(full.text()),
+            other => panic!("the text of a report is {other:?}"),
+        },
+        Body::AlarmRaised { evidence, .. } | Body::AlarmEvidence { evidence, .. } => {
+            edge(evidence.source, Some(evidence.at.0))
+        }
+        Body::AlarmSourceCleared { source, .. } => edge(source, None),
+        _ => What::Other,
+    }
+}
+
+/// Writes the configuration of a process that listens on `port`.
+fn configure(folder: &Path, name: &str, port: u16, more: &str) {
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:{port}\"\n[log]\nfilter = \"off\"\n[data]\nfolder = \"{0}/{name}\"\n\
+         files = \"{0}/files\"\n[[accounts]]\nid = \"chief\"\nrole = \"shift_chief\"\nname = \"值班长\"\n\
+         password_file = \"{0}/password\"\n{more}",
+        folder.display()
+    );
+    std::fs::write(folder.join(format!("{name}.toml")), text).unwrap();
+}
+
+/// Runs the binary on the configuration of this name until it is ready.
+fn run(folder: &Path, name: &str, arguments: &[&str]) -> Running {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).arg("--config").arg(folder.join(format!("{name}.toml")));
+    Running::start(&mut command, "ready: http://")
+}
+
+/// `maojiawan up` on SQLite, without a broker.
+pub(crate) struct OneProcess {
+    folder: TempDir,
+    port: u16,
+    running: Option<Running>,
+}
+
+impl OneProcess {
+    pub(crate) fn start() -> Self {
+        let (folder, port, no_broker) = (tempfile::tempdir().unwrap(), free_port(), free_port());
+        write_password(folder.path());
+        let sensing = format!("[sensing.external]\nhost = \"127.0.0.1\"\nport = {no_broker}\n");
+        configure(folder.path(), "centre", port, &sensing);
+        let mut one = Self { folder, port, running: None };
+        Cluster::start(&mut one, 0);
+        one
+    }
+}
+
+impl Cluster for OneProcess {
+    fn name(&self) -> &'static str {
+        "one process on SQLite"
+    }
+
+    fn parts(&self) -> &'static [&'static str] {
+        &["centre"]
+    }
+
+    fn kill(&mut self, _: usize) {
+        drop(self.running.take());
+    }
+
+    fn start(&mut self, _: usize) {
+        self.running = Some(run(self.folder.path(), "centre", &["up"]));
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        vec![format!("127.0.0.1:{}", self.port)]
+    }
+
+    fn tap(&self) -> Option<Arc<Tap>> {
+        None
+    }
+
+    fn stop(&mut self) {
+        assert!(self.running.take().unwrap().end("TERM"), "it stops in order");
+    }
+
+    async fn log(&self) -> Vec<Logged> {
+        let store = SqliteStore::open(&SqliteOptions::in_folder(&self.folder.path().join("centre"))).await.unwrap();
+        let log = read(&store).await;
+        store.close().await;
+        log
+    }
+}
+
+/// Places in the parts of [`Nodes`].
+const POSTGRES: usize = 0;
+const REDIS: usize = 1;
+const MOSQUITTO: usize = 2;
+const CORE: usize = 3;
+/// Those of our own, with their roles; the first is [`CORE`].
+const NODES: [(&str, &str); 3] = [("core", "core"), ("one", "gateway"), ("two", "gateway")];
+
+/// A core and two gateways on PostgreSQL and Redis, with sensors by Mosquitto.
+pub(crate) struct Nodes {
+    folder: TempDir,
+    postgres: PostgresServer,
+    redis_port: u16,
+    redis: Option<Running>,
+    mosquitto: Mosquitto,
+    ports: [u16; 3],
+    nodes: [Option<Running>; 3],
+    tap: Arc<Tap>,
+}
+
+impl Nodes {
+    pub(crate) fn start(tap: Arc<Tap>) -> Self {
+        let (folder, postgres) = (tempfile::tempdir().unwrap(), PostgresServer::start());
+        write_password(folder.path());
+        let (redis_port, ports) = (free_port(), [(); 3].map(|()| free_port()));
+        let common = nodes_config(folder.path(), &postgres, redis_port, free_port());
+        let sensing = format!("[sensing.external]\nhost = \"127.0.0.1\"\nport = {}\n", tap.port);
+        for ((name, _), port) in NODES.into_iter().zip(ports) {
+            configure(folder.path(), name, port, &format!("{sensing}{common}"));
+        }
+        let mosquitto = Mosquitto::new(folder.path(), tap.broker);
+        let nodes = [const { None }; 3];
+        let mut all = Self { folder, postgres, redis_port, redis: None, mosquitto, ports, nodes, tap };
+        for part in REDIS..all.parts().len() {
+            Cluster::start(&mut all, part);
+        }
+        all
+    }
+}
+
+impl Cluster for Nodes {
+    fn name(&self) -> &'static str {
+        "a core and two gateways on PostgreSQL and Redis, sensors by Mosquitto"
+    }
+
+    fn parts(&self) -> &'static [&'static str] {
+        &["PostgreSQL", "Redis", "Mosquitto", "core", "gateway one", "gateway two"]
+    }
+
+    fn kill(&mut self, part: usize) {
+        match part {
+            POSTGRES => self.postgres.tell("KILL"),
+            REDIS => drop(self.redis.take()),
+            MOSQUITTO => self.mosquitto.kill(),
+            node => drop(self.nodes[node - CORE].take()),
+        }
+    }
+
+    fn start(&mut self, part: usize) {
+        match part {
+            POSTGRES => self.postgres.tell("start"),
+            REDIS => self.redis = Some(Running::redis(self.redis_port, self.folder.path())),
+            MOSQUITTO => self.mosquitto.start(),
+            node => {
+                let (name, role) = NODES[node - CORE];
+                self.nodes[node - CORE] = Some(run(self.folder.path(), name, &["serve", "--role", role]));
+            }
+        }
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        self.ports[1..].iter().map(|port| format!("127.0.0.1:{port}")).collect()
+    }
+
+    fn tap(&self) -> Option<Arc<Tap>> {
+        Some(self.tap.clone())
+    }
+
+    fn stop(&mut self) {
+        for node in self.nodes.iter_mut().rev() {
+            assert!(node.take().unwrap().end("TERM"), "it stops in order");
+        }
+    }
+
+    async fn log(&self) -> Vec<Logged> {
+        let options = self.postgres.options("maojiawan", &self.folder.path().join("files"));
+        let store = ledger::PostgresStore::open(&options).await.unwrap();
+        let log = read(&store).await;
+        store.close().await;
+        log
+    }
+}

@@ -1,0 +1,126 @@
+//! `kill -9` of each process of a centre at random points under load: what was acknowledged is in the log exactly once,
+//! and every client's sequence is complete. `KILL_CYCLES` runs more cycles, `KILL_SEED` others.
+#![allow(clippy::unwrap_used)]
+
+mod broker;
+mod cluster;
+mod follow;
+mod load;
+mod sensors;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use tokio::{task::JoinSet, time::timeout};
+
+use broker::Tap;
+use cluster::{Cluster, Nodes, OneProcess};
+use load::{Load, Tally};
+
+const TELLERS: usize = 6;
+const CLIENTS: usize = 4;
+const SENSORS: usize = 3;
+/// Nothing takes so long that does not hang.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[allow(clippy::disallowed_methods, reason = "how long a test runs is said by its environment")]
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |n| n.parse().unwrap())
+}
+
+/// What all of them return, when they end.
+async fn all<T: 'static>(what: &str, mut tasks: JoinSet<T>) -> Vec<T> {
+    let mut ended = Vec::new();
+    while let Some(one) = timeout(PATIENCE, tasks.join_next()).await.unwrap_or_else(|_| panic!("{what} hang")) {
+        ended.push(one.unwrap());
+    }
+    ended
+}
+
+/// Until so many more inputs are answered.
+async fn answered(load: &Load, more: u64, tellers: &mut JoinSet<()>) {
+    tokio::select! {
+        answered = timeout(PATIENCE, load.answered(more)) => answered.expect("inputs are answered again"),
+        Some(ended) = tellers.join_next() => panic!("a sender ended: {ended:?}"),
+    }
+}
+
+/// Kills parts of `cluster` under load, starts them again, and looks at what is left.
+async fn survive(mut cluster: impl Cluster) {
+    let (cycles, seed) = (number("KILL_CYCLES", 6), number("KILL_SEED", 1));
+    let mut rng = StdRng::seed_from_u64(seed);
+    let load = Arc::new(Load::begin(cluster.addresses(), TELLERS).await);
+    let (mut tellers, mut clients, mut devices) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+    for n in 0..TELLERS {
+        tellers.spawn(load.clone().tell(n));
+    }
+    for n in 0..CLIENTS {
+        clients.spawn(follow::follow(load.clone(), n));
+    }
+    let quiet = tokio::sync::watch::Sender::new(false);
+    if let Some(tap) = cluster.tap() {
+        for sensor in sensors::some(SENSORS) {
+            devices.spawn(sensors::measure(tap.clone(), sensor, quiet.subscribe()));
+        }
+    }
+    let parts = cluster.parts();
+    let mut faults: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for _ in 0..cycles {
+        answered(&load, rng.random_range(3..60), &mut tellers).await;
+        // One, or now and then two at once.
+        let mut victims = vec![rng.random_range(0..parts.len())];
+        if rng.random_ratio(1, 4) {
+            victims.push(rng.random_range(0..parts.len()));
+        }
+        victims.sort_unstable();
+        victims.dedup();
+        for part in &victims {
+            *faults.entry(parts[*part]).or_default() += 1;
+            cluster.kill(*part);
+        }
+        victims.into_iter().for_each(|part| cluster.start(part));
+    }
+    quiet.send_replace(true);
+    let told = all("sensors", devices).await;
+    // What is answered from here on comes after all that the sensors told.
+    answered(&load, 10, &mut tellers).await;
+    load.over.send_replace(true);
+    all("senders", tellers).await;
+    let seen = all("clients", clients).await;
+    cluster.stop();
+    let log = cluster.log().await;
+    let Tally { acknowledged, repeated, lost, doubled } = load.compare(&log);
+    let edges = sensors::compare(&told, &log);
+    println!(
+        "kill: {}, seed {seed}, cycles {cycles}, faults {faults:?}, inputs acknowledged {acknowledged} ({repeated} \
+         asked again), lost {lost}, doubled {doubled}; edges acknowledged {}, lost {}, doubled {}; connections of {} \
+         clients {}, events {}",
+        cluster.name(),
+        edges.0,
+        edges.1,
+        edges.2,
+        seen.len(),
+        seen.iter().map(|s| s.connections).sum::<u64>(),
+        log.len(),
+    );
+    assert_eq!((lost, doubled, edges.1, edges.2), (0, 0, 0, 0), "KILL_SEED={seed}");
+    assert!(log.iter().map(|e| e.seq).eq(1..=log.len() as u64), "the log has no gaps");
+    for client in seen {
+        client.check(load.head());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_process_on_sqlite() {
+    survive(OneProcess::start()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_core_and_two_gateways() {
+    let tap = Tap::new().await;
+    let mut passing = JoinSet::new();
+    passing.spawn(tap.clone().pass());
+    survive(Nodes::start(tap)).await;
+}

@@ -1,0 +1,119 @@
+//! Smoke detectors whose values turn: each reading is an edge, repeated until the centre acknowledged it.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use domain::site::SensorKind;
+use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS};
+use runtime::{Clock as _, SystemClock, retry::Backoff};
+use tokio::sync::watch;
+
+use crate::{
+    broker::Tap,
+    cluster::{Logged, What},
+};
+
+/// A sensor with what it has told, and the centre acknowledged.
+pub(crate) struct Told {
+    sensor: String,
+    /// When the value was measured; the first is high, and they turn.
+    edges: Vec<i64>,
+}
+
+/// Some of the site's smoke detectors.
+pub(crate) fn some(count: usize) -> Vec<String> {
+    let site = simulator::site::maojiawan(1);
+    let smoke = site.sensors.iter().filter(|s| s.kind == SensorKind::Smoke);
+    smoke.step_by(7).take(count).map(|s| s.id.to_string()).collect()
+}
+
+/// Measures until it is over.
+pub(crate) async fn measure(tap: Arc<Tap>, sensor: String, over: watch::Receiver<bool>) -> Told {
+    let (client, events) = AsyncClient::new(MqttOptions::new(&sensor, "127.0.0.1", tap.broker), 16);
+    let connected = watch::Sender::new(0_u64);
+    let told = tell(&tap, client, &sensor, connected.subscribe(), over);
+    tokio::select! {
+        told = told => told,
+        never = poll(events, &connected) => never,
+    }
+}
+
+/// Polls the connection; counts how often it is made.
+async fn poll(mut events: EventLoop, connected: &watch::Sender<u64>) -> Told {
+    let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(200));
+    loop {
+        match events.poll().await {
+            Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                backoff.reset();
+                connected.send_modify(|n| *n += 1);
+            }
+            Ok(_) => {}
+            // A device that is cut off comes again after a pause.
+            Err(_) => tokio::time::sleep(backoff.delay()).await,
+        }
+    }
+}
+
+async fn tell(
+    tap: &Tap,
+    client: AsyncClient,
+    sensor: &str,
+    mut connected: watch::Receiver<u64>,
+    over: watch::Receiver<bool>,
+) -> Told {
+    let topic = format!("mjw/v1/sensors/{sensor}/reading");
+    let (mut subscribed, mut acknowledged) = (tap.subscribed.subscribe(), tap.acknowledged.subscribe());
+    let mut edges = Vec::new();
+    // It ends calm, so that each condition has its end.
+    while !*over.borrow() || edges.len() % 2 == 1 {
+        let value = if edges.len() % 2 == 0 { 0.9 } else { 0.01 };
+        // Never of the future, and no two of one moment.
+        let at = (SystemClock.now_ms() - 1_000).max(edges.last().map_or(0, |last| last + 1));
+        let body = format!(r#"{{"v":{value},"t":{at},"of":"{sensor}"}}"#);
+        loop {
+            connected.mark_unchanged();
+            subscribed.mark_unchanged();
+            // When its queue is full, the connection is away, and it tells when it is back.
+            let _ = client.try_publish(&topic, QoS::AtLeastOnce, false, body.as_bytes());
+            tokio::select! {
+                known = acknowledged.wait_for(|all| all.contains(body.as_bytes())) => {
+                    known.unwrap();
+                    break;
+                }
+                // The broker may have forgotten it, or had nobody to give it to.
+                changed = connected.changed() => changed.unwrap(),
+                changed = subscribed.changed() => changed.unwrap(),
+            }
+        }
+        edges.push(at);
+    }
+    Told { sensor: sensor.to_owned(), edges }
+}
+
+/// Edges acknowledged, lost and doubled.
+pub(crate) fn compare(told: &[Told], log: &[Logged]) -> (u64, u64, u64) {
+    let mut found: HashMap<&str, Vec<Option<i64>>> = HashMap::new();
+    for logged in log {
+        if let What::Edge(sensor, at) = &logged.what {
+            found.entry(sensor).or_default().push(*at);
+        }
+    }
+    let (mut acknowledged, mut lost, mut doubled) = (0, 0, 0);
+    for Told { sensor, edges } in told {
+        let expected: Vec<Option<i64>> = edges.iter().enumerate().map(|(i, at)| (i % 2 == 0).then_some(*at)).collect();
+        let found = found.remove(sensor.as_str()).unwrap_or_default();
+        let count = |of: &[Option<i64>]| {
+            let mut counts: HashMap<Option<i64>, u64> = HashMap::new();
+            of.iter().for_each(|edge| *counts.entry(*edge).or_default() += 1);
+            counts
+        };
+        let (wanted, there) = (count(&expected), count(&found));
+        let of = |counts: &HashMap<Option<i64>, u64>, edge| counts.get(edge).copied().unwrap_or(0);
+        acknowledged += expected.len() as u64;
+        lost += wanted.iter().map(|(edge, n)| n.saturating_sub(of(&there, edge))).sum::<u64>();
+        doubled += there.iter().map(|(edge, n)| n.saturating_sub(of(&wanted, edge))).sum::<u64>();
+        if (lost, doubled) == (0, 0) {
+            assert_eq!(found, expected, "the edges of {sensor} are in their order");
+        }
+    }
+    (acknowledged, lost, doubled)
+}
