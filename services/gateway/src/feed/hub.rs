@@ -255,6 +255,10 @@ impl Hub {
     /// Every stream starts anew at `position`.
     fn restart(&self, position: Position, why: Why) {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        self.void(&mut streams, position, why);
+    }
+
+    fn void(&self, streams: &mut (Streams, Epoch), position: Position, why: Why) {
         streams.1 = streams.1.anew(why);
         for stream in streams.0.values() {
             stream.restart(self.ring(position, stream.conflate, stream.form), streams.1);
@@ -379,6 +383,14 @@ impl Hub {
             if let Some(head) = &mut seen.head {
                 head.seq = upto;
             }
+            // Whoever holds the erased values drops them with everything else. Together with the mirror, so that nobody
+            // comes past the erasure without: it might go on from there elsewhere.
+            if let Some(head) = seen.head
+                && taken.iter().any(|t| matches!(t.event.body, Body::Erased { .. }))
+            {
+                self.mirror.texts.forget();
+                self.void(&mut all, head, Why::Policy);
+            }
             // Together with the mirror, so that nobody is given what came later under rights of before.
             if taken.iter().any(|t| matches!(t.event.body, Body::AccountChanged { .. })) && heard() {
                 judge_anew(&mut all);
@@ -413,14 +425,6 @@ impl Hub {
         for t in taken {
             if let Body::AccountChanged { account } = &t.event.body {
                 self.sessions.account_changed(account.id.clone());
-            }
-        }
-        if taken.iter().any(|t| matches!(t.event.body, Body::Erased { .. })) {
-            // Whoever holds the erased values drops them with everything else.
-            self.mirror.texts.forget();
-            let head = self.mirror.read().head;
-            if let Some(head) = head {
-                self.restart(head, Why::Policy);
             }
         }
     }
