@@ -162,6 +162,7 @@ async fn serve(
         connectors: Arc::new(Nobody),
         metrics: Arc::new(String::new),
         demo: None,
+        own_broker: true,
         began: began.clone(),
     };
     tasks.spawn("gateway", Stage::Sockets, Criticality::Critical, async move {

@@ -116,6 +116,7 @@ impl House {
             connectors: Arc::new(Alone),
             metrics: Arc::new(String::new),
             demo: None,
+            own_broker: true,
             began: began.clone(),
         };
         let (stage, critical) = (Stage::Sockets, Criticality::Critical);

@@ -182,7 +182,7 @@ const NOT_AUTHORISED: u8 = 5;
 #[test]
 fn a_device_logs_in_with_what_a_gateway_issued() {
     let house = House::new();
-    let _redis = Redis::start(house.redis_port, house.folder.path());
+    let _redis = Running::redis(house.redis_port, house.folder.path());
     let core = house.start("core", "core");
     let gateway = house.start("one", "gateway");
     let cookie = gateway.log_in("chief", PASSWORD);
