@@ -28,6 +28,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
     sync::mpsc,
+    task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -114,10 +115,15 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         None => {
             ended.await?;
         }
-        Some(listener) => tokio::select! {
-            _ = ended => {}
-            fed = feed(listener, store, bus, &templates) => fed?,
-        },
+        Some(listener) => {
+            // A task, as the writer is one: the main thread would have to be woken for each step.
+            let mut feeder = JoinSet::new();
+            feeder.spawn(async move { feed(listener, store, bus, &templates).await });
+            tokio::select! {
+                _ = ended => {}
+                Some(fed) = feeder.join_next() => fed??,
+            }
+        }
     }
     tasks.drain(Duration::from_secs(2)).await;
     Ok(())

@@ -62,11 +62,10 @@ impl Db {
         let most_pages = Arc::new(AtomicU32::new(u32::MAX - 1));
         let limit = most_pages.clone();
         // After a full disk SQLite may have rolled back by itself, and the driver's own ROLLBACK then fails: a
-        // connection that still believes in a transaction is closed and replaced. The ping orders the question
-        // behind a rollback that is under way.
+        // connection that still believes in a transaction is closed and replaced. The pool's ping when it comes back
+        // orders the question behind a rollback that is under way.
         let writer = pool()
             .max_connections(1)
-            .test_before_acquire(true)
             .before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }))
             .after_connect(move |conn, _| {
                 let pages = limit.load(Ordering::Relaxed);
