@@ -335,7 +335,7 @@ describe('console', () => {
     for (const [name, length, rows] of [['h1', 3_600_000, 64], ['d7', 604_800_000, 134], ['d30', 2_592_000_000, 200], ['h24', 86_400_000, 200]] as const) {
       await page.locator(`[data-span=${name}]`).focus()
       await page.keyboard.press('Enter')
-      await page.waitForFunction((n) => document.querySelectorAll('[data-row=point]').length === n, rows).catch(() => null)
+      await page.waitForFunction((n) => Math.abs(document.querySelectorAll('[data-row=point]').length - n) < 3, rows)
       expect(await page.locator('[data-run]').count()).toBe(2)
       expect(await page.locator('.band').count()).toBe(name === 'h1' ? 0 : 2)
       expect(Math.abs(asked().at(-1)! - length)).toBeLessThan(30_000)
@@ -343,6 +343,12 @@ describe('console', () => {
       expect(await clipped()).toEqual([])
     }
     expect(await page.locator('svg[role=img]').getAttribute('aria-label')).toMatch(locale ? /24 hours: lowest 0\.007 dB\/m, mean/ : /24 小时：最低 0\.007 dB\/m，平均/)
+    // A small window squeezes the list of values, never the chart.
+    const chart = async (): Promise<number> => (await page.locator('svg[role=img]').boundingBox())?.height ?? 0
+    const roomy = await chart()
+    await page.setViewportSize({ width: 1280, height: 720 })
+    expect(await chart()).toBeGreaterThan(roomy * 0.8)
+    await page.setViewportSize({ width: 1600, height: 900 })
     // The list of values is reached by the keyboard, right after the spans.
     await page.locator('[data-span=d30]').focus()
     await page.keyboard.press('Tab')
