@@ -71,6 +71,22 @@ async function violations(): Promise<string[]> {
     return v.flatMap((x) => x.nodes.slice(0, 4).map((n) => `${x.id} ${n.target.join(' ')} ${n.failureSummary.split('\n').at(-1)}`))
   })
 }
+/** Cuts the page off; the banner hides no word of the header and moves nothing but it. */
+async function cutOff(): Promise<void> {
+  const below = (): Promise<number[]> => page.evaluate(() => [...document.querySelectorAll('main > :not(.banner, header)')].map((e) => e.getBoundingClientRect().top))
+  const before = await below()
+  await page.context().setOffline(true)
+  await harness!.close()
+  harness = undefined
+  const { y, height } = (await page.locator('.banner').boundingBox())!
+  expect(await below()).toEqual(before)
+  const hidden = await page.evaluate((edge) => {
+    const texts = [...document.querySelectorAll<HTMLElement>('header *')].filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent?.trim()))
+    return texts.filter((e) => e.getBoundingClientRect().top < edge - 1).map((e) => e.textContent)
+  }, y + height)
+  expect(hidden).toEqual([])
+  expect(await clipped()).toEqual([])
+}
 const live = (n: number): Promise<unknown> => page.waitForFunction((want) => document.querySelectorAll('.tile[data-live=true]').length >= want, n)
 
 describe('wall', () => {
@@ -165,16 +181,20 @@ describe('wall', () => {
   it('says when it is cut off, with the last good time', async () => {
     await open({ role: 'wall_display', path: '/wall', size: [1920, 1080] })
     await live(1)
-    await page.context().setOffline(true)
-    await harness!.close()
-    harness = undefined
-    await page.waitForSelector('.banner')
+    await cutOff()
     expect(await page.locator('.banner').textContent()).toMatch(/最后更新 \d\d:\d\d:\d\d，已 \d+ 秒/)
     expect(await page.locator('.stale').count()).toBeGreaterThanOrEqual(4)
   }, 60_000)
 })
 
 describe('console', () => {
+  it.each([['/console', 1280, 720], ['/devices', 1600, 900]])('says on %s when it is cut off', async (path, width, height) => {
+    await open({ role: 'duty_officer', path, size: [width, height] })
+    await page.locator('[data-row=alarm], [data-row=device]').first().waitFor()
+    await cutOff()
+    expect(await page.locator('.banner').textContent()).toMatch(/最后更新 \d\d:\d\d:\d\d，已 \d+ 秒/)
+  }, 60_000)
+
   it.each([['dark zh', undefined, undefined], ['light zh', 'light' as const, undefined], ['dark en', undefined, 'en' as const]])('is whole in %s', async (_, theme, locale) => {
     await open({ role: 'shift_chief', path: '/console', size: [1920, 1080], ...(theme ? { theme } : {}), ...(locale ? { locale } : {}) })
     await live(4)
