@@ -1,13 +1,12 @@
 //! The state of a site from its documents.
 
 use domain::{State, state::KEEP_ENDED};
-use ledger::{Head, Store};
+use ledger::Store;
 
 use crate::DispatchError;
 
-/// Becomes the writer and loads the state at the new head.
-pub(crate) async fn open(store: &dyn Store) -> Result<(Head, State), DispatchError> {
-    let head = store.open_writer().await?;
+/// Loads the state; the caller is the writer, so it stands at the caller's head.
+pub(crate) async fn state(store: &dyn Store) -> Result<State, DispatchError> {
     // The writer forgets the rest anyway: a site of many years starts as fast as a new one.
     let (_, documents) = store.snapshot(&[], KEEP_ENDED).await?;
     let mut state = State::default();
@@ -20,7 +19,7 @@ pub(crate) async fn open(store: &dyn Store) -> Result<(Head, State), DispatchErr
         }
     }
     state.trim();
-    Ok((head, state))
+    Ok(state)
 }
 
 /// Takes one document into the state.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
+    ops::RangeInclusive,
     sync::Arc,
     time::Duration,
 };
@@ -14,7 +15,7 @@ use domain::{
     input::{Command, Input, Refs},
     time::Timestamp,
 };
-use ledger::{Bus, Head, KeyRow, LedgerError, Store};
+use ledger::{Bus, Head, KeyRow, LedgerError, Published, Store};
 use link::intake::{Done, Intake, IntakeError, MAX_KEY, Position, Submission};
 use runtime::{Clock, Criticality, Tasks, retry::Backoff, tasks::Stage, telemetry::names};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -128,6 +129,7 @@ pub fn start(
         memory: None,
         status: status_sender,
         credentials: credentials_sender,
+        own: None,
         fenced: false,
     };
     let stop = tasks.stop(Stage::Core);
@@ -144,6 +146,8 @@ struct Core {
     memory: Option<(Head, State)>,
     status: watch::Sender<Status>,
     credentials: watch::Sender<Credentials>,
+    /// The log and the terms that are this writer's own; `None` before it first had one.
+    own: Option<(u64, RangeInclusive<u64>)>,
     /// Another writer has the log: this one ends, and its process with it.
     fenced: bool,
 }
@@ -197,12 +201,29 @@ impl Core {
         if self.fenced {
             return Err(DispatchError::Fenced);
         }
-        let loaded = load::open(self.store.as_ref()).await?;
+        let head = self.take_log().await?;
+        let loaded = (head, load::state(self.store.as_ref()).await?);
         tracing::info!(log.seq = loaded.0.seq, log.term = loaded.0.term, "writer has the log");
         self.tell_credentials(&loaded.1);
         self.memory = Some(loaded);
         self.set_status(true, String::new());
         Ok(())
+    }
+
+    /// Becomes the writer, unless another one did since: a writer that lost its database for a while must not take the
+    /// log back from its successor.
+    async fn take_log(&mut self) -> Result<Head, DispatchError> {
+        if let Some((log_id, terms)) = &mut self.own {
+            let head = self.store.head().await?;
+            if head.log_id != *log_id || !terms.contains(&head.term) {
+                return Err(DispatchError::Fenced);
+            }
+            // Whether the next call succeeds may not become known.
+            *terms = head.term..=head.term + 1;
+        }
+        let head = self.store.open_writer().await?;
+        self.own = Some((head.log_id, head.term..=head.term));
+        Ok(head)
     }
 
     fn tell_credentials(&self, state: &State) {
@@ -216,7 +237,7 @@ impl Core {
     }
 
     fn fail(&mut self, error: &DispatchError) {
-        self.fenced |= matches!(error, DispatchError::Ledger(LedgerError::Fenced { .. }));
+        self.fenced |= matches!(error, DispatchError::Fenced | DispatchError::Ledger(LedgerError::Fenced { .. }));
         let reason = reason(error);
         if self.status.borrow().reason != reason {
             tracing::error!(error = %reason, "the writer cannot store");
@@ -242,8 +263,9 @@ impl Core {
         if let Ok(decision) = decide(&state, &Input::Tick, context(now)) {
             batch.take(&mut state, decision, now.0);
         }
-        if let Err(error) = self.commit(head, state, batch).await {
-            self.fail(&error);
+        match self.commit(head, state, batch).await {
+            Ok(events) => self.publish(events).await,
+            Err(error) => self.fail(&error),
         }
     }
 
@@ -307,27 +329,30 @@ impl Core {
             round.decide(self.store.as_ref(), &mut state, request, now);
         }
         let Round { batch, waiting, .. } = round;
-        let failed = match self.commit(head, state, batch).await {
-            Ok(()) => None,
+        let (events, failed) = match self.commit(head, state, batch).await {
+            Ok(events) => (events, None),
             Err(error) if spoils(&error) && waiting.len() > 1 => {
                 tracing::warn!(error = %reason(&error), inputs = waiting.len(), "a commit is taken apart");
                 let spoilt = waiting.len();
                 waiting.into_iter().rev().for_each(|(request, _)| rest.push_front(request));
                 return spoilt;
             }
+            // The store is well: only this input cannot be stored, and never can.
+            Err(DispatchError::Ledger(error @ LedgerError::Invalid { .. })) => {
+                tracing::warn!(%error, "an input cannot be stored");
+                (Vec::new(), Some(IntakeError::Unstorable))
+            }
             Err(error) => {
                 self.fail(&error);
-                Some(reason(&error))
+                (Vec::new(), Some(IntakeError::Unavailable(reason(&error))))
             }
         };
         for (request, answer) in waiting {
-            let answer = match &failed {
-                None => answer,
-                Some(why) => Err(IntakeError::Unavailable(why.clone())),
-            };
+            let answer = failed.clone().map_or(answer, Err);
             count_answer(&answer);
             let _ = request.reply.send(answer);
         }
+        self.publish(events).await;
         0
     }
 
@@ -349,11 +374,16 @@ impl Core {
         }
     }
 
-    /// Commits, then publishes. After an error the memory is gone.
-    async fn commit(&mut self, head: Head, mut state: State, batch: Collector) -> Result<(), DispatchError> {
+    /// Commits; what to publish once the inputs are answered. After an error the memory is gone.
+    async fn commit(
+        &mut self,
+        head: Head,
+        mut state: State,
+        batch: Collector,
+    ) -> Result<Vec<Arc<Published>>, DispatchError> {
         if batch.is_empty() {
             self.memory = Some((head, state));
-            return Ok(());
+            return Ok(Vec::new());
         }
         let moved = batch.moves_credentials();
         let batch = batch.finish(&state);
@@ -364,10 +394,15 @@ impl Core {
         state.trim();
         self.memory = Some((head, state));
         self.set_status(true, String::new());
-        if let Err(error) = self.bus.publish(batch.into_published()).await {
+        Ok(batch.into_published())
+    }
+
+    async fn publish(&self, events: Vec<Arc<Published>>) {
+        if !events.is_empty()
+            && let Err(error) = self.bus.publish(events).await
+        {
             tracing::warn!(error = %error, "bus delayed: followers will poll");
         }
-        Ok(())
     }
 }
 
@@ -483,6 +518,7 @@ fn count_answer(answer: &Result<Done, IntakeError>) {
         Ok(_) => "taken",
         Err(IntakeError::Refused(_)) => "refused",
         Err(IntakeError::KeyReused) => "key_reused",
+        Err(IntakeError::Unstorable) => "unstorable",
         Err(_) => "failed",
     };
     metrics::counter!(names::INPUTS, "outcome" => outcome).increment(1);

@@ -212,7 +212,8 @@ async fn an_input_that_cannot_be_stored_spoils_no_other() {
         centre.command("lost", Actor::System, lost),
         centre.command("n2", chief(), note("二")),
     );
-    assert!(matches!(lost, Err(IntakeError::Unavailable(_))), "{lost:?}");
+    // Whoever repeats what may succeed later must not repeat this one.
+    assert_eq!(lost, Err(IntakeError::Unstorable));
     assert_eq!((first.unwrap().position.seq, last.unwrap().position.seq), (before + 1, before + 2));
     assert!(centre.writer.status().borrow().ok);
     centre.stop().await;
@@ -294,6 +295,22 @@ async fn a_writer_that_was_fenced_off_ends_and_takes_nothing_back() {
     };
     let answer = centre.writer.submit(Submission::keyless(input)).await;
     assert!(matches!(answer, Err(IntakeError::Unavailable(_))), "{answer:?}");
+    centre.tasks.failed().cancelled().await;
+    assert_eq!(other.head().await.unwrap().term, term);
+}
+
+#[tokio::test]
+async fn a_writer_that_could_not_store_takes_nothing_back_from_its_successor() {
+    let folder = tempfile::tempdir().unwrap();
+    let centre = Centre::started(folder.path()).await;
+    let incident = fire(&centre).await;
+    centre.store.refuse_writes(true).await.unwrap();
+    let note = |text: &str| Command::Note { incident, text: text.to_owned() };
+    let refused = centre.command("k", chief(), note("一")).await;
+    assert!(matches!(refused, Err(IntakeError::Unavailable(_))), "{refused:?}");
+    let other = SqliteStore::open(&SqliteOptions::in_folder(folder.path())).await.unwrap();
+    let term = other.open_writer().await.unwrap().term;
+    centre.store.refuse_writes(false).await.unwrap();
     centre.tasks.failed().cancelled().await;
     assert_eq!(other.head().await.unwrap().term, term);
 }

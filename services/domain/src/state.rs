@@ -212,6 +212,10 @@ impl State {
 }
 
 fn trim<K: Ord + Copy, V>(map: &mut BTreeMap<K, V>, ended: impl Fn(&V) -> bool) {
+    // Called after each commit, and mostly there is little.
+    if map.len() <= KEEP_ENDED {
+        return;
+    }
     let old: Vec<K> = map.iter().filter(|(_, v)| ended(v)).map(|(k, _)| *k).collect();
     for key in old.iter().take(old.len().saturating_sub(KEEP_ENDED)) {
         map.remove(key);

@@ -241,6 +241,7 @@ impl Shared {
                 Err(IntakeError::Refused(refusal)) => return Err(Refused::Core(refusal)),
                 Err(IntakeError::KeyReused) => return Err(Refused::Known),
                 Err(IntakeError::TooLong(what)) => return Err(Refused::TooLong(what)),
+                Err(IntakeError::Unstorable) => return Err(Refused::Unstorable),
             }
         }
     }
@@ -266,6 +267,8 @@ pub(crate) enum Refused {
     Known,
     /// Longer than taken.
     TooLong(&'static str),
+    /// The store takes it neither now nor later.
+    Unstorable,
 }
 
 impl std::fmt::Display for Refused {
@@ -274,6 +277,7 @@ impl std::fmt::Display for Refused {
             Self::Core(refusal) => refusal.fmt(f),
             Self::Known => f.write_str("the key is known"),
             Self::TooLong(what) => write!(f, "{what} is too long"),
+            Self::Unstorable => f.write_str("it cannot be stored"),
         }
     }
 }

@@ -98,6 +98,12 @@ impl From<IntakeError> for Problem {
                 Self::new(unprocessable, "key_reused", zh, en)
             }
             IntakeError::TooLong(_) => Self::new(unprocessable, "too_long", "内容过长", "It is too long"),
+            IntakeError::Unstorable => Self::new(
+                unprocessable,
+                "unstorable",
+                "内容无法保存，没有生效",
+                "It cannot be stored; nothing took effect",
+            ),
             IntakeError::Busy => {
                 let new = Self::new(unavailable, "busy", "系统繁忙，请稍后再试", "Busy, try again");
                 Self { retry_after: Some(1), ..new }

@@ -104,6 +104,8 @@ problems! {
     no_broker = CONFLICT, "no_broker", "本站使用外部 MQTT 代理，设备口令由该代理管理", "The site uses an MQTT broker that runs elsewhere; devices' passwords are managed there";
     /// Busy.
     busy = SERVICE_UNAVAILABLE, "busy", "系统繁忙，请稍后再试", "The centre is busy; try again";
+    /// It names something that is not stored any more, or breaks a bound of the store.
+    unstorable = UNPROCESSABLE_ENTITY, "unstorable", "内容无法保存（如所附照片已失效），没有生效", "It cannot be stored, for example because a picture that it names is gone; nothing took effect";
     /// Storage is down.
     unavailable = SERVICE_UNAVAILABLE, "unavailable", "暂时无法保存，没有生效", "Nothing can be stored now; nothing took effect";
     /// The feed has no state yet.
@@ -204,6 +206,7 @@ impl From<IntakeError> for Problem {
             IntakeError::KeyReused => Self::key_reused(),
             IntakeError::TooLong(what) => Self::too_large().detail(what),
             IntakeError::Busy => Self::busy().retry_after(1),
+            IntakeError::Unstorable => Self::unstorable(),
             // The reason stands on /readyz and in the log.
             IntakeError::Unavailable(_) => Self::unavailable().retry_after(2),
         }

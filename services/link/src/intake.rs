@@ -87,6 +87,9 @@ pub enum IntakeError {
     /// The writer's queue is full; try again.
     #[error("the writer is busy")]
     Busy,
+    /// What it says cannot be stored, now or later: nothing was.
+    #[error("the input cannot be stored")]
+    Unstorable,
     /// Nothing can be stored now; the reason is on `/readyz`. Try again under the same key: where the disk itself failed,
     /// the input may have been taken all the same, and the repetition tells.
     #[error("nothing can be stored now: {0}")]

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::{sync::Notify, time::timeout};
 
 use super::{
@@ -25,6 +25,9 @@ use crate::config::SEND_PATIENCE;
 
 /// Pieces of one write: one look and a heartbeat.
 const PIECES: usize = LOOK + 1;
+
+/// Messages of a round up to so many bytes are joined.
+const JOINED: usize = 64 << 10;
 
 /// Where a client stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -271,7 +274,7 @@ impl<'a> Sweep<'a> {
             return batch.clone();
         }
         let batch = match self.stream.look(at.epoch, at.cursor) {
-            Ok(Look::Messages(messages, upto)) => Some(Arc::new(Batch { messages, upto })),
+            Ok(Look::Messages(messages, upto)) => Some(Arc::new(Batch { messages: joined(messages), upto })),
             Ok(Look::Off) | Err(_) => None,
         };
         self.looks.truncate(Self::KEPT - 1);
@@ -280,9 +283,28 @@ impl<'a> Sweep<'a> {
     }
 }
 
+/// One piece in place of many: joined once, where each client's write would otherwise walk over all of them.
+fn joined(messages: Vec<Bytes>) -> Vec<Bytes> {
+    let bytes = messages.iter().map(Bytes::len).sum::<usize>();
+    if messages.len() < 2 || bytes > JOINED {
+        return messages;
+    }
+    let mut whole = BytesMut::with_capacity(bytes);
+    messages.iter().for_each(|message| whole.extend_from_slice(message));
+    vec![whole.freeze()]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_pieces_are_joined_and_large_ones_left() {
+        let pieces = |sizes: &[usize]| sizes.iter().map(|n| Bytes::from(vec![7; *n])).collect::<Vec<_>>();
+        assert_eq!(joined(pieces(&[])), pieces(&[]));
+        assert_eq!(joined(pieces(&[3, 4, 5])), pieces(&[12]));
+        assert_eq!(joined(pieces(&[JOINED, 1])), pieces(&[JOINED, 1]));
+    }
 
     fn out(pieces: &[&'static str]) -> Out {
         Out { at: At::default(), held: false, rest: pieces.iter().map(|p| Bytes::from_static(p.as_bytes())).collect() }

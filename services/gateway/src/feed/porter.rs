@@ -27,8 +27,8 @@ use super::{
     stream::Stream,
 };
 
-/// The longest wait for more.
-const TICK: Duration = Duration::from_millis(30);
+/// The longest time from one round to the next when there is a wait between them.
+const TICK: Duration = Duration::from_millis(36);
 /// A wait is at most this many times as long as the round before it took.
 const SHARE: u32 = 8;
 /// Events that make a round worth its writes.
@@ -164,7 +164,7 @@ impl Pace {
     }
 
     fn after(&mut self, began: Instant, ended: Instant) {
-        self.due = Some(ended + TICK.min((ended - began) * SHARE));
+        self.due = Some(ended.max(began + TICK.min((ended - began) * (1 + SHARE))));
     }
 }
 
@@ -335,11 +335,12 @@ mod tests {
         // A costly round is followed by a wait, up to the tick.
         let cost = Duration::from_millis(1);
         assert_eq!(waited(&paced(0, cost)).await, cost * (1 + SHARE));
-        assert_eq!(waited(&paced(0, cost * 10)).await, cost * 10 + TICK);
+        assert_eq!(waited(&paced(0, cost * 10)).await, TICK);
+        assert_eq!(waited(&paced(0, TICK * 2)).await, TICK * 2);
         // Unless enough has gathered.
         let pace = paced(100, cost * 10);
         porters.wake(100 + ENOUGH - 1);
-        assert_eq!(waited(&pace).await, cost * 10 + TICK);
+        assert_eq!(waited(&pace).await, TICK);
         porters.wake(100 + ENOUGH);
         assert_eq!(waited(&paced(100, cost * 10)).await, Duration::ZERO);
     }

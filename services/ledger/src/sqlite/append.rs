@@ -1,37 +1,46 @@
 //! The one write path of the log: a batch in one transaction.
 
 use runtime::telemetry::names;
-use sqlx::{QueryBuilder, Sqlite, Transaction};
+use sqlx::{QueryBuilder, Sqlite};
 
 use super::{
     SqliteStore,
-    db::{CHUNK, conflict, db_error, get},
-    read_head,
+    db::{CHUNK, Write, db_error, get},
 };
 use crate::{
-    Batch, BlobId, DocumentRow, EventRow, Head, KeyRow, LedgerError, OutboxRow, Result,
+    Batch, BlobId, DocumentRow, EventRow, Head, KeyRow, LedgerError, Log, OutboxRow, Result,
     erasures::key_hash,
     rows::{check_head, int, join_units, last_documents, sort_key, units_of},
 };
 
-type Tx = Transaction<'static, Sqlite>;
-
 /// Rows that go to the database in one script.
 const FEW: usize = 16;
 
+/// What does not fit when the log is not where the batch believes.
+const HEAD: &str = "the head";
+
 /// Statements on their way to the database's thread. Each way there and back costs more than a small statement, so few
-/// rows go together; many go statement by statement, whose texts then differ by their number only and stay prepared.
+/// rows go together, with the beginning and the end of their transaction; many go statement by statement, whose texts
+/// then differ by their number only and stay prepared.
 struct Script<'t> {
-    tx: &'t mut Tx,
+    tx: &'t mut Write,
     sql: QueryBuilder<Sqlite>,
     rows: usize,
-    /// What exists already when it conflicts.
-    what: &'static str,
 }
 
 impl<'t> Script<'t> {
-    fn new(tx: &'t mut Tx) -> Self {
-        Self { tx, sql: QueryBuilder::default(), rows: 0, what: "a row" }
+    /// A transaction that moves the head. It fails with a conflict over [`HEAD`] when that is elsewhere.
+    fn begin(tx: &'t mut Write, expect: Head, after: u64) -> Self {
+        tx.begins();
+        let mut sql = QueryBuilder::new("BEGIN IMMEDIATE; UPDATE meta SET seq = CASE WHEN log_id = ");
+        sql.push_bind(int(expect.log_id)).push(" AND seq = ").push_bind(int(expect.seq));
+        sql.push(" AND term = ").push_bind(int(expect.term)).push(" THEN ").push_bind(int(after)).push(" END");
+        Self { tx, sql, rows: 1 }
+    }
+
+    async fn commit(mut self) -> Result<()> {
+        self.statement(0).await?.push("COMMIT");
+        self.run().await
     }
 
     /// The place for a statement that writes so many rows.
@@ -39,7 +48,7 @@ impl<'t> Script<'t> {
         if self.rows + rows > FEW {
             self.run().await?;
         }
-        if self.rows > 0 {
+        if !self.sql.sql().as_str().is_empty() {
             self.sql.push("; ");
         }
         self.rows += rows;
@@ -47,11 +56,12 @@ impl<'t> Script<'t> {
     }
 
     async fn run(&mut self) -> Result<()> {
-        if std::mem::take(&mut self.rows) == 0 {
+        self.rows = 0;
+        let mut sql = std::mem::take(&mut self.sql);
+        if sql.sql().as_str().is_empty() {
             return Ok(());
         }
-        let mut sql = std::mem::take(&mut self.sql);
-        sql.build().execute(&mut **self.tx).await.map(drop).map_err(conflict(self.what))
+        sql.build().execute(&mut **self.tx).await.map(drop).map_err(conflict)
     }
 }
 
@@ -59,21 +69,18 @@ impl SqliteStore {
     pub(super) async fn append_batch(&self, batch: &Batch) -> Result<Head> {
         batch.check()?;
         let started = std::time::Instant::now();
-        let mut tx = self.db.write().await?;
-        check_head(batch.expect, read_head(&mut tx).await?)?;
-        let after = batch.after();
-        self.insert_vault(&mut tx, &batch.vault).await?;
-        erase(&mut tx, &batch.erase, after.seq).await?;
-        use_blobs(&mut tx, &batch.blobs_used, after.seq).await?;
-        let mut script = Script::new(&mut tx);
-        insert_events(&mut script, batch.expect.seq, &batch.events).await?;
-        upsert_documents(&mut script, &batch.documents).await?;
-        insert_outbox(&mut script, &batch.outbox, after.seq).await?;
-        delete_outbox(&mut script, &batch.outbox_done).await?;
-        insert_keys(&mut script, &batch.keys).await?;
-        script.statement(1).await?.push("UPDATE meta SET seq = ").push_bind(int(after.seq));
-        script.run().await?;
-        tx.commit().await.map_err(db_error)?;
+        let (mut tx, after) = (self.db.writer().await?, batch.after());
+        if let Err(error) = self.write_batch(&mut tx, batch, after.seq).await {
+            tx.roll_back().await;
+            return Err(match error {
+                LedgerError::Conflict { what: HEAD } => {
+                    let (expected, actual) = (batch.expect, self.head().await?);
+                    check_head(expected, actual).err().unwrap_or(LedgerError::HeadMoved { expected, actual })
+                }
+                other => other,
+            });
+        }
+        tx.ended();
         metrics::counter!(names::EVENTS).increment(batch.events.len() as u64);
         metrics::histogram!(names::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
         if !batch.erase.is_empty() {
@@ -81,6 +88,22 @@ impl SqliteStore {
             self.note_erasures().await;
         }
         Ok(after)
+    }
+
+    async fn write_batch(&self, tx: &mut Write, batch: &Batch, after: u64) -> Result<()> {
+        let mut script = Script::begin(tx, batch.expect, after);
+        if !(batch.vault.is_empty() && batch.erase.is_empty() && batch.blobs_used.is_empty()) {
+            script.run().await?;
+            self.insert_vault(script.tx, &batch.vault).await?;
+            erase(script.tx, &batch.erase, after).await?;
+            use_blobs(script.tx, &batch.blobs_used, after).await?;
+        }
+        insert_events(&mut script, batch.expect.seq, &batch.events).await?;
+        upsert_documents(&mut script, &batch.documents).await?;
+        insert_outbox(&mut script, &batch.outbox, after).await?;
+        delete_outbox(&mut script, &batch.outbox_done).await?;
+        insert_keys(&mut script, &batch.keys).await?;
+        script.commit().await
     }
 
     /// The erasure itself is committed; this only shortens how long the destroyed key survives in the write-ahead
@@ -148,7 +171,7 @@ async fn replace_units(script: &mut Script<'_>, documents: &[&DocumentRow]) -> R
 }
 
 /// Destroys the keys. The values stay as bytes that nothing can open, and read as erased.
-async fn erase(tx: &mut Tx, subjects: &[String], seq: u64) -> Result<()> {
+async fn erase(tx: &mut Write, subjects: &[String], seq: u64) -> Result<()> {
     for subject in subjects {
         let gone = sqlx::query("DELETE FROM subject_keys WHERE subject = ? RETURNING wrapped")
             .bind(subject)
@@ -192,12 +215,7 @@ async fn delete_outbox(script: &mut Script<'_>, ids: &[u64]) -> Result<()> {
     Ok(())
 }
 
-/// The last part that can conflict, and the only one that a caller can do something about.
 async fn insert_keys(script: &mut Script<'_>, keys: &[KeyRow]) -> Result<()> {
-    if !keys.is_empty() {
-        script.run().await?;
-        script.what = "an idempotency key";
-    }
     for chunk in keys.chunks(CHUNK) {
         let sql = script.statement(chunk.len()).await?;
         sql.push("INSERT INTO input_keys (scope, key, request_hash, outcome, at_ms) ");
@@ -209,7 +227,18 @@ async fn insert_keys(script: &mut Script<'_>, keys: &[KeyRow]) -> Result<()> {
     Ok(())
 }
 
-async fn use_blobs(tx: &mut Tx, ids: &[BlobId], seq: u64) -> Result<()> {
+/// Which row conflicts: SQLite names its table.
+fn conflict(error: sqlx::Error) -> LedgerError {
+    let said = error.as_database_error().map(|e| e.message().to_owned()).unwrap_or_default();
+    let what = [(" meta.", HEAD), (" input_keys.", "an idempotency key")];
+    let what = what.into_iter().find(|(table, _)| said.contains(table)).map_or("a row", |(_, what)| what);
+    match db_error(error) {
+        LedgerError::Conflict { .. } => LedgerError::Conflict { what },
+        other => other,
+    }
+}
+
+async fn use_blobs(tx: &mut Write, ids: &[BlobId], seq: u64) -> Result<()> {
     for id in ids {
         let done = sqlx::query("UPDATE blobs SET used_seq = coalesce(used_seq, ?) WHERE id = ?")
             .bind(int(seq))

@@ -4,6 +4,7 @@
 //! thread, so that no caller is blocked.
 
 use std::{
+    ops::{Deref, DerefMut},
     path::Path,
     sync::{
         Arc,
@@ -12,9 +13,14 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt as _;
 use sqlx::{
-    AssertSqlSafe, Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    AssertSqlSafe, ConnectOptions, Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+};
+use tokio::{
+    sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard},
+    time::timeout,
 };
 
 use crate::{
@@ -30,10 +36,70 @@ const QUEUE_FOR_A_CONNECTION: Duration = Duration::from_secs(10);
 
 /// The connections to one file.
 pub(super) struct Db {
-    writer: SqlitePool,
+    writing: SqliteConnectOptions,
+    /// `None` once closed. Not a pool: that asks the connection's thread how it is after each use.
+    writer: Arc<Mutex<Option<Writer>>>,
     pub(super) reader: SqlitePool,
     /// Most pages of the file; a limit belongs to its connection, so a replaced one must learn it again.
-    most_pages: Arc<AtomicU32>,
+    most_pages: AtomicU32,
+}
+
+/// The one connection that writes.
+struct Writer {
+    conn: SqliteConnection,
+    /// A transaction may be open, or the connection dead.
+    dirty: bool,
+}
+
+/// The writing connection while one caller has it. A transaction that was not committed is rolled back.
+pub(super) struct Write(OwnedMappedMutexGuard<Option<Writer>, Writer>);
+
+impl Write {
+    /// Commits what [`Db::write`] began.
+    pub(super) async fn commit(mut self) -> sqlx::Result<()> {
+        sqlx::query("COMMIT").execute(&mut *self).await?;
+        self.ended();
+        Ok(())
+    }
+
+    /// What the caller runs now begins a transaction.
+    pub(super) fn begins(&mut self) {
+        self.0.dirty = true;
+    }
+
+    /// What the caller ran has ended its transaction.
+    pub(super) fn ended(mut self) {
+        self.0.dirty = false;
+    }
+
+    /// Rolls back before anybody goes on.
+    pub(super) async fn roll_back(mut self) {
+        if sqlx::query("ROLLBACK").execute(&mut *self).await.is_ok() {
+            self.ended();
+        }
+    }
+}
+
+impl Deref for Write {
+    type Target = SqliteConnection;
+    fn deref(&self) -> &SqliteConnection {
+        &self.0.conn
+    }
+}
+
+impl DerefMut for Write {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.0.conn
+    }
+}
+
+impl Drop for Write {
+    fn drop(&mut self) {
+        if self.0.dirty {
+            // On its way to the connection's thread once it was polled: the file is not held until the next caller.
+            let _ = sqlx::query("ROLLBACK").execute(&mut self.0.conn).now_or_never();
+        }
+    }
 }
 
 impl Db {
@@ -52,38 +118,45 @@ impl Db {
             .pragma("journal_size_limit", "67108864")
             // Who commits when the log of pages is moved into the file waits for all of it: better seldom.
             .pragma("wal_autocheckpoint", "4000");
-        let pool = || {
-            SqlitePoolOptions::new()
-                .acquire_timeout(QUEUE_FOR_A_CONNECTION)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .test_before_acquire(false)
-        };
-        let most_pages = Arc::new(AtomicU32::new(u32::MAX - 1));
-        let limit = most_pages.clone();
-        // After a full disk SQLite may have rolled back by itself, and the driver's own ROLLBACK then fails: a
-        // connection that still believes in a transaction is closed and replaced. The pool's ping when it comes back
-        // orders the question behind a rollback that is under way.
-        let writer = pool()
-            .max_connections(1)
-            .before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }))
-            .after_connect(move |conn, _| {
-                let pages = limit.load(Ordering::Relaxed);
-                Box::pin(async move { set_limit(conn, pages).await })
-            })
-            .connect_with(write)
+        let mut conn = write.connect().await.map_err(db_error)?;
+        migrate(&mut conn, migrations).await?;
+        let reader = SqlitePoolOptions::new()
+            .acquire_timeout(QUEUE_FOR_A_CONNECTION)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .max_connections(READERS)
+            .connect_with(base.read_only(true))
             .await
             .map_err(db_error)?;
-        let mut conn = writer.acquire().await.map_err(db_error)?;
-        migrate(&mut conn, migrations).await?;
-        drop(conn);
-        let reader = pool().max_connections(READERS).connect_with(base.read_only(true)).await.map_err(db_error)?;
-        Ok(Self { writer, reader, most_pages })
+        let writer = Arc::new(Mutex::new(Some(Writer { conn, dirty: false })));
+        Ok(Self { writing: write, writer, reader, most_pages: AtomicU32::new(u32::MAX - 1) })
+    }
+
+    /// The writing connection, without a transaction.
+    pub(super) async fn writer(&self) -> Result<Write> {
+        let slot = timeout(QUEUE_FOR_A_CONNECTION, self.writer.clone().lock_owned());
+        let slot = slot.await.map_err(|waited| LedgerError::Busy(waited.into()))?;
+        let mut writer = OwnedMutexGuard::try_map(slot, Option::as_mut)
+            .map_err(|_| LedgerError::Io(sqlx::Error::PoolClosed.into()))?;
+        if writer.dirty {
+            // It fails when there is nothing to roll back; after a full disk SQLite may have done so by itself.
+            let _ = sqlx::query("ROLLBACK").execute(&mut writer.conn).await;
+            if writer.conn.ping().await.is_err() {
+                writer.conn = self.writing.connect().await.map_err(db_error)?;
+                set_limit(&mut writer.conn, self.most_pages.load(Ordering::Relaxed)).await.map_err(db_error)?;
+            }
+            writer.dirty = false;
+        }
+        Ok(Write(writer))
     }
 
     /// A write transaction; rolled back when dropped.
-    pub(super) async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(db_error)
+    pub(super) async fn write(&self) -> Result<Write> {
+        let mut write = self.writer().await?;
+        write.begins();
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut *write).await.map_err(db_error)?;
+        Ok(write)
     }
 
     /// A read transaction: all its reads see one state.
@@ -93,35 +166,39 @@ impl Db {
 
     /// Moves what was committed from the write-ahead log into the file as far as readers allow, and empties it.
     pub(super) async fn checkpoint(&self) -> Result<()> {
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await.map_err(db_error)?;
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *self.writer().await?).await.map_err(db_error)?;
         Ok(())
     }
 
     pub(super) async fn limit_pages(&self, pages: u32) -> Result<()> {
         self.most_pages.store(pages, Ordering::Relaxed);
-        let mut conn = self.writer.acquire().await.map_err(db_error)?;
-        set_limit(&mut conn, pages).await.map_err(db_error)
+        set_limit(&mut *self.writer().await?, pages).await.map_err(db_error)
     }
 
     #[cfg(feature = "testing")]
     pub(super) async fn query_only(&self, on: bool) -> Result<()> {
         let sql = format!("PRAGMA query_only = {on}");
-        sqlx::query(AssertSqlSafe(sql)).execute(&self.writer).await.map(drop).map_err(db_error)
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut *self.writer().await?).await.map(drop).map_err(db_error)
     }
 
     #[cfg(feature = "testing")]
     pub(super) async fn never_sync(&self) -> Result<()> {
-        sqlx::query("PRAGMA synchronous = OFF").execute(&self.writer).await.map(drop).map_err(db_error)
+        let off = sqlx::query("PRAGMA synchronous = OFF");
+        off.execute(&mut *self.writer().await?).await.map(drop).map_err(db_error)
     }
 
     pub(super) async fn close(&self) {
         self.reader.close().await;
-        self.writer.close().await;
+        if let Some(writer) = self.writer.lock().await.take()
+            && let Err(error) = writer.conn.close().await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the database did not close in order");
+        }
     }
 
     #[cfg(test)]
     pub(super) async fn pragma(&self, sql: &'static str) {
-        sqlx::query(sql).execute(&self.writer).await.unwrap();
+        sqlx::query(sql).execute(&mut *self.writer().await.unwrap()).await.unwrap();
     }
 }
 

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{Sqlite, Transaction};
+use sqlx::SqliteConnection;
 
 use crate::{
     Head, Log, Result,
@@ -150,18 +150,18 @@ impl SqliteStore {
     }
 }
 
-async fn create_meta(tx: &mut Transaction<'static, Sqlite>, sealer: &Sealer) -> Result<Key> {
+async fn create_meta(tx: &mut SqliteConnection, sealer: &Sealer) -> Result<Key> {
     let (secret, wrapped) = sealer.new_request_secret()?;
     sqlx::query("INSERT INTO meta (one, log_id, seq, term, request_secret) VALUES (1, ?, 0, 0, ?)")
         .bind(int(new_id()))
         .bind(wrapped)
-        .execute(&mut **tx)
+        .execute(tx)
         .await
         .map_err(db_error)?;
     Ok(secret)
 }
 
-async fn read_head(tx: &mut Transaction<'static, Sqlite>) -> Result<Head> {
-    let row = sqlx::query("SELECT log_id, seq, term FROM meta").fetch_one(&mut **tx).await.map_err(db_error)?;
+async fn read_head(tx: &mut SqliteConnection) -> Result<Head> {
+    let row = sqlx::query("SELECT log_id, seq, term FROM meta").fetch_one(tx).await.map_err(db_error)?;
     Ok(Head { log_id: get_u64(&row, 0)?, seq: get_u64(&row, 1)?, term: get_u64(&row, 2)? })
 }

@@ -36,7 +36,8 @@ impl Log for SqliteStore {
     }
 
     async fn head(&self) -> Result<Head> {
-        read_head(&mut self.db.read().await?).await
+        let mut tx = self.db.read().await?;
+        read_head(&mut tx).await
     }
 
     async fn tail(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>> {

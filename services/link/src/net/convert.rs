@@ -53,6 +53,7 @@ pub(super) fn put_outcome(outcome: &Result<Done, IntakeError>) -> pb::Outcome {
         Err(IntakeError::KeyReused) => failed(pb::Why::KeyReused, ""),
         Err(IntakeError::TooLong(what)) => failed(pb::Why::TooLong, what),
         Err(IntakeError::Busy) => failed(pb::Why::Busy, ""),
+        Err(IntakeError::Unstorable) => failed(pb::Why::Unstorable, ""),
         Err(IntakeError::Unavailable(why)) => failed(pb::Why::Unavailable, why),
     };
     pb::Outcome { what: Some(what) }
@@ -78,6 +79,7 @@ pub(super) fn get_outcome(message: pb::Outcome) -> Result<Done, IntakeError> {
                 IntakeError::TooLong(parts.into_iter().find(|part| *part == detail).unwrap_or("the input"))
             }
             Ok(pb::Why::Busy) => IntakeError::Busy,
+            Ok(pb::Why::Unstorable) => IntakeError::Unstorable,
             Ok(pb::Why::Unavailable) => IntakeError::Unavailable(detail),
             Ok(pb::Why::Unspecified) | Err(_) => unknown(),
         }),
