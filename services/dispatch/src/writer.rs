@@ -218,12 +218,21 @@ impl Core {
             if head.log_id != *log_id || !terms.contains(&head.term) {
                 return Err(DispatchError::Fenced);
             }
-            // Whether the next call succeeds may not become known.
-            *terms = head.term..=head.term + 1;
+            *terms = head.term..=head.term;
         }
-        let head = self.store.open_writer().await?;
-        self.own = Some((head.log_id, head.term..=head.term));
-        Ok(head)
+        match self.store.open_writer().await {
+            Ok(head) => {
+                self.own = Some((head.log_id, head.term..=head.term));
+                Ok(head)
+            }
+            Err(error) => {
+                // Only then may it have succeeded all the same.
+                if let (LedgerError::Io(_), Some((_, terms))) = (&error, &mut self.own) {
+                    *terms = *terms.start()..=terms.end() + 1;
+                }
+                Err(error.into())
+            }
+        }
     }
 
     fn tell_credentials(&self, state: &State) {
