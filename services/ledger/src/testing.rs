@@ -1,9 +1,12 @@
-//! For tests of those who follow the log: a bus that misbehaves, a ledger in memory, bugs that a test must find, and a
-//! PostgreSQL server of their own.
+//! For tests of those who follow the log: a bus that misbehaves, a ledger in memory, bugs that a test must find, a
+//! PostgreSQL server, a small disk and networks of their own, and a witness of system calls.
 
 pub mod memory;
+pub mod networks;
+pub mod permitted;
 pub mod planted;
 pub mod postgres;
+pub mod trace;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -2,9 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    collections::HashMap,
     path::PathBuf,
     process::{Command, Output},
+};
+
+use ledger::testing::{
+    permitted::on_small_disk,
+    trace::{self, Call},
 };
 
 /// The helper process, built beside the tests.
@@ -18,51 +22,23 @@ fn durable() -> PathBuf {
 /// Checks that each `ack` was written after a sync of the write-ahead log that began when everything of the append was
 /// written; how many there were, or the first that was not.
 fn check(trace: &str) -> Result<usize, String> {
-    let (mut unfinished, mut acks): (HashMap<&str, String>, usize) = (HashMap::new(), 0);
-    // Writes of the log so far; those that some sync covered; those before each sync that is under way.
-    let (mut written, mut synced, mut at_ack) = (0_usize, 0_usize, 0_usize);
-    let mut syncs: HashMap<&str, usize> = HashMap::new();
-    for line in trace.lines() {
-        let Some((pid, call)) = line.trim_start().split_once(char::is_whitespace) else { continue };
-        let call = call.trim_start();
-        let wal = call.contains("ledger.db-wal>");
-        if (call.starts_with("fdatasync(") || call.starts_with("fsync(")) && wal {
-            syncs.insert(pid, written);
+    let calls = trace::read(trace);
+    let (log, others): (Vec<&Call>, Vec<&Call>) = calls.iter().partition(|call| call.on.ends_with("ledger.db-wal"));
+    let written = |before: usize| log.iter().filter(|call| call.writes() && call.before(before)).count();
+    let (mut acks, mut at_ack) = (0, 0);
+    // An answer counts from when it begins.
+    for ack in others.iter().filter(|call| call.writes() && call.bytes.starts_with(b"ack ")) {
+        let what = String::from_utf8_lossy(&ack.bytes);
+        let now = written(ack.began);
+        if now == at_ack {
+            return Err(format!("nothing was written before: {what}"));
         }
-        let call = match call.strip_suffix(" <unfinished ...>") {
-            Some(begun) => {
-                unfinished.insert(pid, begun.to_owned());
-                // An answer counts from when it begins.
-                if !begun.contains("\"ack ") {
-                    continue;
-                }
-                begun.to_owned()
-            }
-            None => match call.strip_prefix("<... ") {
-                Some(rest) => {
-                    let begun = unfinished.remove(pid).unwrap_or_default();
-                    if begun.contains("\"ack ") {
-                        continue;
-                    }
-                    begun + rest.split_once(" resumed>").map_or("", |(_, end)| end)
-                }
-                None => call.to_owned(),
-            },
-        };
-        let wal = call.contains("ledger.db-wal>");
-        if call.starts_with("write") && call.contains("\"ack ") {
-            if written == at_ack {
-                return Err(format!("nothing was written before: {line}"));
-            }
-            if synced < written {
-                return Err(format!("{} writes were not synced before: {line}", written - synced));
-            }
-            (acks, at_ack) = (acks + 1, written);
-        } else if (call.starts_with("write") || call.starts_with("pwrite64")) && wal {
-            written += 1;
-        } else if (call.starts_with("fdatasync(") || call.starts_with("fsync(")) && wal && call.ends_with("= 0") {
-            synced = synced.max(syncs.remove(pid).unwrap_or(0));
+        let syncs = log.iter().filter(|call| call.syncs() && call.before(ack.began));
+        let synced = syncs.map(|call| written(call.began)).max().unwrap_or(0);
+        if synced < now {
+            return Err(format!("{} writes were not synced before: {what}", now - synced));
         }
+        (acks, at_ack) = (acks + 1, now);
     }
     Ok(acks)
 }
@@ -70,17 +46,16 @@ fn check(trace: &str) -> Result<usize, String> {
 /// Traces appends; what they said and what the kernel was asked.
 fn traced(count: usize, careless: bool) -> (Output, String) {
     let folder = tempfile::tempdir().unwrap();
-    let trace = folder.path().join("trace");
+    let file = folder.path().join("trace");
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-y", "-qq", "-s", "16", "-e", "trace=fdatasync,fsync,write,pwrite64,writev,pwritev"]);
-    strace.arg("-o").arg(&trace).arg(durable()).arg("append").arg(folder.path().join("data")).arg(count.to_string());
+    strace.args(trace::OPTIONS);
+    strace.arg("-o").arg(&file).arg(durable()).arg("append").arg(folder.path().join("data")).arg(count.to_string());
     if careless {
         strace.arg("careless");
     }
     let output = strace.output().expect("strace: deploy/prepare.sh --tests");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let trace = std::fs::read_to_string(trace).unwrap();
-    (output, trace)
+    (output, std::fs::read_to_string(file).unwrap())
 }
 
 #[test]
@@ -125,14 +100,9 @@ fn the_check_sees_what_is_out_of_order() {
 #[test]
 fn a_full_disk_refuses_appends_and_backups_and_is_over_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
-    let script = r#"mount -t tmpfs -o size=6m tmpfs "$1" || exit 77; exec "$2" full "$1""#;
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).arg(folder.path()).arg(durable());
-    let output = command.output().expect("unshare of util-linux");
+    let mut fill = Command::new(durable());
+    fill.arg("full").arg(folder.path());
+    let Some(output) = on_small_disk(folder.path(), "6m", &fill) else { return };
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    if output.status.code() == Some(77) || said.contains("unshare failed") {
-        eprintln!("SKIPPED 已跳过: a small tmpfs cannot be mounted here, so the full disk was NOT tested: {said}");
-        return;
-    }
     assert!(output.status.success() && said.contains("recovered at "), "{said}");
 }

@@ -1,7 +1,7 @@
 //! Redis and PostgreSQL on the other end of a wire that is cut, flaps and is slow, while a writer and a reader work.
 //!
 //! The wire is a pair of virtual interfaces between two network namespaces: the test runs itself again in the near one,
-//! the servers run in the far one. Where namespaces are not permitted the test says that it is skipped.
+//! the servers run in the far one.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -13,7 +13,9 @@ use std::{
 
 use ledger::{
     Batch, Bus as _, Head, PostgresOptions, PostgresStore, Reader, RedisBus, RedisOptions, Step, Store,
-    conformance::event, limits, testing::postgres::PostgresServer,
+    conformance::event,
+    limits,
+    testing::{networks::Networks, permitted, postgres::PostgresServer},
 };
 use runtime::{SystemClock, Tasks};
 use tokio::sync::watch;
@@ -26,59 +28,32 @@ fn from_environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn ip(arguments: &str) -> bool {
-    let done = Command::new("ip").args(arguments.split(' ')).stderr(Stdio::null()).status();
-    done.is_ok_and(|status| status.success())
-}
-
 /// Two namespaces with a wire between them.
-struct Wire {
-    near: String,
-    far: String,
-}
+struct Wire(Networks);
 
 impl Wire {
-    fn named(id: &str) -> Self {
-        Self { near: format!("mjw-near-{id}"), far: format!("mjw-far-{id}") }
+    fn lay(id: &str) -> Result<Self, String> {
+        let networks = Networks::make(id, &["near", "far"])?;
+        networks.lay("wire", [("near", "10.213.0.1/24"), ("far", &format!("{SERVERS}/24"))])?;
+        Ok(Self(networks))
     }
 
-    /// `None` where it is not permitted.
-    fn lay() -> Option<Self> {
-        let wire = Self::named(&std::process::id().to_string());
-        let Self { near, far } = &wire;
-        let laid = [
-            format!("netns add {near}"),
-            format!("netns add {far}"),
-            format!("-n {near} link add wire type veth peer name wire netns {far}"),
-            format!("-n {near} addr add 10.213.0.1/24 dev wire"),
-            format!("-n {far} addr add {SERVERS}/24 dev wire"),
-            format!("-n {near} link set lo up"),
-            format!("-n {far} link set lo up"),
-            format!("-n {near} link set wire up"),
-            format!("-n {far} link set wire up"),
-        ]
-        .iter()
-        .all(|step| ip(step));
-        laid.then_some(wire)
-    }
-
-    fn remove(&self) {
-        ip(&format!("netns del {}", self.near));
-        ip(&format!("netns del {}", self.far));
+    fn far(&self) -> String {
+        self.0.name("far")
     }
 
     fn cut(&self) {
-        assert!(ip(&format!("-n {} link set wire down", self.far)));
+        self.0.cut("far", "wire");
     }
 
     fn mend(&self) {
-        assert!(ip(&format!("-n {} link set wire up", self.far)));
+        self.0.mend("far", "wire");
     }
 
     /// Late, where the kernel can delay; narrow, where it can only limit.
     fn slow(&self) -> &'static str {
         let shaped = |how: &str| {
-            let words = format!("-n {} qdisc replace dev wire root {how}", self.far);
+            let words = format!("-n {} qdisc replace dev wire root {how}", self.far());
             Command::new("tc").args(words.split(' ')).stderr(Stdio::null()).status().unwrap().success()
         };
         if shaped("netem delay 40ms 20ms") {
@@ -89,7 +64,7 @@ impl Wire {
     }
 
     fn fast(&self) {
-        let words = format!("-n {} qdisc del dev wire root", self.far);
+        let words = format!("-n {} qdisc del dev wire root", self.far());
         assert!(Command::new("tc").args(words.split(' ')).status().unwrap().success());
     }
 }
@@ -97,19 +72,20 @@ impl Wire {
 #[tokio::test]
 async fn a_wire_that_is_cut_and_slow_loses_and_doubles_nothing() {
     if let Some(id) = from_environment("NETWORK_WIRE") {
-        return inside(&Wire::named(&id)).await;
+        return inside(&Wire(Networks::of(&id))).await;
     }
-    let Some(wire) = Wire::lay() else {
-        Wire::named(&std::process::id().to_string()).remove();
-        return println!("SKIPPED: network namespaces are not permitted here (needs root and veth)");
+    let id = std::process::id().to_string();
+    let wire = match Wire::lay(&id) {
+        Ok(wire) => wire,
+        Err(why) => return permitted::skip("a network of its own", &why),
     };
-    let again = Command::new("ip")
-        .args(["netns", "exec", &wire.near])
+    let [program, words @ ..] = wire.0.inside("near");
+    let again = Command::new(program)
+        .args(words)
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", TEST, "--nocapture"])
-        .env("NETWORK_WIRE", std::process::id().to_string())
+        .env("NETWORK_WIRE", id)
         .status();
-    wire.remove();
     assert!(again.unwrap().success());
 }
 
@@ -119,7 +95,7 @@ struct Redis(Child);
 impl Redis {
     fn start(wire: &Wire) -> Self {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "ip", "netns", "exec", &wire.far, "redis-server", "--bind", SERVERS]);
+        command.args(["--pdeathsig", "KILL", "ip", "netns", "exec", &wire.far(), "redis-server", "--bind", SERVERS]);
         command.args(["--protected-mode", "no", "--save", "", "--dir", "/"]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -207,7 +183,7 @@ async fn read(mut reader: Reader, seen: watch::Sender<u64>, mut upto: watch::Rec
 
 async fn inside(wire: &Wire) {
     let redis = Redis::start(wire);
-    let far = ["ip", "netns", "exec", &wire.far];
+    let far = ["ip", "netns", "exec", &wire.far()];
     let postgres = PostgresServer::start_behind(&far, &format!("listen_addresses = '{SERVERS}'\n"));
     postgres.set_access("local all all trust\nhost all all 10.213.0.0/24 trust\n").await;
     let files = tempfile::tempdir().unwrap();

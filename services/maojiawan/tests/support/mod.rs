@@ -36,7 +36,7 @@ pub(crate) fn nodes_config(folder: &Path, postgres: &PostgresServer, redis: u16,
 }
 
 /// Another program's server. It ends with the test, also when the test is killed.
-pub(crate) struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
     /// Runs a program until `mark` stands in what it says.

@@ -11,6 +11,21 @@ use crate::{
     support::{PROGRAM, Running, free_port, nodes_config, write_password},
 };
 
+/// A program that runs by way of another one, such as `ip netns exec NAME`; nothing = by itself.
+pub(crate) fn behind(words: &[String], program: &str) -> Command {
+    let Some((first, more)) = words.split_first() else { return Command::new(program) };
+    let mut command = Command::new(first);
+    command.args(more).arg(program);
+    command
+}
+
+/// What the kernel says of the memory of a process, as `VmRSS` now and `VmHWM` at its peak; bytes.
+pub(crate) fn memory(of: &Running, which: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", of.0.id())).unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix(which)).unwrap();
+    line.trim_matches([':', ' ', '\t', 'k', 'B']).parse::<u64>().unwrap() << 10
+}
+
 /// An event as the suite looks at it.
 pub(crate) struct Logged {
     pub(crate) seq: u64,
@@ -24,6 +39,13 @@ pub(crate) enum What {
     /// A sensor's condition began at this time of the device, or ended.
     Edge(String, Option<i64>),
     Other,
+}
+
+impl What {
+    /// A condition of this sensor began.
+    pub(crate) fn is_edge_of(&self, of: &str) -> bool {
+        matches!(self, Self::Edge(sensor, Some(_)) if sensor == of)
+    }
 }
 
 /// Processes that make a centre.
@@ -47,7 +69,7 @@ pub(crate) trait Cluster {
 }
 
 /// Reads the whole log.
-async fn read(store: &dyn Store) -> Vec<Logged> {
+pub(crate) async fn read(store: &dyn Store) -> Vec<Logged> {
     let mut log = Vec::new();
     loop {
         let page = store.tail(log.last().map_or(0, |e: &Logged| e.seq), limits::PAGE).await.unwrap();
@@ -80,10 +102,10 @@ async fn what(store: &dyn Store, body: Body) -> What {
     }
 }
 
-/// Writes the configuration of a process that listens on `port`.
-fn configure(folder: &Path, name: &str, port: u16, more: &str) {
+/// Writes the configuration of a process that listens at `address`.
+pub(crate) fn configure(folder: &Path, name: &str, address: &str, more: &str) {
     let text = format!(
-        "[server]\nlisten = \"127.0.0.1:{port}\"\n[log]\nfilter = \"off\"\n[data]\nfolder = \"{0}/{name}\"\n\
+        "[server]\nlisten = \"{address}\"\n[log]\nfilter = \"off\"\n[data]\nfolder = \"{0}/{name}\"\n\
          files = \"{0}/files\"\n[[accounts]]\nid = \"chief\"\nrole = \"shift_chief\"\nname = \"值班长\"\n\
          password_file = \"{0}/password\"\n{more}",
         folder.display()
@@ -91,29 +113,40 @@ fn configure(folder: &Path, name: &str, port: u16, more: &str) {
     std::fs::write(folder.join(format!("{name}.toml")), text).unwrap();
 }
 
-/// Runs the binary on the configuration of this name until it is ready.
-fn run(folder: &Path, name: &str, arguments: &[&str]) -> Running {
-    let mut command = Command::new(PROGRAM);
+/// Runs the binary on the configuration of this name until it is ready, by way of another program if there is one.
+pub(crate) fn run(folder: &Path, name: &str, arguments: &[&str], program: &[String]) -> Running {
+    let mut command = behind(program, PROGRAM);
     command.args(arguments).arg("--config").arg(folder.join(format!("{name}.toml")));
     Running::start(&mut command, "ready: http://")
 }
 
-/// `maojiawan up` on SQLite, without a broker.
+/// `maojiawan up` on SQLite.
 pub(crate) struct OneProcess {
-    folder: TempDir,
+    pub(crate) folder: TempDir,
     port: u16,
-    running: Option<Running>,
+    behind: Vec<String>,
+    pub(crate) running: Option<Running>,
 }
 
 impl OneProcess {
+    /// Without a broker.
     pub(crate) fn start() -> Self {
-        let (folder, port, no_broker) = (tempfile::tempdir().unwrap(), free_port(), free_port());
+        let no_broker = format!("[sensing.external]\nhost = \"127.0.0.1\"\nport = {}\n", free_port());
+        Self::start_in(tempfile::tempdir().unwrap(), &no_broker, &[])
+    }
+
+    /// With this folder, more configuration, and by way of another program if there is one.
+    pub(crate) fn start_in(folder: TempDir, more: &str, program: &[String]) -> Self {
+        let port = free_port();
         write_password(folder.path());
-        let sensing = format!("[sensing.external]\nhost = \"127.0.0.1\"\nport = {no_broker}\n");
-        configure(folder.path(), "centre", port, &sensing);
-        let mut one = Self { folder, port, running: None };
+        configure(folder.path(), "centre", &format!("127.0.0.1:{port}"), more);
+        let mut one = Self { folder, port, behind: program.to_vec(), running: None };
         Cluster::start(&mut one, 0);
         one
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 }
 
@@ -131,11 +164,11 @@ impl Cluster for OneProcess {
     }
 
     fn start(&mut self, _: usize) {
-        self.running = Some(run(self.folder.path(), "centre", &["up"]));
+        self.running = Some(run(self.folder.path(), "centre", &["up"], &self.behind));
     }
 
     fn addresses(&self) -> Vec<String> {
-        vec![format!("127.0.0.1:{}", self.port)]
+        vec![self.address()]
     }
 
     fn tap(&self) -> Option<Arc<Tap>> {
@@ -159,6 +192,7 @@ const POSTGRES: usize = 0;
 const REDIS: usize = 1;
 const MOSQUITTO: usize = 2;
 const CORE: usize = 3;
+pub(crate) const GATEWAY_ONE: usize = 4;
 /// Those of our own, with their roles; the first is [`CORE`].
 const NODES: [(&str, &str); 3] = [("core", "core"), ("one", "gateway"), ("two", "gateway")];
 
@@ -175,14 +209,15 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
-    pub(crate) fn start(tap: Arc<Tap>) -> Self {
+    /// With more configuration for each of our own.
+    pub(crate) fn start(tap: Arc<Tap>, more: &str) -> Self {
         let (folder, postgres) = (tempfile::tempdir().unwrap(), PostgresServer::start());
         write_password(folder.path());
         let (redis_port, ports) = (free_port(), [(); 3].map(|()| free_port()));
         let common = nodes_config(folder.path(), &postgres, redis_port, free_port());
-        let sensing = format!("[sensing.external]\nhost = \"127.0.0.1\"\nport = {}\n", tap.port);
+        let all = format!("{}{common}{more}", tap.config());
         for ((name, _), port) in NODES.into_iter().zip(ports) {
-            configure(folder.path(), name, port, &format!("{sensing}{common}"));
+            configure(folder.path(), name, &format!("127.0.0.1:{port}"), &all);
         }
         let mosquitto = Mosquitto::new(folder.path(), tap.broker);
         let nodes = [const { None }; 3];
@@ -191,6 +226,11 @@ impl Nodes {
             Cluster::start(&mut all, part);
         }
         all
+    }
+
+    /// The process of a gateway.
+    pub(crate) fn gateway(&self, n: usize) -> &Running {
+        self.nodes[1 + n].as_ref().unwrap()
     }
 }
 
@@ -219,7 +259,7 @@ impl Cluster for Nodes {
             MOSQUITTO => self.mosquitto.start(),
             node => {
                 let (name, role) = NODES[node - CORE];
-                self.nodes[node - CORE] = Some(run(self.folder.path(), name, &["serve", "--role", role]));
+                self.nodes[node - CORE] = Some(run(self.folder.path(), name, &["serve", "--role", role], &[]));
             }
         }
     }

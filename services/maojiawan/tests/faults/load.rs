@@ -52,16 +52,37 @@ pub(crate) struct Load {
     telling: AtomicUsize,
 }
 
+/// What a server answered.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.body))
+    }
+
+    /// It is the problem that nothing can be stored, told to people and programs.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        let unavailable = self.status == 503 && self.json()["code"] == "unavailable";
+        if unavailable {
+            let told =
+                ["content-type: application/problem+json", "retry-after: "].iter().all(|h| self.head.contains(h));
+            assert!(told && self.json()["title"] == "暂时无法保存，没有生效", "{}{}", self.head, self.body);
+        }
+        unavailable
+    }
+}
+
 /// One request on a connection of its own; `None` when it broke.
-async fn ask(address: &str, head: &str, body: &str) -> Option<(u16, String)> {
+pub(crate) async fn ask(address: &str, head: &str, body: &[u8]) -> Option<Answer> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.ok()?;
         let length = body.len();
-        let request = format!(
-            "{head}\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
-             content-length: {length}\r\n\r\n{body}"
-        );
-        stream.write_all(request.as_bytes()).await.ok()?;
+        let head = format!("{head}\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+        stream.write_all(&[head.as_bytes(), body].concat()).await.ok()?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.ok()?;
         String::from_utf8(answer).ok()
@@ -71,7 +92,15 @@ async fn ask(address: &str, head: &str, body: &str) -> Option<(u16, String)> {
     // One that was cut off within its body is none.
     let length = head.lines().find_map(|l| l.strip_prefix("content-length: "))?.parse();
     (length == Ok(body.len())).then_some(())?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    Some(Answer { status: head.split(' ').nth(1)?.parse().ok()?, head: head.to_owned(), body: body.to_owned() })
+}
+
+/// What `/readyz` says of a dependency; null when there is no answer, or no such dependency.
+pub(crate) async fn dependency(address: &str, name: &str) -> Value {
+    let Some(answer) = ask(address, "GET /readyz HTTP/1.1", b"").await else { return Value::Null };
+    let ready = answer.json();
+    let found = ready["dependencies"].as_array().unwrap().iter().find(|d| d["name"] == name);
+    found.cloned().unwrap_or_default()
 }
 
 /// As senders come again: soon, then less often.
@@ -106,9 +135,19 @@ impl Load {
         self.answered.subscribe().wait_for(|n| *n >= upto).await.unwrap();
     }
 
+    /// Nothing more is told.
+    pub(crate) fn end(&self) {
+        self.telling.store(0, Ordering::SeqCst);
+    }
+
     /// Nothing is told any more, and all of it is answered.
     pub(crate) fn is_answered(&self) -> bool {
         self.telling.load(Ordering::SeqCst) == 0
+    }
+
+    /// How many inputs are answered.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        *self.answered.borrow()
     }
 
     /// The newest position that was answered.
@@ -121,36 +160,65 @@ impl Load {
         &self.addresses[n % self.addresses.len()]
     }
 
-    /// Reports until told to stop.
-    pub(crate) async fn tell(self: Arc<Self>, n: usize) {
+    /// Reports until told to stop, with a pause after each answer.
+    pub(crate) async fn tell(self: Arc<Self>, n: usize, pause: Duration) {
         for i in 0.. {
             if *self.over.borrow() {
                 break;
             }
-            self.report(n, &format!("{n}-{i}")).await;
+            self.report(n, &key(n, i)).await;
+            sleep(pause).await;
         }
         self.telling.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// One report, under one key until it is answered, each time at the next gateway.
-    async fn report(&self, n: usize, key: &str) {
-        let place = json!({ "text": "12栋1单元" });
-        let body = json!({ "class": "street_light", "place": place, "channel": "call", "text": text(key) });
-        let head =
-            format!("POST /api/v1/incidents HTTP/1.1\r\ncookie: {}\r\nidempotency-key: {key}", self.session.cookie());
-        let mut pauses = pauses();
-        for tries in 1.. {
-            match ask(self.address(n + tries), &head, &body.to_string()).await {
-                Some((200, body)) => return self.acknowledge(key, &body, tries),
-                // Nothing took effect, or it is not known.
-                Some((503, _)) | None => sleep(pauses.delay()).await,
-                Some((status, body)) => panic!("{status} {body}"),
-            }
-        }
+    pub(crate) async fn report(&self, n: usize, key: &str) {
+        self.insist(|tries| n + tries, key).await;
     }
 
-    fn acknowledge(&self, key: &str, body: &str, tries: usize) {
-        let body: Value = serde_json::from_str(body).unwrap();
+    /// One report at one gateway, under one key until it is answered; the answer.
+    pub(crate) async fn at(&self, gateway: usize, key: &str) -> Value {
+        self.insist(|_| gateway, key).await
+    }
+
+    async fn insist(&self, gateway: impl Fn(usize) -> usize, key: &str) -> Value {
+        let mut pauses = pauses();
+        for tries in 1.. {
+            match self.try_to_report(self.address(gateway(tries)), key).await {
+                Some(answer) if answer.status == 200 => {
+                    let answer = answer.json();
+                    self.acknowledge(key, &answer, tries);
+                    return answer;
+                }
+                // Nothing took effect, or it is not known.
+                Some(Answer { status: 503, .. }) | None => sleep(pauses.delay()).await,
+                Some(Answer { status, body, .. }) => panic!("{status} {body}"),
+            }
+        }
+        unreachable!("it asks until it is answered")
+    }
+
+    /// Reports once.
+    pub(crate) async fn try_to_report(&self, address: &str, key: &str) -> Option<Answer> {
+        let place = json!({ "text": "12栋1单元" });
+        let body = json!({ "class": "street_light", "place": place, "channel": "call", "text": text(key) });
+        self.post(address, "/api/v1/incidents", key, &body).await
+    }
+
+    /// A command.
+    pub(crate) async fn post(&self, address: &str, path: &str, key: &str, body: &Value) -> Option<Answer> {
+        let head = self.command(&format!("POST {path}"), key, "application/json");
+        ask(address, &head, body.to_string().as_bytes()).await
+    }
+
+    /// The head of a command.
+    pub(crate) fn command(&self, what: &str, key: &str, content_type: &str) -> String {
+        let cookie = self.session.cookie();
+        format!("{what} HTTP/1.1\r\ncookie: {cookie}\r\nidempotency-key: {key}\r\ncontent-type: {content_type}")
+    }
+
+    pub(crate) fn acknowledge(&self, key: &str, body: &Value, tries: usize) {
         let (seq, incident) = (&body["position"]["seq"], &body["refs"]["incident"]);
         let ack = Ack { seq: seq.as_u64().unwrap(), incident: incident.as_u64().unwrap(), tries };
         assert!(self.acks.lock().unwrap().insert(key.to_owned(), ack).is_none());
@@ -176,6 +244,11 @@ impl Load {
             doubled: found.values().filter(|seqs| seqs.len() > 1).count() as u64,
         }
     }
+}
+
+/// No key is a part of another one.
+pub(crate) fn key(n: usize, i: usize) -> String {
+    format!("{n:02}-{i:06}")
 }
 
 fn text(key: &str) -> String {

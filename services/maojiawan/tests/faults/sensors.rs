@@ -15,8 +15,22 @@ use crate::{
 /// A sensor with what it has told, and the centre acknowledged.
 pub(crate) struct Told {
     sensor: String,
+    number: usize,
     /// When the value was measured; the first is high, and they turn.
     edges: Vec<i64>,
+}
+
+impl Told {
+    /// What was measured, from first to last.
+    pub(crate) fn values(&self) -> impl Iterator<Item = f64> {
+        (0..self.edges.len()).map(|n| value(self.number, n))
+    }
+}
+
+/// What a sensor of this number measures the `n`-th time: high and low in turn, and never twice the same.
+fn value(sensor: usize, n: usize) -> f64 {
+    let small = f64::from(u32::try_from(10 * n + sensor).unwrap()) * 1e-8;
+    if n.is_multiple_of(2) { 0.9 + small } else { 0.01 + small }
 }
 
 /// Some of the site's smoke detectors.
@@ -27,10 +41,11 @@ pub(crate) fn some(count: usize) -> Vec<String> {
 }
 
 /// Measures until it is over.
-pub(crate) async fn measure(tap: Arc<Tap>, sensor: String, over: watch::Receiver<bool>) -> Told {
-    let (client, events) = AsyncClient::new(MqttOptions::new(&sensor, "127.0.0.1", tap.broker), 16);
+pub(crate) async fn measure(tap: Arc<Tap>, sensor: String, number: usize, over: watch::Receiver<bool>) -> Told {
+    let (client, events) =
+        AsyncClient::new(MqttOptions::new(&sensor, tap.broker.ip().to_string(), tap.broker.port()), 16);
     let connected = watch::Sender::new(0_u64);
-    let told = tell(&tap, client, &sensor, connected.subscribe(), over);
+    let told = tell(&tap, client, (&sensor, number), connected.subscribe(), over);
     tokio::select! {
         told = told => told,
         never = poll(events, &connected) => never,
@@ -56,7 +71,7 @@ async fn poll(mut events: EventLoop, connected: &watch::Sender<u64>) -> Told {
 async fn tell(
     tap: &Tap,
     client: AsyncClient,
-    sensor: &str,
+    (sensor, number): (&str, usize),
     mut connected: watch::Receiver<u64>,
     over: watch::Receiver<bool>,
 ) -> Told {
@@ -65,7 +80,7 @@ async fn tell(
     let mut edges = Vec::new();
     // It ends calm, so that each condition has its end.
     while !*over.borrow() || edges.len() % 2 == 1 {
-        let value = if edges.len() % 2 == 0 { 0.9 } else { 0.01 };
+        let value = value(number, edges.len());
         // Never of the future, and no two of one moment.
         let at = (SystemClock.now_ms() - 1_000).max(edges.last().map_or(0, |last| last + 1));
         let body = format!(r#"{{"v":{value},"t":{at},"of":"{sensor}"}}"#);
@@ -86,7 +101,7 @@ async fn tell(
         }
         edges.push(at);
     }
-    Told { sensor: sensor.to_owned(), edges }
+    Told { sensor: sensor.to_owned(), number, edges }
 }
 
 /// Edges acknowledged, lost and doubled.
@@ -98,7 +113,7 @@ pub(crate) fn compare(told: &[Told], log: &[Logged]) -> (u64, u64, u64) {
         }
     }
     let (mut acknowledged, mut lost, mut doubled) = (0, 0, 0);
-    for Told { sensor, edges } in told {
+    for Told { sensor, edges, .. } in told {
         let expected: Vec<Option<i64>> = edges.iter().enumerate().map(|(i, at)| (i % 2 == 0).then_some(*at)).collect();
         let found = found.remove(sensor.as_str()).unwrap_or_default();
         let count = |of: &[Option<i64>]| {

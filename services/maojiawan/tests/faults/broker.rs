@@ -23,33 +23,43 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::support::free_port;
+use crate::{cluster::behind, support::free_port};
 
 /// A broker.
 pub(crate) struct Mosquitto {
     config: PathBuf,
-    port: u16,
+    /// What it runs by way of.
+    behind: Vec<String>,
+    at: SocketAddr,
     child: Option<Child>,
 }
 
 impl Mosquitto {
-    pub(crate) fn new(folder: &Path, port: u16) -> Self {
+    pub(crate) fn new(folder: &Path, at: SocketAddr) -> Self {
+        Self::behind(folder, at, &[])
+    }
+
+    /// One that runs by way of another program, such as `ip netns exec NAME`.
+    pub(crate) fn behind(folder: &Path, at: SocketAddr, program: &[String]) -> Self {
         let config = folder.join("mosquitto.conf");
         let text = format!(
-            "user root\nlistener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type none\n\
-             max_inflight_messages 2048\nmax_queued_messages 100000\n"
+            "user root\nlistener {} {}\nallow_anonymous true\npersistence false\nlog_type none\n\
+             max_inflight_messages 2048\nmax_queued_messages 100000\n",
+            at.port(),
+            at.ip(),
         );
         std::fs::write(&config, text).unwrap();
-        Self { config, port, child: None }
+        Self { config, behind: program.to_vec(), at, child: None }
     }
 
     /// Returns when it listens.
     pub(crate) fn start(&mut self) {
+        let program = behind(&self.behind, "mosquitto");
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--", "mosquitto", "-c"]).arg(&self.config);
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program.get_program()).args(program.get_args());
+        command.arg("-c").arg(&self.config);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        while StdStream::connect(at).is_err() {
+        while StdStream::connect(self.at).is_err() {
             assert!(child.try_wait().unwrap().is_none(), "mosquitto ended before it listened");
             std::thread::yield_now();
         }
@@ -73,9 +83,9 @@ impl Drop for Mosquitto {
 /// What the tap knows.
 pub(crate) struct Tap {
     /// Where the centre connects to.
-    pub(crate) port: u16,
+    pub(crate) at: SocketAddr,
     /// Where the broker listens.
-    pub(crate) broker: u16,
+    pub(crate) broker: SocketAddr,
     listener: TcpListener,
     /// Payloads of messages that the centre acknowledged; each is sent under one payload of its own.
     pub(crate) acknowledged: watch::Sender<HashSet<Vec<u8>>>,
@@ -88,10 +98,19 @@ type Sent = Arc<Mutex<HashMap<u16, Vec<u8>>>>;
 
 impl Tap {
     pub(crate) async fn new() -> Arc<Self> {
-        let (port, broker) = (free_port(), free_port());
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        let [at, broker] = [(); 2].map(|()| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())));
+        Self::between(at, broker).await
+    }
+
+    pub(crate) async fn between(at: SocketAddr, broker: SocketAddr) -> Arc<Self> {
+        let listener = TcpListener::bind(at).await.unwrap();
         let (acknowledged, subscribed) = (watch::Sender::default(), watch::Sender::default());
-        Arc::new(Self { port, broker, listener, acknowledged, subscribed })
+        Arc::new(Self { at, broker, listener, acknowledged, subscribed })
+    }
+
+    /// For the configuration of its centre.
+    pub(crate) fn config(&self) -> String {
+        format!("[sensing.external]\nhost = \"{}\"\nport = {}\n", self.at.ip(), self.at.port())
     }
 
     /// Passes on until it is dropped.
@@ -108,7 +127,7 @@ impl Tap {
 
     /// One connection; it ends for both when it ends for one.
     async fn line(self: Arc<Self>, centre: TcpStream) {
-        let Ok(broker) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.broker)).await else { return };
+        let Ok(broker) = TcpStream::connect(self.broker).await else { return };
         let (from_centre, to_centre) = centre.into_split();
         let (from_broker, to_broker) = broker.into_split();
         let sent = Sent::default();

@@ -12,7 +12,7 @@ pub(crate) struct Seen {
     name: usize,
     /// Where its first snapshot stood.
     began: Option<u64>,
-    cursor: u64,
+    pub(crate) cursor: u64,
     pub(crate) connections: u64,
     /// Why it had to begin anew.
     resyncs: Vec<String>,
@@ -29,13 +29,21 @@ impl Seen {
         assert!(whole, "client {name} began at {began}: {:?}", self.events);
     }
 
-    fn take(&mut self, step: Step) {
+    fn take(&mut self, told: &Told) {
+        match told {
+            Told::Connected => self.connections += 1,
+            Told::Step(step) => self.step(step),
+            Told::Lost(_) => {}
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
         match step {
             Step::Snapshot(snapshot) if self.began.is_none() => {
                 (self.began, self.cursor) = (Some(snapshot.seq), snapshot.seq);
             }
             Step::Snapshot(snapshot) => self.resyncs.push(format!("a snapshot at {}", snapshot.seq)),
-            Step::Resync(reason) => self.resyncs.push(reason),
+            Step::Resync(reason) => self.resyncs.push(reason.clone()),
             Step::Frame(frame) => {
                 self.events.extend(frame.items.iter().filter_map(|i| i.event.as_ref()).map(|e| e.seq));
                 self.cursor = frame.upto;
@@ -45,21 +53,42 @@ impl Seen {
     }
 }
 
-/// Follows until everything that was acknowledged is seen.
-pub(crate) async fn follow(load: Arc<Load>, name: usize) -> Seen {
+/// Where a client goes when its gateway is lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// To the next one. It begins at the one of its number.
+    Roams,
+    /// Nowhere else: it waits for this one.
+    Stays(usize),
+    /// As [`Route::Roams`], from this one on, with the pauses that the client has by itself.
+    Leaves(usize),
+}
+
+impl Route {
+    fn options(self, load: &Load, name: usize) -> (usize, Options) {
+        let place = match self {
+            Self::Roams => name,
+            Self::Stays(place) | Self::Leaves(place) => place,
+        };
+        let options = Options::at(load.address(place));
+        let soon = (Duration::from_millis(10), Duration::from_millis(200));
+        let pause = if matches!(self, Self::Leaves(_)) { options.pause } else { soon };
+        (place, Options { pause, ..options })
+    }
+}
+
+/// Follows until everything that was acknowledged is seen; says what it was told, and what it has seen by then.
+pub(crate) async fn follow(load: Arc<Load>, name: usize, route: Route, mut say: impl FnMut(&Told, &Seen)) -> Seen {
     let mut seen = Seen { name, ..Seen::default() };
-    let pause = (Duration::from_millis(10), Duration::from_millis(200));
-    let options = Options { pause, ..Options::at(load.address(name)) };
+    let (mut place, options) = route.options(&load, name);
     let mut follower = Follower::new(options, load.session.clone(), None);
-    let mut place = name;
     loop {
-        match follower.next().await.unwrap() {
-            Told::Step(step) => seen.take(step),
-            Told::Connected => seen.connections += 1,
-            Told::Lost(_) => {
-                place += 1;
-                follower.turn_to(load.address(place));
-            }
+        let told = follower.next().await.unwrap();
+        seen.take(&told);
+        say(&told, &seen);
+        if matches!(told, Told::Lost(_)) && !matches!(route, Route::Stays(_)) {
+            place += 1;
+            follower.turn_to(load.address(place));
         }
         if load.is_answered() && seen.began.is_some() && seen.cursor >= load.head() {
             return seen;

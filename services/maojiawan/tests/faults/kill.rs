@@ -1,51 +1,22 @@
-//! `kill -9` of each process of a centre at random points under load: what was acknowledged is in the log exactly once,
-//! and every client's sequence is complete. `KILL_CYCLES` runs more cycles, `KILL_SEED` others.
-#![allow(clippy::unwrap_used)]
-
-mod broker;
-mod cluster;
-mod follow;
-mod load;
-mod sensors;
-#[path = "../support/mod.rs"]
-mod support;
+//! `kill -9` of each process of a centre at random points under load. `KILL_CYCLES` runs more cycles, `KILL_SEED` others.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
-use tokio::{task::JoinSet, time::timeout};
+use tokio::task::JoinSet;
 
-use broker::Tap;
-use cluster::{Cluster, Nodes, OneProcess};
-use load::{Load, Tally};
+use crate::{
+    all, answered,
+    broker::Tap,
+    cluster::{Cluster, Nodes, OneProcess},
+    follow::{Route, follow},
+    load::{Load, Tally},
+    number, sensors,
+};
 
 const TELLERS: usize = 6;
 const CLIENTS: usize = 4;
 const SENSORS: usize = 3;
-/// Nothing takes so long that does not hang.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-#[allow(clippy::disallowed_methods, reason = "how long a test runs is said by its environment")]
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |n| n.parse().unwrap())
-}
-
-/// What all of them return, when they end.
-async fn all<T: 'static>(what: &str, mut tasks: JoinSet<T>) -> Vec<T> {
-    let mut ended = Vec::new();
-    while let Some(one) = timeout(PATIENCE, tasks.join_next()).await.unwrap_or_else(|_| panic!("{what} hang")) {
-        ended.push(one.unwrap());
-    }
-    ended
-}
-
-/// Until so many more inputs are answered.
-async fn answered(load: &Load, more: u64, tellers: &mut JoinSet<()>) {
-    tokio::select! {
-        answered = timeout(PATIENCE, load.answered(more)) => answered.expect("inputs are answered again"),
-        Some(ended) = tellers.join_next() => panic!("a sender ended: {ended:?}"),
-    }
-}
 
 /// Kills parts of `cluster` under load, starts them again, and looks at what is left.
 async fn survive(mut cluster: impl Cluster) {
@@ -54,15 +25,15 @@ async fn survive(mut cluster: impl Cluster) {
     let load = Arc::new(Load::begin(cluster.addresses(), TELLERS).await);
     let (mut tellers, mut clients, mut devices) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
     for n in 0..TELLERS {
-        tellers.spawn(load.clone().tell(n));
+        tellers.spawn(load.clone().tell(n, Duration::ZERO));
     }
     for n in 0..CLIENTS {
-        clients.spawn(follow::follow(load.clone(), n));
+        clients.spawn(follow(load.clone(), n, Route::Roams, |_, _| {}));
     }
     let quiet = tokio::sync::watch::Sender::new(false);
     if let Some(tap) = cluster.tap() {
-        for sensor in sensors::some(SENSORS) {
-            devices.spawn(sensors::measure(tap.clone(), sensor, quiet.subscribe()));
+        for (n, sensor) in sensors::some(SENSORS).into_iter().enumerate() {
+            devices.spawn(sensors::measure(tap.clone(), sensor, n, quiet.subscribe()));
         }
     }
     let parts = cluster.parts();
@@ -122,5 +93,5 @@ async fn a_core_and_two_gateways() {
     let tap = Tap::new().await;
     let mut passing = JoinSet::new();
     passing.spawn(tap.clone().pass());
-    survive(Nodes::start(tap)).await;
+    survive(Nodes::start(tap, "")).await;
 }
