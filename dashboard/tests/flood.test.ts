@@ -12,13 +12,19 @@ const alarm = (id: number, raised: number, more: Partial<Alarm> = {}): Alarm =>
 const MIN = 60_000
 
 describe('alarm flood', () => {
-  it('begins at ten in ten minutes and ends below five', () => {
-    const ten = Array.from({ length: 10 }, (_, i) => i * MIN)
-    expect(inFlood(ten.slice(1), 9 * MIN, false)).toBe(false)
-    expect(inFlood(ten, 9 * MIN, false)).toBe(true)
-    expect(inFlood(ten, 14 * MIN, true)).toBe(true)
-    expect(inFlood(ten, 14 * MIN, false)).toBe(false)
-    expect(inFlood(ten, 15 * MIN, true)).toBe(false)
+  it('begins at ten in ten minutes and ends below five, for whoever looks since when', () => {
+    const ten = Array.from({ length: 10 }, (_, i) => ({ raised: (i + 1) * MIN, mode: 0 as const }))
+    const at = (now: number): boolean => inFlood(ten, now)
+    expect([at(9 * MIN), at(10 * MIN), at(15 * MIN + 1), at(16 * MIN), at(60 * MIN)]).toEqual([false, true, true, false, false])
+    // Five in the window are none for a screen that saw no ten before.
+    expect(inFlood(ten.slice(5), 15 * MIN)).toBe(false)
+    expect(inFlood(Array.from({ length: 10 }, () => ({ raised: 5, mode: 0 as const })), 5)).toBe(true)
+    expect(inFlood([], 5)).toBe(false)
+  })
+  it('counts neither exercises nor tests', () => {
+    const many = (mode: 0 | 1 | 2) => Array.from({ length: 9 }, (_, i) => ({ raised: i * MIN, mode }))
+    expect(inFlood([...many(0), ...many(1), ...many(2)], 9 * MIN)).toBe(false)
+    expect(inFlood([...many(0), ...many(1), { raised: 9 * MIN, mode: 0 }], 9 * MIN)).toBe(true)
   })
   it('groups by building and kind with counts, and never a red one', () => {
     const list = Array.from({ length: 9 }, (_, i) => alarm(i, i * MIN)).concat([

@@ -373,6 +373,9 @@ describe('console', () => {
     await page.locator('[data-span=d30]').focus()
     await page.keyboard.press('Tab')
     expect(await page.evaluate(() => document.activeElement?.className)).toContain('points')
+    await page.keyboard.press('ArrowDown')
+    await page.waitForFunction(() => (document.activeElement?.scrollTop ?? 0) > 0)
+    expect(await page.locator('[data-device].chosen').getAttribute('data-device')).toBe('smoke-b12-2-06')
     expect(await violations()).toEqual([])
     expect(said).toEqual([])
   }, 60_000)
@@ -429,6 +432,34 @@ describe('console', () => {
     await page.locator('[data-credential] h2 span', { hasText: locale ? 'taken back' : '收回' }).waitFor()
     expect(posts().at(-1)).toBe('DELETE /devices/smoke-b12-2-06/credential')
     expect(await act('revoke').count()).toBe(0)
+    expect(said).toEqual([])
+  }, 60_000)
+
+  it('keeps a password that comes while another device is chosen until it was seen', async () => {
+    await open({ role: 'shift_chief', path: '/devices', size: [1600, 900] })
+    let answer = (): void => {}
+    const held = new Promise<void>((done) => (answer = done))
+    await page.route('**/devices/*/credential', async (route) => {
+      await held
+      await route.continue()
+    })
+    await page.locator('[data-credential] [data-act=issue]').click()
+    await page.keyboard.press('Enter')
+    await page.locator('[data-device=lift-b12] button').click()
+    const answered = page.waitForResponse('**/devices/*/credential')
+    answer()
+    const { password } = (await (await answered).json()) as { password: string }
+    await page.locator('[data-credential] [data-act=issue]').waitFor()
+    expect(await page.locator('body').textContent()).not.toContain(password)
+    // The list of strangers takes the panel away, and brings it back.
+    await page.locator('[data-act=strangers]').click()
+    await page.locator('[data-act=strangers]').click()
+    await page.locator('[data-device=smoke-b12-2-06] button').click()
+    await page.locator('[data-password]', { hasText: password }).waitFor()
+    await page.locator('[data-device=lift-b12] button').click()
+    await page.locator('[data-device=smoke-b12-2-06] button').click()
+    await page.locator('[data-credential] [data-act=revoke]').waitFor()
+    expect(await page.locator('body').textContent()).not.toContain(password)
     expect(said).toEqual([])
   }, 60_000)
 

@@ -3617,8 +3617,8 @@ export interface components {
         /** @description A page of alarms, newest first. */
         Alarms: {
             /**
-             * @description More alarms come than a person can take in: begins with 10 in 10 minutes, ends below 5. Screens then group them,
-             *     reds apart.
+             * @description More real alarms come than a person can take in, of those that the caller may see: begins with 10 in 10 minutes, ends
+             *     below 5. Screens then group them, reds apart.
              */
             flood: boolean;
             /** @description The page. */
@@ -3628,7 +3628,7 @@ export interface components {
              * @description Ask with `before` = this for more; null = there are no more.
              */
             next?: number | null;
-            /** @description Alarms raised in the last 10 minutes. */
+            /** @description Real alarms raised in the last 10 minutes, of those that the caller may see. */
             recent: number;
         };
         /** @description A building with its totals; never a household. */

@@ -1,4 +1,4 @@
-import { computed, ref, watch } from 'vue'
+import { computed } from 'vue'
 import { useI18n } from 'vue-i18n'
 import { useChattering } from './chatter'
 import { now } from './clock'
@@ -11,19 +11,11 @@ import type { Alarm } from './model'
 export const recovered = (a: Alarm): boolean => a.cleared > 0 && a.sources.some(lasts)
 export const lasts = (s: Alarm['sources'][number]): boolean => s.kind === 'sensor' || s.kind === 'camera'
 
-/** Rows of the alarm list with the flood state kept, and the words for a row's state. */
+/** Rows of the alarm list, whether it floods, and the words for a row's state. */
 export function useAlarmRows(figures: Figures) {
   const { t } = useI18n()
-  const flood = ref(false)
   const { turns } = useChattering()
-  const raised = computed(() => [...figures.centre.alarm.values()].map((a) => a.raised))
-  watch(
-    [raised, now],
-    () => {
-      flood.value = inFlood(raised.value, now.value, flood.value)
-    },
-    { immediate: true },
-  )
+  const flood = computed(() => inFlood([...figures.centre.alarm.values()], now.value))
   const rows = computed(() => alarmRows(figures.alarms.value, now.value, flood.value))
   function state(a: Alarm): string {
     if (a.shelvedUntil > now.value) return t('alarm.shelved', { time: time(a.shelvedUntil).slice(0, 5) })

@@ -1,5 +1,5 @@
 // Rows of the alarm list: floods are grouped by building and kind, chattering sources become one row, reds stand alone.
-import { RED, type Alarm } from './model'
+import { REAL, RED, type Alarm } from './model'
 
 export const FLOOD_WINDOW = 600_000
 export const FLOOD_BEGINS = 10
@@ -18,10 +18,18 @@ export interface AlarmRow {
   count: number
 }
 
-/** Whether the list is in flood, given whether it was before. */
-export function inFlood(raised: number[], now: number, before: boolean): boolean {
-  const recent = raised.filter((at) => at > now - FLOOD_WINDOW && at <= now).length
-  return before ? recent >= FLOOD_ENDS_BELOW : recent >= FLOOD_BEGINS
+/** Whether real alarms flood at `now`: as the server tells it, from when each was raised, so that all screens agree. */
+export function inFlood(alarms: Pick<Alarm, 'raised' | 'mode'>[], now: number): boolean {
+  const raised = alarms.filter((a) => a.mode === REAL && a.raised <= now).map((a) => a.raised)
+  // How many stand in the window changes when one comes and when it is old.
+  const turns = raised.flatMap((at) => [{ at, by: 1 }, { at: at + FLOOD_WINDOW, by: -1 }]).filter((t) => t.at <= now)
+  turns.sort((a, b) => a.at - b.at || a.by - b.by)
+  let [floods, recent] = [false, 0]
+  for (const turn of turns) {
+    recent += turn.by
+    floods = floods ? recent >= FLOOD_ENDS_BELOW : recent >= FLOOD_BEGINS
+  }
+  return floods
 }
 
 const sourceOf = (alarm: Alarm): string | null => {

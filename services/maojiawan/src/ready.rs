@@ -56,10 +56,11 @@ impl Parts {
 
     fn broker(&self) -> Dependency {
         let status = self.sensing.borrow();
-        let (state, detail) = match (&status.broker, &status.held) {
+        let held = status.held.as_ref().map(|(why, _)| why).or(status.listener.as_ref());
+        let (state, detail) = match (&status.broker, held) {
             (BrokerState::Starting, _) => (Status::Unknown, None),
             (BrokerState::Lost(why), _) => (Status::Down, Some(why.clone())),
-            (BrokerState::Connected, Some((why, _))) => (Status::Degraded, Some(why.clone())),
+            (BrokerState::Connected, Some(why)) => (Status::Degraded, Some(why.clone())),
             (BrokerState::Connected, None) => (Status::Up, None),
         };
         Dependency { name: "broker".to_owned(), state, since_ms: status.since_ms, fatal: false, detail }

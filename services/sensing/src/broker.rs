@@ -6,6 +6,7 @@
 //! may no longer.
 
 use std::{
+    collections::BTreeSet,
     convert::Infallible,
     io,
     net::TcpListener,
@@ -15,11 +16,13 @@ use std::{
     time::Duration,
 };
 
+use domain::ids::SensorId;
 use runtime::{password, retry::Backoff};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Command,
     sync::{mpsc, watch},
+    task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -51,15 +54,27 @@ const GOODBYE: Duration = Duration::from_secs(5);
 
 /// A child broker that is ready to start.
 pub struct Child {
-    program: String,
+    config: Config,
     conf: PathBuf,
     /// Its port.
     pub port: u16,
     pub(crate) centre_password: String,
+    /// The name of the centre's session. Whoever knew it could end the session, and with it what waits there.
+    pub(crate) client_id: String,
     dir: PathBuf,
     house: House,
-    /// Those that the files hold.
+    /// Those that the broker has read.
     written: Arc<Vec<Login>>,
+    /// A write of the files under way: it goes on when nobody waits for it any more.
+    writing: Option<JoinHandle<Result<(), SensingError>>>,
+}
+
+/// What a child broker tells besides its state.
+pub(crate) struct Told {
+    /// Each device that it cuts off for a packet beyond [`PACKET_LIMIT`].
+    pub(crate) cut: mpsc::Sender<()>,
+    /// The sensors whose login it has put out of force, until the worker takes them.
+    pub(crate) gone: watch::Sender<BTreeSet<SensorId>>,
 }
 
 /// The password of [`DEVICE_USER`], made on the first call for this folder.
@@ -86,7 +101,7 @@ fn secret(dir: &Path, name: &str) -> Result<String, SensingError> {
 }
 
 /// The listener for devices elsewhere; TLS 1.2 or newer. Where each device has a name of its own, that is its client id
-/// too: none can take over the session of another, or the centre's.
+/// too: none can take over the session of another. The centre's has a part that nobody knows.
 fn listener(listen: &Listen, shared_user: bool) -> String {
     let mut text = format!("listener {} {}\n", listen.address.port(), listen.address.ip());
     if !shared_user {
@@ -99,9 +114,11 @@ fn listener(listen: &Listen, shared_user: bool) -> String {
     text
 }
 
-fn conf(dir: &Path, port: u16, config: &Config) -> String {
+/// `elsewhere` says whether the listener for devices elsewhere can be had.
+fn conf(dir: &Path, port: u16, config: &Config, elsewhere: bool) -> String {
     let dir = dir.display();
-    let listener = config.listen.as_ref().map(|l| listener(l, config.shared_user)).unwrap_or_default();
+    let listen = config.listen.as_ref().filter(|_| elsewhere);
+    let listener = listen.map(|l| listener(l, config.shared_user)).unwrap_or_default();
     format!(
         "# Written at each start; changes are lost.\n\
          user root\n\
@@ -150,30 +167,29 @@ impl Child {
                 let hash = password::hash(&device_password(&dir)?);
                 fixed.push(Fixed { name: DEVICE_USER, hash, access: SHARED });
             }
-            let house = House { fixed, client_id: config.client_id.clone() };
+            let client_id = format!("{}-{}", config.client_id, secret(&dir, "session.secret")?);
+            let house = House { fixed, client_id: client_id.clone() };
             house.write(&dir, &logins)?;
             let file = dir.join("mosquitto.conf");
-            replace(&file, &conf(&dir, port, &config))?;
-            let program = config.program;
-            Ok(Self { program, conf: file, port, centre_password: centre, dir, house, written: logins })
+            let (conf, written, writing) = (file, logins, None);
+            Ok(Self { config, conf, port, centre_password: centre, client_id, dir, house, written, writing })
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(broken(error)))
     }
 
-    /// Keeps it running until `stop`, for those of `logins`. Each device that it cuts off for a packet beyond
-    /// [`PACKET_LIMIT`] goes to `cut`.
+    /// Keeps it running until `stop`, for those of `logins`.
     pub(crate) async fn supervise(
         mut self,
         status: &watch::Sender<Status>,
         mut logins: watch::Receiver<Logins>,
-        cut: mpsc::Sender<()>,
+        told: Told,
         stop: CancellationToken,
     ) {
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(15));
         status.send_modify(|s| s.port = Some(self.port));
         while !stop.is_cancelled() {
             let started = tokio::time::Instant::now();
-            self.run_once(status, &mut logins, &cut, &stop).await;
+            self.run_once(status, &mut logins, &told, &stop).await;
             status.send_modify(|s| s.broker_pid = None);
             if started.elapsed() > STABLE {
                 backoff.reset();
@@ -186,12 +202,13 @@ impl Child {
     }
 
     /// Writes those who may log in whenever they change, and lets the running broker read them. What is not done when it
-    /// ends is done for the next one: the comparison is with what the files hold.
+    /// ends is done for the next one.
     async fn follow(
         &mut self,
         pid: Option<u32>,
         status: &watch::Sender<Status>,
         logins: &mut watch::Receiver<Logins>,
+        gone: &watch::Sender<BTreeSet<SensorId>>,
     ) -> Infallible {
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(15));
         loop {
@@ -199,29 +216,55 @@ impl Child {
             let Ok(now) = logins.wait_for(other).await.map(|now| now.clone().unwrap_or_default()) else {
                 return std::future::pending().await;
             };
-            if let Err(error) = self.rewrite(now).await {
+            if let Err(error) = self.rewrite(now.clone()).await {
                 tracing::warn!(%error, "who may log in to the MQTT broker cannot be written and is tried again");
                 tokio::time::sleep(backoff.delay()).await;
                 continue;
             }
-            backoff.reset();
             // One that is still starting would die of the signal; it would be started again and read the same files.
             let mut reached = status.subscribe();
             let reached = reached.wait_for(|s| s.broker == BrokerState::Connected);
             let _ = tokio::time::timeout(REACHED, reached).await.map(drop);
-            let Some(pid) = pid else { continue };
-            match signal(pid, "-HUP").await {
-                Ok(()) => status.send_modify(|s| s.counts.broker_reloads += 1),
-                Err(error) => tracing::warn!(%error, "the MQTT broker cannot be told who may log in"),
+            if let Some(pid) = pid {
+                if let Err(error) = signal(pid, "-HUP").await {
+                    tracing::warn!(%error, "the MQTT broker cannot be told who may log in and is told again");
+                    tokio::time::sleep(backoff.delay()).await;
+                    continue;
+                }
+                status.send_modify(|s| s.counts.broker_reloads += 1);
             }
+            backoff.reset();
+            let left = without_login(&self.written, &now);
+            gone.send_modify(|all| all.extend(left));
+            self.written = now;
         }
     }
 
+    /// Only one write at a time: they share a file on the way.
     async fn rewrite(&mut self, logins: Arc<Vec<Login>>) -> Result<(), SensingError> {
-        let (house, dir, written) = (self.house.clone(), self.dir.clone(), logins.clone());
-        let work = tokio::task::spawn_blocking(move || house.write(&dir, &written));
-        work.await.unwrap_or_else(|error| Err(broken(error)))?;
-        self.written = logins;
+        if let Some(before) = &mut self.writing {
+            let _ = before.await;
+        }
+        let (house, dir) = (self.house.clone(), self.dir.clone());
+        let work = self.writing.insert(tokio::task::spawn_blocking(move || house.write(&dir, &logins)));
+        let done = work.await;
+        self.writing = None;
+        done.unwrap_or_else(|error| Err(broken(error)))
+    }
+
+    /// Writes its configuration; without the listener for devices elsewhere while that cannot be had, which is told: it
+    /// would not start, also for those on this machine.
+    async fn configure(&self, status: &watch::Sender<Status>) -> Result<(), SensingError> {
+        let (config, dir, file, port) = (self.config.clone(), self.dir.clone(), self.conf.clone(), self.port);
+        let work = tokio::task::spawn_blocking(move || {
+            let fault = config.listen.as_ref().and_then(|l| l.usable().err());
+            replace(&file, &conf(&dir, port, &config, fault.is_none())).map(|()| fault)
+        });
+        let fault = work.await.unwrap_or_else(|error| Err(broken(error)))?.map(|error| error.to_string());
+        if let Some(error) = &fault {
+            tracing::warn!(error, "the MQTT broker does not listen for devices elsewhere");
+        }
+        status.send_modify(|s| s.listener = fault);
         Ok(())
     }
 
@@ -229,16 +272,20 @@ impl Child {
         &mut self,
         status: &watch::Sender<Status>,
         logins: &mut watch::Receiver<Logins>,
-        cut: &mpsc::Sender<()>,
+        told: &Told,
         stop: &CancellationToken,
     ) {
+        if let Err(error) = self.configure(status).await {
+            tracing::error!(%error, "the MQTT broker cannot be configured");
+            return;
+        }
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--", &self.program, "-c"]).arg(&self.conf);
+        command.args(["--pdeathsig", "KILL", "--", &self.config.program, "-c"]).arg(&self.conf);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => {
-                tracing::error!(%error, program = %self.program, "the MQTT broker cannot be started");
+                tracing::error!(%error, program = %self.config.program, "the MQTT broker cannot be started");
                 return;
             }
         };
@@ -248,10 +295,12 @@ impl Child {
             s.broker_pid = pid;
         });
         let log = child.stderr.take().map(BufReader::new);
+        let missing = self.config.listen.clone().filter(|_| status.borrow().listener.is_some());
         let ended = tokio::select! {
-            ended = async { tokio::join!(child.wait(), forward(log, cut)).0 } => Some(ended),
+            ended = async { tokio::join!(child.wait(), forward(log, &told.cut)).0 } => Some(ended),
             () = stop.cancelled() => None,
-            never = self.follow(pid, status, logins) => match never {},
+            () = mended(missing) => None,
+            never = self.follow(pid, status, logins, &told.gone) => match never {},
         };
         match ended {
             Some(Ok(code)) => tracing::warn!(%code, "the MQTT broker ended and is started again"),
@@ -259,6 +308,30 @@ impl Child {
             None => goodbye(&mut child).await,
         }
     }
+}
+
+/// Waits until a listener that could not be had can be; for ever if none is missing.
+async fn mended(missing: Option<Listen>) {
+    let Some(listen) = missing else { return std::future::pending().await };
+    let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+    loop {
+        tokio::time::sleep(backoff.delay()).await;
+        let listen = listen.clone();
+        if tokio::task::spawn_blocking(move || listen.usable().is_ok()).await.is_ok_and(|usable| usable) {
+            return;
+        }
+    }
+}
+
+/// The sensors that somebody spoke for before and nobody with a password of its own does now. Those that a ThingsBoard
+/// gateway spoke for are not known.
+fn without_login(before: &[Login], now: &[Login]) -> BTreeSet<SensorId> {
+    let all = |logins: &[Login]| -> BTreeSet<SensorId> {
+        let own = logins.iter().map(|l| SensorId::new(l.device.as_str()));
+        own.chain(logins.iter().flat_map(|l| l.behind.iter().cloned())).collect()
+    };
+    let now = all(now);
+    all(before).into_iter().filter(|id| !now.contains(id)).collect()
 }
 
 fn broken(error: tokio::task::JoinError) -> SensingError {
@@ -338,7 +411,21 @@ mod tests {
         assert_eq!(line("Client meter-7 closed its connection."), Line::Traffic);
         assert_eq!(line("New connection from 127.0.0.1:4711 on port 1883."), Line::Traffic);
         assert_eq!(line("Saving in-memory database."), Line::Plain);
-        assert!(conf(Path::new("/d"), 1, &Config::default()).contains("\nlog_type notice\n"));
+        assert!(conf(Path::new("/d"), 1, &Config::default(), true).contains("\nlog_type notice\n"));
+    }
+
+    #[test]
+    fn sensors_are_left_alone_when_the_last_login_that_speaks_for_them_goes() {
+        let login = |device: &str, behind: &[&str]| Login {
+            device: device.into(),
+            voice: domain::device::Voice::Mjw,
+            behind: behind.iter().map(|id| (*id).into()).collect(),
+            hash: String::new(),
+        };
+        let before = [login("s1", &[]), login("hub", &["s1", "s2", "s3"]), login("other", &["s3"])];
+        let now = [login("hub", &["s2"]), login("other", &["s3"])];
+        assert_eq!(without_login(&before, &now), BTreeSet::from(["s1".into()]));
+        assert_eq!(without_login(&now, &before), BTreeSet::new());
     }
 
     #[test]
@@ -348,7 +435,8 @@ mod tests {
             Config { listen: Some(listen), shared_user, ..Config::default() }
         };
         let line = "listener 9 127.0.0.1\nuse_username_as_clientid true\n";
-        assert!(conf(Path::new("/d"), 1, &config(false)).contains(line));
-        assert!(!conf(Path::new("/d"), 1, &config(true)).contains("use_username"));
+        assert!(conf(Path::new("/d"), 1, &config(false), true).contains(line));
+        assert!(!conf(Path::new("/d"), 1, &config(true), true).contains("use_username"));
+        assert!(!conf(Path::new("/d"), 1, &config(false), false).contains("listener 9"));
     }
 }

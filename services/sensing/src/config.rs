@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::Deserialize;
 
-use crate::{SensingError, rules::Rule};
+use crate::{SensingError, connection, rules::Rule};
 
 /// Largest `max_payload`, bytes.
 const LARGEST: usize = 65_536;
@@ -20,11 +20,12 @@ pub struct Config {
     /// Where the child broker listens besides 127.0.0.1; a certificate is needed beyond this machine.
     pub listen: Option<Listen>,
     /// Devices may also log in to the child broker with the one user that they share, [`crate::broker::DEVICE_USER`], which
-    /// writes for all. Without it each needs a password of its own.
+    /// writes for all. Without it each needs a password of its own, as it must where the broker listens beyond this machine.
     pub shared_user: bool,
     /// Program of the child broker.
     pub program: String,
-    /// MQTT client id. The broker keeps what it could not deliver under this name, so it must not change.
+    /// MQTT client id. The broker keeps what it could not deliver under this name, so it must not change. For the child
+    /// broker a part is added that nobody else knows, made once.
     pub client_id: String,
     /// Keep-alive, seconds; 5 to 600.
     pub keep_alive_s: u16,
@@ -79,7 +80,16 @@ impl Config {
         if let Some(listen) = &self.listen {
             listen.check()?;
         }
-        let Some(external) = &self.external else { return Ok(()) };
+        let Some(external) = &self.external else {
+            let beyond = self.listen.as_ref().is_some_and(|l| !l.address.ip().is_loopback());
+            if beyond && self.shared_user {
+                return bad(
+                    "sensing.shared_user",
+                    "监听本机以外的地址时须为 false：每台设备用自己的口令 must be false where the broker listens beyond this machine: each device has a password of its own",
+                );
+            }
+            return Ok(());
+        };
         if !self.shared_user {
             return bad(
                 "sensing.shared_user",
@@ -120,6 +130,14 @@ pub struct Listen {
 }
 
 impl Listen {
+    /// Whether its files can be used now; blocks.
+    pub(crate) fn usable(&self) -> Result<(), SensingError> {
+        match (&self.cert_file, &self.key_file) {
+            (Some(cert), Some(key)) => connection::check_pair(cert, key),
+            _ => Ok(()),
+        }
+    }
+
     fn check(&self) -> Result<(), SensingError> {
         let bad = |key, message| Err(SensingError::Config { key, message });
         if self.address.port() == 0 {
@@ -184,7 +202,8 @@ mod tests {
         check(whole).unwrap();
         check("listen = { address = \"127.0.0.1:8883\" }").unwrap();
         check("shared_user = false").unwrap();
-        check("listen = { address = \"0.0.0.0:8883\", cert_file = \"c\", key_file = \"k\" }").unwrap();
+        check("shared_user = false\nlisten = { address = \"0.0.0.0:8883\", cert_file = \"c\", key_file = \"k\" }")
+            .unwrap();
         let external = |from: &str, to: &str| whole.replace(from, to);
         for (text, key) in [
             // Each of these would be a panic of the client or a refusal by the broker.
@@ -200,6 +219,7 @@ mod tests {
             ("listen = { address = \"127.0.0.1:0\" }".to_owned(), "listen.address"),
             ("listen = { address = \"0.0.0.0:8883\", cert_file = \"c\" }".to_owned(), "listen.cert_file"),
             ("listen = { address = \"127.0.0.1:8883\", key_file = \"k\" }".to_owned(), "listen.key_file"),
+            ("listen = { address = \"0.0.0.0:8883\", cert_file = \"c\", key_file = \"k\" }".to_owned(), "shared_user"),
             ("history_days = 0".to_owned(), "minutes_days"),
             (external("[external]", "shared_user = false\n[external]"), "shared_user"),
             (external("\"h\"", "\"\""), "external.host"),

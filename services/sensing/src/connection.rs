@@ -11,7 +11,7 @@ use rumqttc::{
 };
 use runtime::{Clock, retry::Backoff};
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use tokio::sync::{mpsc, watch};
@@ -64,7 +64,8 @@ pub(crate) async fn options(config: &Config, child: Option<&Child>) -> Result<Mq
         (Some(e), _) => (e.host.clone(), e.port),
         (None, child) => ("127.0.0.1".to_owned(), child.map_or(config.port, |c| c.port)),
     };
-    let mut options = MqttOptions::new(&config.client_id, host, port);
+    let name = child.map_or(&config.client_id, |c| &c.client_id);
+    let mut options = MqttOptions::new(name, host, port);
     options.set_clean_session(false);
     options.set_manual_acks(true);
     options.set_keep_alive(Duration::from_secs(config.keep_alive_s.into()));
@@ -96,13 +97,28 @@ async fn login(options: &mut MqttOptions, external: &External) -> Result<(), Sen
     Ok(())
 }
 
+fn bad(file: &Path) -> SensingError {
+    SensingError::Tls { file: file.display().to_string() }
+}
+
+/// The certificates of a PEM file, at least one.
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SensingError> {
+    let read = CertificateDer::pem_file_iter(file).map_err(|_| bad(file))?;
+    let all: Vec<_> = read.collect::<Result<_, _>>().map_err(|_| bad(file))?;
+    if all.is_empty() { Err(bad(file)) } else { Ok(all) }
+}
+
+/// Whether a server can show this certificate with this key; blocks.
+pub(crate) fn check_pair(cert: &Path, key: &Path) -> Result<(), SensingError> {
+    let (chain, private) = (certificates(cert)?, PrivateKeyDer::from_pem_file(key).map_err(|_| bad(key))?);
+    let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|_| bad(cert))?
+        .with_no_client_auth();
+    builder.with_single_cert(chain, private).map(drop).map_err(|_| bad(key))
+}
+
 fn tls_config(tls: &Tls) -> Result<ClientConfig, SensingError> {
-    let bad = |file: &Path| SensingError::Tls { file: file.display().to_string() };
-    let certificates = |file: &Path| -> Result<Vec<CertificateDer<'static>>, SensingError> {
-        let read = CertificateDer::pem_file_iter(file).map_err(|_| bad(file))?;
-        let all: Vec<_> = read.collect::<Result<_, _>>().map_err(|_| bad(file))?;
-        if all.is_empty() { Err(bad(file)) } else { Ok(all) }
-    };
     let mut roots = RootCertStore::empty();
     for certificate in certificates(&tls.ca_file)? {
         roots.add(certificate).map_err(|_| bad(&tls.ca_file))?;

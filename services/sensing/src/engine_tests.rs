@@ -116,6 +116,83 @@ fn states_of_devices_are_told_on_change() {
     assert_eq!(told("mjw/v1/gateways/1/status", will), [("s1".into(), false), ("l1".into(), false)]);
     assert_eq!(told("mjw/v1/sensors/s1/reading", r#"{"v":0}"#), [("s1".into(), true)], "what reports is there");
     assert_eq!(told("mjw/v1/gateways/1/status", "offline"), [("s1".into(), false)], "the gateway's devices are known");
+    let back = r#"{"online":true,"sensors":["s1","l1"]}"#;
+    assert_eq!(told("mjw/v1/gateways/1/status", back), [], "each of them speaks for itself when it is back");
+    assert_eq!(told("mjw/v1/sensors/s1/status", "online"), [("s1".into(), true)]);
+}
+
+#[test]
+fn a_gateway_speaks_for_those_that_its_password_was_issued_for() {
+    let mut engine = engine(&[]);
+    let login = |behind: &[&str]| Login {
+        device: "hub".into(),
+        voice: domain::device::Voice::Mjw,
+        behind: behind.iter().map(|id| (*id).into()).collect(),
+        hash: String::new(),
+    };
+    engine.allow(&[login(&["s1", "l1"])]);
+    let will = r#"{"online":false,"sensors":["s1","l1","f1"]}"#;
+    let out = take(&mut engine, "mjw/v1/gateways/hub/status", will, T0);
+    assert_eq!(out.links, [("s1".into(), false), ("l1".into(), false)]);
+    assert_eq!(out.unreadable, [(Why::UnknownDevice, 0)], "what is not its own is recorded");
+    take(&mut engine, "mjw/v1/sensors/s1/reading", r#"{"v":0}"#, T0);
+    take(&mut engine, "mjw/v1/sensors/l1/reading", r#"{"v":0}"#, T0);
+    engine.allow(&[login(&["l1"])]);
+    let out = take(&mut engine, "mjw/v1/gateways/hub/status", "offline", T0);
+    assert_eq!(out.links, [("l1".into(), false)], "also when it may less than it did");
+    let out = take(&mut engine, "mjw/v1/gateways/other/status", will, T0);
+    assert_eq!(out.links, [("s1".into(), false), ("f1".into(), false)], "one that shares a user is believed");
+}
+
+#[test]
+fn whose_login_was_taken_back_is_lost_once_what_was_on_its_way_has_come() {
+    let mut engine = engine(&[]);
+    let links = |engine: &mut Engine, now: i64| {
+        let mut out = Changes::default();
+        engine.tick(now, &mut out);
+        out.links
+    };
+    take(&mut engine, "mjw/v1/sensors/s1/status", "online", T0);
+    engine.leave(["s1".into(), "nobody".into()], T0);
+    take(&mut engine, "mjw/v1/sensors/s1/reading", r#"{"v":0}"#, T0 + 1);
+    assert_eq!(links(&mut engine, T0 + LEAVING_MS - 1), []);
+    assert_eq!(links(&mut engine, T0 + LEAVING_MS), [("s1".into(), false)]);
+    assert_eq!(links(&mut engine, T0 + LEAVING_MS + 1), [], "once");
+    let out = take(&mut engine, "mjw/v1/sensors/s1/reading", r#"{"v":0}"#, T0 + 9_000);
+    assert_eq!(out.links, [("s1".into(), true)], "whoever is heard by another way is back");
+}
+
+#[test]
+fn what_the_broker_kept_without_a_time_was_not_measured_now() {
+    let mut engine = engine(&[]);
+    let mut kept = |topic: &str, body: &str| {
+        let mut out = Changes::default();
+        engine.take(topic, body.as_bytes(), Arrival::Kept, T0, &mut out);
+        out
+    };
+    let out = kept("zigbee2mqtt/s1", r#"{"smoke":true,"battery":80}"#);
+    assert_eq!((out.telemetry.readings.len(), keys(&out)), (0, vec!["7/s1/smoke/1"]), "it still burns");
+    let out = kept("mjw/v1/sensors/l1/reading", &format!(r#"{{"v":0,"t":{}}}"#, T0 - 5_000));
+    assert_eq!(out.telemetry.readings[0].at_ms, T0 - 5_000, "what says when is kept");
+    let out = kept("zigbee2mqtt/s9", r#"{"smoke":true}"#);
+    assert_eq!((out.unreadable.len(), out.telemetry.strangers.len()), (1, 0), "nobody was heard now");
+}
+
+#[test]
+fn values_that_arrive_together_are_all_kept() {
+    let mut engine = engine(&[]);
+    let body = r#"{"s1":[{"smoke":0.01,"battery":80},{"smoke":0.02},{"smoke":0.03}]}"#;
+    let times = |out: &Changes, id: &str| -> Vec<i64> {
+        out.telemetry.readings.iter().filter(|r| r.sensor == id).map(|r| r.at_ms - T0).collect()
+    };
+    let out = take(&mut engine, "v1/gateway/telemetry", body, T0);
+    assert_eq!((times(&out, "s1"), times(&out, "s1/battery")), (vec![0, 1, 2], vec![0]));
+    let out = take(&mut engine, "mjw/v1/sensors/s1/reading", r#"{"v":0.04}"#, T0);
+    assert_eq!(times(&out, "s1"), [3]);
+    let out = take(&mut engine, "mjw/v1/sensors/s1/reading", r#"{"v":0.05}"#, T0 + 10);
+    assert_eq!(times(&out, "s1"), [10]);
+    let out = take(&mut engine, "mjw/v1/sensors/s1/reading", r#"{"v":0.05}"#, T0 - 3_600_000);
+    assert_eq!(times(&out, "s1"), [-3_600_000], "a clock that was set back is believed");
 }
 
 #[test]
@@ -143,6 +220,7 @@ fn a_rule_that_chatters_says_so_in_its_row_and_goes_on_after_a_restart() {
     let rules = || {
         let mut rules = rules::shipped().unwrap();
         let smoke = rules.iter_mut().find(|r| r.id == "smoke").unwrap();
+        // `check` refuses that: here a value is at hand.
         smoke.chatter = Some(rules::Chatter { count: 2, window_s: 60 });
         rules
     };
@@ -176,6 +254,69 @@ fn a_state_is_stored_when_it_matters_and_once_a_minute() {
     assert_eq!([stored("0.01", T0), stored("0.02", T0 + 1), stored("0.03", T0 + 59_999)], [1, 0, 0]);
     assert_eq!(stored("0.01", T0 + 60_000), 1);
     assert_eq!([stored("0.9", T0 + 60_001), stored("0.9", T0 + 60_002), stored("0.01", T0 + 60_003)], [1, 0, 1]);
+}
+
+#[test]
+fn no_flood_of_turns_is_more_than_the_store_takes_or_holds_the_others_up() {
+    // Given 300 detectors, when each turns a hundred times in messages of a thousand entries that are one batch.
+    let mut site = site();
+    let smoke = site.sensors[0].clone();
+    site.sensors = (0..300).map(|n| Sensor { id: format!("s{n}").into(), ..smoke.clone() }).collect();
+    let mut engine = Engine::new(&site, rules::shipped().unwrap(), 7, &[]);
+    let mut out = Changes::default();
+    let device = |n: usize| format!(r#""s{n}":[{}{{"smoke":1}}]"#, r#"{"smoke":1},{"smoke":0},"#.repeat(50));
+    for many in (0..300).collect::<Vec<_>>().chunks(9) {
+        let body = format!("{{{}}}", many.iter().map(|n| device(*n)).collect::<Vec<_>>().join(","));
+        engine.take("v1/gateway/telemetry", body.as_bytes(), Arrival::First, T0, &mut out);
+    }
+    out.seal(&engine);
+    let mut told: BTreeMap<String, u64> = BTreeMap::new();
+    let commits = out.commits();
+    assert!(commits.len() > 1, "more than one commit takes");
+    for commit in &commits {
+        commit.check().unwrap();
+        for p in &commit.pending {
+            let (sensor, number) = (p.key.split('/').nth(1).unwrap(), p.key.rsplit('/').next().unwrap());
+            let last = told.entry(sensor.to_owned()).or_default();
+            *last += 1;
+            assert_eq!(number.parse(), Ok(*last), "in their order");
+        }
+        // What a part stored is where its edges end, so that a crash behind it goes on from there.
+        for row in &commit.rule_states {
+            let state: State = serde_json::from_slice(&row.state).unwrap();
+            assert_eq!(told.get(&row.sensor).copied().unwrap_or_default(), state.edges);
+        }
+    }
+    assert_eq!((told.len(), told.values().all(|n| *n == u64::from(EDGES))), (300, true), "{told:?}");
+    // Then time tells where each stands: it burns.
+    let mut out = Changes::default();
+    engine.tick(T0, &mut out);
+    out.seal(&engine);
+    assert_eq!(out.telemetry.pending.len(), 300);
+    let edge: PendingEdge = serde_json::from_slice(&out.telemetry.pending[0].payload).unwrap();
+    assert!(edge.raised);
+    let mut again = Changes::default();
+    engine.tick(T0 + 1, &mut again);
+    assert_eq!(keys(&again), [""; 0], "once");
+}
+
+#[test]
+fn a_turn_that_was_folded_is_told_after_a_restart() {
+    let mut engine = engine(&[]);
+    // 17 turns: the last, a begin, is not told.
+    let body = format!(r#"{{"s1":[{}{{"smoke":1}}]}}"#, r#"{"smoke":1},{"smoke":0},"#.repeat(8));
+    let out = take(&mut engine, "v1/gateway/telemetry", &body, T0);
+    assert_eq!((out.telemetry.pending.len(), keys(&out).last()), (16, Some(&"7/s1/smoke/16")));
+    let mut second = Engine::new(&site(), rules::shipped().unwrap(), 7, &out.telemetry.rule_states);
+    // An end before anybody was told of the begin is nothing to tell either.
+    let mut third = Engine::new(&site(), rules::shipped().unwrap(), 7, &out.telemetry.rule_states);
+    let mut out = Changes::default();
+    second.tick(T0 + 1, &mut out);
+    assert_eq!(keys(&out), ["7/s1/smoke/17"]);
+    assert_eq!(keys(&take(&mut third, "mjw/v1/sensors/s1/reading", r#"{"v":0}"#, T0 + 1)), [""; 0]);
+    let mut out = Changes::default();
+    third.tick(T0 + 2, &mut out);
+    assert_eq!(keys(&out), [""; 0]);
 }
 
 #[test]

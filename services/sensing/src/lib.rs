@@ -5,10 +5,12 @@
 //! only then the broker is answered. Whatever fails in between is tried again, without an answer, so that the broker
 //! keeps what we have not.
 //!
-//! Invariants: an acknowledged message survives a crash and takes effect once (each observation has a key with the
-//! telemetry epoch, the sensor, the rule and the number of the edge); answers of an old connection are dropped; what
-//! cannot be read is recorded, then acknowledged; every queue is bounded. Nothing here knows SQL or Redis, and nothing
-//! blocks a thread.
+//! Invariants: an acknowledged message survives a crash; each edge takes effect once (each observation has a key with the
+//! telemetry epoch, the sensor, the rule and the number of the edge), and a message that comes again makes no second one
+//! if its readings have times of their own. Of those without, which are heard as they arrive, the child broker's packet ids
+//! say so when only the connection was lost; when this process ended between storing and answering, or a broker elsewhere
+//! delivers again, the rules see them a second time. Answers of an old connection are dropped; what cannot be read is
+//! recorded, then acknowledged; every queue is bounded. Nothing here knows SQL or Redis, and nothing blocks a thread.
 
 pub mod broker;
 pub mod config;
@@ -17,16 +19,23 @@ pub mod logins;
 pub mod rules;
 pub mod status;
 
+mod again;
 mod connection;
 mod engine;
 mod sweep;
 mod worker;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use domain::site::Site;
 use link::intake::SharedIntake;
-use runtime::Clock;
+use rumqttc::MqttOptions;
+use runtime::{Clock, retry::Backoff};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -97,8 +106,8 @@ const ANSWERS: usize = 16;
 /// Devices cut off by the broker that wait to be recorded.
 const CUTS: usize = 64;
 
-/// Runs until `stop`. Returns early only when it cannot start, which the status then says; everything later is contained
-/// and retried.
+/// Runs until `stop`. Returns early only when its configuration is wrong, which the status then says; everything else is
+/// contained and retried.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), SensingError> {
     let status = parts.status.clone();
     let outcome = serve(parts, stop).await;
@@ -108,23 +117,54 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), SensingErr
     outcome
 }
 
+/// The broker's files and how to reach it; `None` when stopped meanwhile. What somebody may put right without a restart, a
+/// file that is missing or wrong, is tried again and shown until then.
+async fn begin(
+    config: &Config,
+    dir: &Path,
+    logins: &mut watch::Receiver<logins::Logins>,
+    status: &watch::Sender<Status>,
+    stop: &CancellationToken,
+) -> Result<Option<(Option<broker::Child>, MqttOptions)>, SensingError> {
+    let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+    loop {
+        let attempt = async {
+            let child = if config.external.is_some() {
+                None
+            } else {
+                let known = logins.wait_for(Option::is_some).await.ok().and_then(|l| l.clone());
+                Some(broker::Child::prepare(config, dir, known.unwrap_or_default()).await?)
+            };
+            let options = connection::options(config, child.as_ref()).await?;
+            Ok((child, options))
+        };
+        let outcome = tokio::select! {
+            outcome = attempt => outcome,
+            () = stop.cancelled() => return Ok(None),
+        };
+        match outcome {
+            Ok(begun) => return Ok(Some(begun)),
+            Err(error @ (SensingError::File { .. } | SensingError::Tls { .. })) => {
+                tracing::warn!(%error, "sensing cannot start and tries again");
+                status.send_modify(|s| s.broker = BrokerState::Lost(error.to_string()));
+            }
+            Err(error) => return Err(error),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff.delay()) => {}
+            () = stop.cancelled() => return Ok(None),
+        }
+    }
+}
+
 async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError> {
     let Parts { config, dir, site, intake, telemetry, clock, mut logins, status } = parts;
     status.send_modify(|s| s.since_ms = clock.now_ms());
     config.check()?;
     let rules = if config.rules.is_empty() { rules::shipped()? } else { config.rules.clone() };
-    rules::check(&rules)?;
-    let child = match &config.external {
-        Some(_) => None,
-        None => {
-            let known = tokio::select! {
-                known = logins.wait_for(Option::is_some) => known.ok().and_then(|l| l.clone()),
-                () = stop.cancelled() => return Ok(()),
-            };
-            Some(broker::Child::prepare(&config, &dir, known.unwrap_or_default()).await?)
-        }
-    };
-    let options = connection::options(&config, child.as_ref()).await?;
+    rules::check(&rules, &site.alarm_kinds)?;
+    let begun = begin(&config, &dir, &mut logins, &status, &stop).await?;
+    let Some((child, options)) = begun else { return Ok(()) };
     let (deliveries_tx, deliveries) = mpsc::channel(QUEUE);
     let max = config.max_payload;
     let (acks, acks_rx) = mpsc::channel(ANSWERS);
@@ -137,7 +177,11 @@ async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError
         status: status.clone(),
         max_payload: config.max_payload,
         keep: sweep::Keep { values_days: config.history_days, minutes_days: config.minutes_days },
+        logins: logins.clone(),
+        gone: watch::channel(BTreeSet::new()).0,
+        child: child.is_some(),
     };
+    let gone = worker.gone.clone();
     // The broker outlives its client, so that the last answers reach it.
     let broker_stop = CancellationToken::new();
     let (cut, cut_rx) = mpsc::channel(CUTS);
@@ -148,7 +192,7 @@ async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError
     };
     let broker = async {
         if let Some(child) = child {
-            child.supervise(&status, logins, cut, broker_stop.clone()).await;
+            child.supervise(&status, logins, broker::Told { cut, gone }, broker_stop.clone()).await;
         }
     };
     tokio::join!(client, broker);

@@ -27,7 +27,7 @@ pub struct Counts {
     pub malformed: u64,
     /// Messages of devices that the site does not have.
     pub unknown_device: u64,
-    /// Observations that the core refused.
+    /// Observations that the core refused, and batches that the store refused for good.
     pub refused: u64,
     /// QoS 0 messages dropped because the queue was full.
     pub dropped: u64,
@@ -50,6 +50,8 @@ pub struct Status {
     pub since_ms: i64,
     /// Why nothing can be stored or handed on now, and since when (ms).
     pub held: Option<(String, i64)>,
+    /// Why the child broker does not listen for devices elsewhere, though it should.
+    pub listener: Option<String>,
     /// Port of the child broker.
     pub port: Option<u16>,
     /// Process id of the child broker while it runs.
@@ -61,6 +63,6 @@ pub struct Status {
 impl Status {
     /// Everything is as it should be.
     pub fn ready(&self) -> bool {
-        self.broker == BrokerState::Connected && self.held.is_none()
+        self.broker == BrokerState::Connected && self.held.is_none() && self.listener.is_none()
     }
 }

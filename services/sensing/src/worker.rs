@@ -1,7 +1,11 @@
 //! Batches of messages: store, tell the writer, then acknowledge. Everything that fails is repeated as it was; while it
 //! fails nothing is acknowledged and the broker keeps the rest.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use domain::{
     event::Mode,
@@ -10,7 +14,7 @@ use domain::{
     site::Site,
 };
 use futures::{StreamExt, stream};
-use ledger::{LedgerError, PendingObservation, Telemetry, limits};
+use ledger::{LedgerError, PendingObservation, Telemetry, TelemetryBatch, limits};
 use link::intake::{InputKey, IntakeError, SharedIntake, Submission};
 use runtime::{Clock, retry::Backoff, telemetry::names};
 use tokio::sync::{mpsc, watch};
@@ -18,18 +22,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Status,
+    again::{Doubt, Taken},
     broker::{PACKET_LIMIT, WINDOW},
     connection::{Ack, Delivery},
     engine::{Changes, Engine, PendingEdge},
-    formats::Why,
+    formats::{Message, Reading, Why},
+    logins::Logins,
     rules::{Arrival, Rule},
     sweep::{Keep, Sweep},
 };
 
 /// Messages of one batch: all that the broker sends ahead.
 const BATCH: usize = WINDOW as usize;
-/// Values after which a batch is stored before it goes on: one message has at most 3,000.
-const FULL: usize = limits::READINGS - 3_000;
 /// Observations under way at once.
 const CONCURRENT: usize = 64;
 /// How often time is put before the rules.
@@ -47,6 +51,18 @@ pub(crate) struct Worker {
     pub(crate) status: watch::Sender<Status>,
     pub(crate) max_payload: usize,
     pub(crate) keep: Keep,
+    pub(crate) logins: watch::Receiver<Logins>,
+    /// Sensors whose logins the child broker has cut off.
+    pub(crate) gone: watch::Sender<BTreeSet<SensorId>>,
+    /// The broker is our child, of which it is known how it numbers messages.
+    pub(crate) child: bool,
+}
+
+/// What a worker remembers besides the rules.
+#[derive(Default)]
+struct Seen {
+    taken: Taken,
+    doubt: Doubt,
 }
 
 /// It is time to stop; what was not acknowledged comes again.
@@ -90,7 +106,9 @@ impl Worker {
         mut cut: mpsc::Receiver<()>,
     ) -> Stopped {
         let mut engine = self.restore().await;
-        let mut limiter = Limiter::default();
+        let (mut limiter, mut seen) = (Limiter::default(), Seen::default());
+        let mut logins = self.logins.clone();
+        logins.mark_changed();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut sweep = Sweep::default();
@@ -102,6 +120,14 @@ impl Worker {
                 _ = tick.tick() => {}
             }
             let now = self.clock.now_ms();
+            if logins.has_changed().is_ok_and(|changed| changed) {
+                let known = logins.borrow_and_update().clone();
+                engine.allow(&known.unwrap_or_default());
+            }
+            self.gone.send_if_modified(|gone| {
+                engine.leave(std::mem::take(gone), now);
+                false
+            });
             sweep.step(self.keep, self.telemetry.as_ref(), now).await;
             let mut changes = Changes::default();
             // How large it was is not known: it was never read to its end.
@@ -114,11 +140,12 @@ impl Worker {
                 self.status.send_modify(|s| s.counts.messages += taken);
             }
             for delivery in batch.drain(..) {
-                self.take(&mut engine, &delivery, now, &mut changes);
+                self.take(&mut engine, &delivery, &mut seen, now, &mut changes).await;
                 done.push(delivery.ack());
-                if changes.telemetry.readings.len() >= FULL {
+                if changes.is_due() {
                     changes.seal(&engine);
-                    self.settle(std::mem::take(&mut changes), &mut limiter, now).await;
+                    let rest = changes.rest();
+                    self.settle(std::mem::replace(&mut changes, rest), &mut limiter, now).await;
                     if !answer(&acks, &mut done).await {
                         return Stopped;
                     }
@@ -137,18 +164,52 @@ impl Worker {
         }
     }
 
-    fn take(&self, engine: &mut Engine, delivery: &Delivery, now: i64, changes: &mut Changes) {
+    async fn take(&self, engine: &mut Engine, delivery: &Delivery, seen: &mut Seen, now: i64, changes: &mut Changes) {
         let p = &delivery.publish;
         if delivery.size > self.max_payload {
             changes.unreadable.push((Why::Oversize, delivery.size as u64));
-        } else {
-            let arrival = match (p.retain, p.dup) {
-                (true, _) => Arrival::Kept,
-                (false, true) => Arrival::Again,
-                (false, false) => Arrival::First,
-            };
-            engine.take(&p.topic, &p.payload, arrival, now, changes);
+            return;
         }
+        // Of readings with a time the rules know that, whichever broker it is.
+        if self.child && seen.taken.again(delivery) {
+            return;
+        }
+        let arrival = match (p.retain, p.dup) {
+            (true, _) => Arrival::Kept,
+            (false, true) => Arrival::Again,
+            (false, false) => Arrival::First,
+        };
+        let mut message = engine.parse(&p.topic, &p.payload);
+        if arrival == Arrival::First && seen.doubt.of(delivery.connection, now) {
+            match &mut message {
+                Ok(Message::Reading(reading)) if self.is_known(engine, reading, changes).await => {
+                    seen.doubt.founded(now);
+                    message = Ok(Message::Nothing);
+                }
+                Ok(Message::Many { readings, .. }) => {
+                    for reading in std::mem::take(readings) {
+                        if self.is_known(engine, &reading, changes).await {
+                            seen.doubt.founded(now);
+                        } else {
+                            readings.push(reading);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        engine.apply(message, p.payload.len(), arrival, now, changes);
+    }
+
+    /// Whether a reading that looks as if the device's clock had gone back is one that was stored long ago: the broker
+    /// crashed and forgot that it was answered.
+    async fn is_known(&self, engine: &Engine, reading: &Reading, changes: &Changes) -> bool {
+        let Some((at, value)) = engine.doubts(reading) else { return false };
+        if changes.holds(&reading.sensor, at, value) {
+            return true;
+        }
+        let stored = self.stored(|| self.telemetry.history(&reading.sensor, at, at.saturating_add(1), 1)).await;
+        stored.first().is_some_and(|r| r.value.to_bits() == value.to_bits())
     }
 
     /// The engine as the last run left it; what that run had not told is told first.
@@ -166,28 +227,45 @@ impl Worker {
     }
 
     /// Stores and tells everything of a batch, however long it takes.
-    async fn settle(&self, changes: Changes, limiter: &mut Limiter, now: i64) {
-        let Changes { telemetry, links, unreadable, .. } = &changes;
-        if changes.stores() {
-            self.stored(|| self.telemetry.commit(telemetry.clone())).await;
-            let n = telemetry.readings.len() as u64;
-            self.status.send_modify(|s| s.counts.readings += n);
-            metrics::counter!(names::MQTT_MESSAGES, "outcome" => "stored").increment(n);
+    async fn settle(&self, mut changes: Changes, limiter: &mut Limiter, now: i64) {
+        for batch in changes.commits() {
+            self.commit(&batch).await;
+            self.tell(batch.pending).await;
         }
-        self.tell(telemetry.pending.clone()).await;
+        let Changes { links, unreadable, .. } = changes;
         // Of several states of one device in a batch the last one counts.
-        let links: BTreeMap<SensorId, bool> = links.iter().cloned().collect();
+        let links: BTreeMap<SensorId, bool> = links.into_iter().collect();
         let links = links.into_iter().map(|(sensor, online)| {
             let observation = Observation::SensorLink { sensor, online };
             self.submit(None, Vec::new(), observation)
         });
         stream::iter(links.collect::<Vec<_>>()).buffer_unordered(CONCURRENT).for_each(|()| async {}).await;
         for (why, size) in unreadable {
-            self.count(*why);
-            if limiter.allow(*why, now) {
+            self.count(why);
+            if limiter.allow(why, now) {
                 let why = why.code().to_owned();
-                let observation = Observation::Unreadable { source: "mqtt".to_owned(), why, size: *size };
+                let observation = Observation::Unreadable { source: "mqtt".to_owned(), why, size };
                 self.submit(None, Vec::new(), observation).await;
+            }
+        }
+    }
+
+    /// Stores one commit. What the store will never take is given up, loudly: to repeat it would end all sensing. Its edges
+    /// are told all the same.
+    async fn commit(&self, batch: &TelemetryBatch) {
+        let call = async || match self.telemetry.commit(batch.clone()).await {
+            Err(error @ LedgerError::Invalid { .. }) => Ok(Err(error)),
+            other => other.map(Ok),
+        };
+        let n = batch.readings.len() as u64;
+        match self.stored(call).await {
+            Ok(()) => {
+                self.status.send_modify(|s| s.counts.readings += n);
+                metrics::counter!(names::MQTT_MESSAGES, "outcome" => "stored").increment(n);
+            }
+            Err(error) => {
+                tracing::error!(%error, readings = n, "the store refuses a batch of sensor values, which is given up");
+                self.status.send_modify(|s| s.counts.refused += 1);
             }
         }
     }

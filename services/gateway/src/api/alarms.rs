@@ -1,7 +1,12 @@
 //! Alarms.
 
 use axum::{Json, extract::State};
-use domain::{event::Key, ids::AlarmId};
+use domain::{
+    access::{Sight, sees_alarm},
+    alarm::Alarm as Alert,
+    event::{Key, Mode},
+    ids::AlarmId,
+};
 use ledger::Query;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -39,10 +44,10 @@ pub(crate) struct Alarms {
     items: Vec<Alarm>,
     /// Ask with `before` = this for more; null = there are no more.
     next: Option<u64>,
-    /// More alarms come than a person can take in: begins with 10 in 10 minutes, ends below 5. Screens then group them,
-    /// reds apart.
+    /// More real alarms come than a person can take in, of those that the caller may see: begins with 10 in 10 minutes, ends
+    /// below 5. Screens then group them, reds apart.
     flood: bool,
-    /// Alarms raised in the last 10 minutes.
+    /// Real alarms raised in the last 10 minutes, of those that the caller may see.
     recent: usize,
 }
 
@@ -95,7 +100,11 @@ pub(crate) async fn list(
     let more = rows.len() == query.limit;
     let next = rows.last().filter(|_| more).and_then(|r| r.id.parse().ok());
     let now = desk.clock.now_ms();
-    let (flood, recent) = flood(desk.mirror.read().state.alarms.values().map(|a| a.raised.0), now);
+    let (flood, recent) = {
+        let seen = desk.mirror.read();
+        let counted = |a: &&Alert| a.mode == Mode::Real && sees_alarm(&caller.audience, a) != Sight::Hidden;
+        flood(seen.state.alarms.values().filter(counted).map(|a| a.raised.0), now)
+    };
     Ok(Json(Alarms { items, next, flood, recent }))
 }
 

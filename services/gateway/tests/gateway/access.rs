@@ -1,6 +1,12 @@
 //! Who may reach and do what.
 
-use domain::account::Role;
+use domain::{
+    account::Role,
+    event::Mode,
+    input::{Input, Observation},
+    site::{Place, Point},
+};
+use link::intake::Submission;
 
 use crate::house::{Ask, House, PEOPLE};
 
@@ -151,4 +157,28 @@ async fn each_reads_what_is_theirs() {
     let hits = house.get("/api/v1/places?q=1%E6%A0%8B2%E5%8D%95%E5%85%836%E5%B1%82", Some(&dispatcher)).await.json();
     assert_eq!((&hits[0]["place"]["building"], &hits[0]["place"]["floor"]), (&"b1".into(), &6.into()));
     assert_eq!(hits[0]["cameras"][0], "c001");
+}
+
+#[tokio::test]
+async fn a_flood_is_of_real_alarms_that_the_caller_may_see() {
+    let house = House::new().await;
+    let (duty, grid) = (house.log_in("dispatch").await, house.log_in("grid1").await);
+    // Ten at one place after another, one of them in the grid manager's grid; and as many in an exercise.
+    for n in 0..10_u32 {
+        for (mode, y) in [(Mode::Real, 0.0), (Mode::Exercise, 50_000.0)] {
+            let at = Point { x: f64::from(n) * 1_000.0, y };
+            let place = Place::about(if n == 0 { "g1" } else { "g2" }.into(), at);
+            let (rule, kind, key) = ("d".into(), "smoke".into(), format!("{mode:?}-{n}"));
+            let observation = Observation::RuleHit { rule, kind, key, place, text: None };
+            let raise = Submission::keyless(Input::Observe { mode, observation });
+            assert!(house.intake.submit(raise).await.unwrap().refs.alarm.is_some());
+        }
+        house.seen(house.store.head().await.unwrap().seq).await;
+        let told = async |session: &str| {
+            let answer = house.get("/api/v1/alarms", Some(session)).await.json();
+            (answer["flood"].as_bool().unwrap(), answer["recent"].as_u64().unwrap())
+        };
+        assert_eq!(told(&duty).await, (n == 9, u64::from(n) + 1));
+        assert_eq!(told(&grid).await, (false, 1));
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{Fault, Measure, Message, Reading, Why, number};
 
 pub(super) const NAME: &str = "thingsboard";
-/// Entries that one message may have; each is at most three values.
+/// Entries that one message may have, those included that are not understood; each is at most three values.
 const MAX_ENTRIES: usize = 1_000;
 
 #[derive(Deserialize)]
@@ -26,6 +26,9 @@ pub(super) fn telemetry(payload: &[u8], kind: impl Fn(&str) -> Option<SensorKind
     let body: Map<String, Value> = serde_json::from_slice(payload).map_err(|_| Why::Malformed)?;
     let (mut readings, mut faults) = (Vec::new(), Vec::new());
     for (device, entries) in &body {
+        if readings.len() + faults.len() >= MAX_ENTRIES {
+            return Err(Why::Malformed);
+        }
         let Some(kind) = kind(device) else {
             faults.push(Fault::stranger(device, NAME));
             continue;
@@ -34,7 +37,7 @@ pub(super) fn telemetry(payload: &[u8], kind: impl Fn(&str) -> Option<SensorKind
             faults.push(Why::Malformed.into());
             continue;
         };
-        if readings.len() + entries.len() > MAX_ENTRIES {
+        if readings.len() + faults.len() + entries.len() > MAX_ENTRIES {
             return Err(Why::Malformed);
         }
         for entry in entries {
@@ -140,6 +143,12 @@ mod tests {
         }
         let flood = format!(r#"{{"smoke-1":[{}{{}}]}}"#, "{},".repeat(MAX_ENTRIES));
         assert_eq!(telemetry(flood.as_bytes(), kind), Err(Why::Malformed));
+        let strangers = |n: usize| {
+            let all: Vec<_> = (0..n).map(|n| format!(r#""n{n}":[]"#)).collect();
+            telemetry(format!("{{{}}}", all.join(",")).as_bytes(), kind)
+        };
+        assert!(matches!(strangers(MAX_ENTRIES), Ok(Message::Many { faults, .. }) if faults.len() == MAX_ENTRIES));
+        assert_eq!(strangers(MAX_ENTRIES + 1), Err(Why::Malformed), "devices that nobody knows count too");
     }
 
     #[test]

@@ -67,6 +67,15 @@ async fn cut_off(mut device: Device) {
     tokio::time::timeout(PATIENCE, work).await.expect("cut off");
 }
 
+/// What was told of the connection of a sensor.
+fn links(seen: &[Observation], id: &str) -> Vec<bool> {
+    let link = |o: &Observation| match o {
+        Observation::SensorLink { sensor, online } if sensor.as_str() == id => Some(*online),
+        _ => None,
+    };
+    seen.iter().filter_map(link).collect()
+}
+
 async fn edges_of(intake: &Memory, count: usize) -> Vec<String> {
     let seen = intake.until("edges", |s| edges(s).len() >= count).await;
     edges(&seen).into_iter().map(|(sensor, _)| sensor).collect()
@@ -94,6 +103,10 @@ async fn each_device_writes_with_its_own_password_what_is_its_own() {
     assert_eq!(edges_of(&intake, 1).await, ["smoke-0"]);
 
     let mut gateway = admitted(hub.options(running.port)).await;
+    // Of the devices that it lists it takes down only its own.
+    let will = r#"{"online":false,"sensors":["smoke-1","smoke-0"]}"#;
+    gateway.publish("mjw/v1/gateways/hub/status", will).await;
+    intake.until("its own is gone", |s| links(s, "smoke-1") == [false]).await;
     gateway.reading("smoke-0", 0.01).await;
     gateway.publish("v1/gateway/telemetry", r#"{"smoke-2":[{"smoke":true}]}"#).await;
     gateway.reading("smoke-1", 0.9).await;
@@ -110,8 +123,11 @@ async fn each_device_writes_with_its_own_password_what_is_its_own() {
     // The shared user is as it was.
     let mut shared = Device::new(Device::options(dir.path(), running.port, "shared"));
     shared.reading("smoke-1", 0.8).await;
-    let status = running.until("all came", |s| s.counts.acked == 4).await;
-    assert_eq!((status.counts.messages, status.counts.broker_starts), (4, 1), "nothing of another's: {status:?}");
+    let status = running.until("all came", |s| s.counts.acked == 5).await;
+    assert_eq!((status.counts.messages, status.counts.broker_starts), (5, 1), "nothing of another's: {status:?}");
+    assert_eq!(status.counts.unknown_device, 1, "what a gateway may not speak for is recorded");
+    let seen = intake.until("back", |s| links(s, "smoke-1").last() == Some(&true)).await;
+    assert_eq!((links(&seen, "smoke-0"), links(&seen, "smoke-1")), (vec![true], vec![false, true]));
     running.stop().await;
 }
 
@@ -122,12 +138,16 @@ async fn a_password_that_is_taken_back_ends_the_connection_and_stays_refused() {
     let running = Running::start(dir.path(), intake.clone(), 3).await;
     let (smoke, other) = (issue("smoke-0", Voice::Own, &[]), issue("smoke-1", Voice::Own, &[]));
     running.allow(&[&smoke, &other]);
-    let device = admitted(smoke.options(running.port)).await;
+    let mut device = admitted(smoke.options(running.port)).await;
     let mut kept = admitted(other.options(running.port)).await;
 
+    device.client.publish("mjw/v1/sensors/smoke-0/status", QoS::AtLeastOnce, false, "online").await.unwrap();
+    while !matches!(device.events.poll().await.unwrap(), Event::Incoming(Packet::PubAck(_))) {}
+    intake.until("online", |s| links(s, "smoke-0") == [true]).await;
     running.allow(&[&other]);
     cut_off(device).await;
     refused(smoke.options(running.port)).await;
+    intake.until("no longer there", |s| links(s, "smoke-0") == [true, false]).await;
     // The others keep their connection: an answer comes on it without another login.
     kept.client.publish("mjw/v1/sensors/smoke-1/reading", QoS::AtLeastOnce, false, r#"{"v":0.9}"#).await.unwrap();
     let answered = async {
@@ -163,6 +183,36 @@ async fn a_password_that_is_taken_back_ends_the_connection_and_stays_refused() {
     drop(admitted(again.options(running.port)).await);
     let status = running.status.borrow().clone();
     assert_eq!((status.counts.broker_starts, status.counts.broker_reloads), (1, 0), "known from the start");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_session_of_the_centre_is_nobody_elses() {
+    let dir = tempfile::tempdir().unwrap();
+    let intake = Memory::new();
+    let running = Running::start(dir.path(), intake.clone(), 2).await;
+    let mut before = running.status.clone();
+    before.mark_unchanged();
+    // Whoever knows the shared password and the name in the configuration: the broker would end the session and forget
+    // what waits in it.
+    let mut options = Device::options(dir.path(), running.port, &Config::default().client_id);
+    options.set_clean_session(true);
+    let mut claims = Device::new(options);
+    for n in 0..2 {
+        let topic = format!("mjw/v1/sensors/smoke-{n}/reading");
+        claims.client.publish(topic, QoS::AtLeastOnce, false, r#"{"v":0.9}"#).await.unwrap();
+        let answered = async {
+            while !matches!(claims.events.poll().await.expect("not thrown out"), Event::Incoming(Packet::PubAck(_))) {}
+        };
+        tokio::time::timeout(PATIENCE, answered).await.unwrap();
+        assert_eq!(edges_of(&intake, n + 1).await.len(), n + 1);
+    }
+    let status = running.until("answered", |s| s.counts.acked == 2).await;
+    assert_eq!((status.counts.stale_acks, status.broker), (0, BrokerState::Connected));
+    // So a gateway may have that name.
+    let gateway = issue(&Config::default().client_id, Voice::Mjw, &["smoke-0"]);
+    running.allow(&[&gateway]);
+    drop(admitted(gateway.options(running.port)).await);
     running.stop().await;
 }
 

@@ -1,6 +1,7 @@
 //! Sensing with a real Mosquitto and a writer in memory.
 #![allow(clippy::unwrap_used)]
 
+mod flood;
 mod logins;
 mod tls;
 
@@ -18,7 +19,8 @@ use async_trait::async_trait;
 use domain::{
     ids::{GridId, SiteId},
     input::{Input, Observation, Refs},
-    site::{Name, Place, Point, Precision, Sensor, SensorKind, Site},
+    site::{AlarmKind, Level, Name, Place, Point, Precision, Sensor, SensorKind, Site},
+    time::Millis,
 };
 use ledger::{SqliteTelemetry, Telemetry};
 use link::intake::{Done, Intake, IntakeError, Position, Submission};
@@ -80,6 +82,25 @@ impl Intake for Memory {
     }
 }
 
+/// The id of a sensor of which the store takes no value.
+fn too_long() -> String {
+    "x".repeat(ledger::limits::NAME + 1)
+}
+
+fn alarm_kind(id: &str) -> AlarmKind {
+    AlarmKind {
+        id: id.into(),
+        name: Name::default(),
+        level: Level::Yellow,
+        class: "c".into(),
+        opens_with: None,
+        family: id.to_owned(),
+        radius: 1.0,
+        window: Millis(1),
+        words: Vec::new(),
+    }
+}
+
 fn site(smoke: usize) -> Arc<Site> {
     let place = Place {
         grid: GridId::new("g"),
@@ -94,6 +115,7 @@ fn site(smoke: usize) -> Arc<Site> {
     let sensor = |id: String, kind| Sensor { id: id.into(), kind, name: Name::default(), place: place.clone() };
     let mut sensors: Vec<_> = (0..smoke).map(|i| sensor(format!("smoke-{i}"), SensorKind::Smoke)).collect();
     sensors.push(sensor("sos-1".into(), SensorKind::Sos));
+    sensors.push(sensor(too_long(), SensorKind::Smoke));
     Arc::new(Site {
         id: "t".into(),
         name: Name::default(),
@@ -110,7 +132,7 @@ fn site(smoke: usize) -> Arc<Site> {
         sensors,
         units: Vec::new(),
         classes: Vec::new(),
-        alarm_kinds: Vec::new(),
+        alarm_kinds: sensing::rules::shipped().unwrap().into_iter().map(|r| alarm_kind(&r.alarm)).collect(),
         tours: Vec::new(),
     })
 }
@@ -195,6 +217,7 @@ impl Device {
             loop {
                 match self.events.poll().await {
                     Ok(Event::Incoming(Packet::PubAck(_))) => return,
+                    Ok(Event::Incoming(Packet::Publish(heard))) => panic!("a device hears nothing: {heard:?}"),
                     // A broker that forgot us gets the message again.
                     Ok(Event::Incoming(Packet::ConnAck(_))) if lost => {
                         self.client.publish(topic, QoS::AtLeastOnce, false, body.clone()).await.unwrap();
@@ -325,6 +348,18 @@ async fn a_burst_is_answered_to_the_last_message() {
 }
 
 #[tokio::test]
+async fn a_rule_that_no_alarm_of_the_site_answers_to_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rules = sensing::rules::shipped().unwrap();
+    rules[0].alarm = "smoek".into();
+    let config = Config { port: 0, rules, ..Config::default() };
+    let running = Running::begin(dir.path(), Memory::new(), 1, config).await;
+    let lost = |s: &Status| matches!(&s.broker, BrokerState::Lost(why) if why.contains("smoke: alarm: 没有这种告警"));
+    running.until("refused", lost).await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn anonymous_clients_and_listening_devices_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start(dir.path(), Memory::new(), 1).await;
@@ -335,7 +370,7 @@ async fn anonymous_clients_and_listening_devices_are_refused() {
     device.client.subscribe("mjw/v1/sensors/+/reading", QoS::AtLeastOnce).await.unwrap();
     device.reading("smoke-0", 0.9).await;
     device.reading("smoke-0", 0.8).await;
-    // Both were answered, and nothing was delivered to the device in between: `publish` would have seen it first.
+    // Nothing was delivered to the device in between: `publish` would have seen it before the second answer.
     let more = std::mem::take(&mut device.events.state.events);
     assert!(!more.iter().any(|e| matches!(e, Event::Incoming(Packet::Publish(_)))), "{more:?}");
     running.stop().await;

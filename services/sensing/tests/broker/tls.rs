@@ -146,6 +146,55 @@ async fn devices_elsewhere_reach_the_child_by_tls_only() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_put_right_needs_no_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let broker = elsewhere(dir).await;
+    let later = dir.join("later");
+    let late = External { password_file: Some(later.clone()), ..external(dir, broker.port) };
+    let (_data, _, running) = sensing(late).await;
+    let lost = |s: &Status| matches!(&s.broker, BrokerState::Lost(why) if why.contains("later: 无法读写"));
+    running.until("told", lost).await;
+    std::fs::write(later, "铜钟-9\n").unwrap();
+    running.until("connected", Status::ready).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_listener_without_its_certificate_takes_nobody_else_down_and_comes_when_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let authority = authority();
+    certified(dir, "broker", "127.0.0.1", &authority);
+    certified(dir, "other", "127.0.0.1", &authority);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (address, key) = (([127, 0, 0, 1], port).into(), dir.join("listener.key"));
+    std::fs::copy(dir.join("other.key"), &key).unwrap();
+    let listen = Listen { address, cert_file: Some(dir.join("broker.pem")), key_file: Some(key.clone()) };
+    let intake = Memory::new();
+    let config = Config { port: 0, listen: Some(listen), ..Config::default() };
+    let running = Running::begin(dir, intake.clone(), 2, config).await;
+    running.logins.send_replace(Some(Arc::default()));
+    // A key of another certificate: the devices on this machine are heard meanwhile.
+    let connected = |s: &Status| s.broker == BrokerState::Connected && s.listener.is_some();
+    let status = running.until("connected without the listener", connected).await;
+    assert!(!status.ready() && status.listener.unwrap().contains("listener.key"));
+    let mut near = Device::new(Device::options(dir, status.port.unwrap(), "near"));
+    near.reading("smoke-0", 0.9).await;
+    intake.until("an edge", |s| edges(s).len() == 1).await;
+
+    std::fs::copy(dir.join("broker.key"), &key).unwrap();
+    running.until("the listener is there", Status::ready).await;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut options = Device::options(dir, port, "far");
+    let tls = TlsConfiguration::Simple { ca: authority.pem().into_bytes(), alpn: None, client_auth: None };
+    options.set_transport(Transport::tls_with_config(tls));
+    Device::new(options).reading("smoke-1", 0.9).await;
+    intake.until("both", |s| edges(s).len() == 2).await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_broker_elsewhere_that_cannot_be_trusted_or_refuses_us_is_told_and_gets_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
