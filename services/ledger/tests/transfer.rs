@@ -361,13 +361,17 @@ async fn a_target_that_is_not_empty_is_refused() {
     let refused = site.restore(&file, &[]).await;
     assert!(matches!(refused, Err(LedgerError::Invalid { what: "target", .. })), "{refused:?}");
     assert_eq!(all(&*store, &*telemetry, &photo).await, before);
-    for left in ["telemetry.db", "blobs/x", "archive/x"] {
+    let beside = ["ledger.db", "telemetry.db"]
+        .into_iter()
+        .flat_map(|db| ["", "-wal", "-shm", "-journal"].map(|e| format!("{db}{e}")));
+    for left in beside.chain(["blobs/x".to_owned(), "archive/x".to_owned()]) {
         let other = Site::beside(&site, false);
-        let path = other.path(left);
+        let path = other.path(&left);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "").unwrap();
         let refused = other.restore(&file, &[]).await;
-        assert!(matches!(refused, Err(LedgerError::Invalid { what: "target", .. })), "{left}: {refused:?}");
+        let Err(LedgerError::Invalid { what: "target", reason }) = refused else { panic!("{left}: {refused:?}") };
+        assert!(reason.contains(left.split('/').next().unwrap()) || left == "ledger.db", "{left}: {reason}");
     }
     let what = Backup { to: &file, with_key: false, at_ms: 0, program: "" };
     let refused = transfer::backup(&site.place(), what, &mut |_| {}).await;

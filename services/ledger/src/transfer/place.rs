@@ -89,8 +89,13 @@ impl Place {
         if has_database {
             return Err(taken("a database"));
         }
-        if self.postgres.is_none() && self.folder.join(TELEMETRY).exists() {
-            return Err(taken(TELEMETRY));
+        if self.postgres.is_none() {
+            // SQLite would play what is left beside an old database into the new one.
+            let beside = |file| ["", "-wal", "-shm", "-journal"].map(|end| format!("{file}{end}"));
+            let names = [LOG, TELEMETRY].into_iter().flat_map(beside);
+            if let Some(left) = names.into_iter().find(|name| self.folder.join(name).exists()) {
+                return Err(taken(&left));
+            }
         }
         for folder in [BLOBS, ARCHIVE].iter().filter(|_| files) {
             if !is_empty(&self.folder.join(folder))? {
@@ -134,7 +139,26 @@ fn clear(folder: &Path, has_database: bool, postgres: bool) -> Result<()> {
             gone(fs::remove_file(folder.join(TELEMETRY)))?;
         }
     }
+    // The mark first: without the rest of the stage it would take what lies in the folder for its own.
+    unmark(&stage)?;
+    step()?;
     gone(fs::remove_dir_all(stage))
+}
+
+fn unmark(stage: &Path) -> Result<()> {
+    let mark = stage.join(MARK);
+    if mark.exists() {
+        fs::remove_file(&mark)?;
+        sync_folder(&mark)?;
+    }
+    Ok(())
+}
+
+/// Where a test breaks off.
+fn step() -> Result<()> {
+    #[cfg(feature = "testing")]
+    crate::testing::step()?;
+    Ok(())
 }
 
 fn gone(removed: std::io::Result<()>) -> Result<()> {
@@ -196,6 +220,10 @@ impl Stage {
     }
 
     fn move_out(&self, names: &[&str]) -> Result<()> {
+        if names.is_empty() {
+            // All of it is the commit's.
+            return Ok(());
+        }
         for folder in [BLOBS, ARCHIVE] {
             fs::File::open(self.folder.join(folder))?.sync_all()?;
         }
@@ -217,8 +245,7 @@ impl Stage {
 
     fn remove(&self) -> Result<()> {
         // The mark first: a folder without it is left over and nothing else.
-        gone(fs::remove_file(self.folder.join(MARK)))?;
-        sync_folder(&self.folder.join(MARK))?;
+        unmark(&self.folder)?;
         gone(fs::remove_dir_all(&self.folder))?;
         sync_folder(&self.folder)
     }
@@ -230,5 +257,73 @@ impl Drop for Stage {
             // The next attempt would remove it as well.
             let _ = fs::remove_dir_all(&self.folder);
         }
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::{
+        testing::broken_off,
+        transfer::{Row, Sink, tables::Table},
+    };
+
+    /// A database that refuses the commit.
+    struct Refusing;
+
+    #[async_trait]
+    impl Source for Refusing {
+        async fn each(&mut self, _: &'static Table, _: &mut dyn Sink) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[async_trait]
+    impl Target for Refusing {
+        async fn insert(&mut self, _: &'static Table, _: &[Row]) -> Result<()> {
+            Ok(())
+        }
+
+        async fn finish(self: Box<Self>) -> Result<()> {
+            Err(LedgerError::Busy("refused".into()))
+        }
+    }
+
+    fn postgres(folder: &Path) -> Place {
+        Place::postgres(PostgresOptions::new("postgres://u@h/d", None, folder).unwrap(), folder)
+    }
+
+    #[tokio::test]
+    async fn a_refused_commit_leaves_the_folder_it_did_not_touch_usable() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        fs::create_dir(path.join(BLOBS)).unwrap();
+        fs::write(path.join(BLOBS).join("a"), "a").unwrap();
+        fs::write(path.join(LOG), "live").unwrap();
+        let stage = postgres(path).begin(false, false).unwrap();
+        assert!(stage.finish(Box::new(Refusing)).await.is_err());
+        assert!(!unfinished(path), "nothing was moved, so nothing is half done");
+        assert!(path.join(BLOBS).join("a").exists() && !path.join(STAGE).exists());
+    }
+
+    #[tokio::test]
+    async fn an_attempt_to_clear_that_is_cut_off_takes_nothing_that_is_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let stage = path.join(STAGE);
+        for name in [BLOBS, ARCHIVE] {
+            fs::create_dir_all(stage.join(name)).unwrap();
+            fs::create_dir(path.join(name)).unwrap();
+            fs::write(path.join(name).join("live"), "").unwrap();
+        }
+        fs::write(stage.join(MARK), "PostgreSQL").unwrap();
+        assert!(broken_off(0, async { clear(path, false, true) }).await.is_err());
+        // The rest of the stage went in any order before the process died.
+        fs::remove_dir(stage.join(BLOBS)).unwrap();
+        clear(path, false, true).unwrap();
+        assert!(path.join(BLOBS).join("live").exists() && path.join(ARCHIVE).join("live").exists());
+        assert!(!stage.exists());
     }
 }
