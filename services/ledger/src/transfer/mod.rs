@@ -26,7 +26,7 @@ pub use backup::{Backup, backup};
 pub use cell::Tally;
 use cell::Tallying;
 pub(crate) use cell::{Cell, Row};
-pub(crate) use file::sync_folder;
+pub(crate) use file::{make_folder, sync_folder};
 pub use migrate::{Pair, migrate};
 pub use place::{Place, unfinished};
 pub use restore::{Restored, restore};
