@@ -437,6 +437,22 @@ async fn erased_stays_erased(postgres: bool) {
         third.restore(&again, &[]).await.unwrap();
         assert_eq!(third.open().await.0.open(&[10_001]).await.unwrap()[0].1, Opened::Erased);
     }
+    // What names no erasure has not been checked for any.
+    let other = Site::beside(&site, postgres);
+    for (name, text) in [("notes.txt", "nothing of the kind\n"), ("empty", "")] {
+        fs::write(site.path(name), text).unwrap();
+        let refused = other.restore(&old, &[journal.clone(), site.path(name)]).await;
+        assert!(matches!(refused, Err(LedgerError::Invalid { what: "erasures", .. })), "{name}: {refused:?}");
+    }
+    let refused = other.restore(&old, &[site.path("not there")]).await;
+    assert!(matches!(refused, Err(LedgerError::Invalid { what: "erasures", .. })), "{refused:?}");
+    // A damaged line may have been the one that counts: it is told.
+    let mut lines = fs::read(&journal).unwrap();
+    lines[3] ^= 1;
+    fs::write(other.path("erasures.log"), "").unwrap();
+    fs::write(site.path("damaged"), &lines).unwrap();
+    let restored = other.restore(&old, &[site.path("damaged")]).await.unwrap();
+    assert_eq!((restored.unread, restored.journals), (1, vec![site.path("damaged")]), "an empty file is none");
     // Without any word of it the old value is back: that is why the journal is kept apart.
     let other = Site::beside(&site, postgres);
     assert!(other.restore(&old, &[]).await.unwrap().erased.is_empty());

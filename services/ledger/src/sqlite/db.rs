@@ -91,10 +91,11 @@ impl Db {
         self.reader.begin().await.map_err(db_error)
     }
 
-    /// Moves what was committed from the write-ahead log into the file as far as readers allow, and empties it.
-    pub(super) async fn checkpoint(&self) -> Result<()> {
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await.map_err(db_error)?;
-        Ok(())
+    /// Moves what was committed from the write-ahead log into the file and empties it; false when a reader was in the
+    /// way, which SQLite does not call an error.
+    pub(super) async fn checkpoint(&self) -> Result<bool> {
+        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.writer).await.map_err(db_error)?;
+        Ok(get::<i64>(&row, 0)? == 0)
     }
 
     pub(super) async fn limit_pages(&self, pages: u32) -> Result<()> {

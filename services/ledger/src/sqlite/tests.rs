@@ -228,6 +228,44 @@ async fn a_destroyed_key_leaves_the_files() {
 }
 
 #[tokio::test]
+async fn a_destroyed_key_leaves_the_files_when_the_last_old_reader_is_gone() {
+    let folder = folder();
+    let store = open(folder.path()).await.unwrap();
+    let head = store.open_writer().await.unwrap();
+    let head = store.append(&batch(head)).await.unwrap();
+    let row = sqlx::query("SELECT wrapped FROM subject_keys").fetch_one(&store.db.reader).await.unwrap();
+    let wrapped: Vec<u8> = get(&row, 0).unwrap();
+    drop(row);
+    let raw = || ["ledger.db", "ledger.db-wal"].map(|name| fs::read(folder.path().join(name)).unwrap()).concat();
+    // As a backup does.
+    let mut backup = store.db.read().await.unwrap();
+    read_head(&mut backup).await.unwrap();
+    store.append(&Batch { erase: vec!["p/1".into()], ..Batch::new(head) }).await.unwrap();
+    assert!(holds(&raw(), &wrapped), "the one who reads may need it");
+    assert!(!store.forget_destroyed().await.unwrap());
+    backup.rollback().await.unwrap();
+    assert!(store.forget_destroyed().await.unwrap());
+    assert!(!holds(&raw(), &wrapped));
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_written_is_told_until_it_can() {
+    let folder = folder();
+    let store = open(folder.path()).await.unwrap();
+    let head = store.open_writer().await.unwrap();
+    let head = store.append(&batch(head)).await.unwrap();
+    let journal = folder.path().join("erasures.log");
+    fs::create_dir(&journal).unwrap();
+    store.append(&Batch { erase: vec!["p/1".into()], ..Batch::new(head) }).await.unwrap();
+    assert_eq!(store.journal_fault(), Some("ledger.io"));
+    assert!(store.write_journal().await.is_err() && store.journal_fault().is_some());
+    fs::remove_dir(&journal).unwrap();
+    store.write_journal().await.unwrap();
+    assert_eq!(store.journal_fault(), None);
+    assert!(fs::read_to_string(&journal).unwrap().contains("p/1"));
+}
+
+#[tokio::test]
 async fn a_moved_value_does_not_open() {
     let folder = folder();
     let store = open(folder.path()).await.unwrap();
