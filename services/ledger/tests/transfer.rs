@@ -498,6 +498,11 @@ async fn moved(elsewhere: bool) {
     assert_eq!(all(&*store, &*telemetry, &photo).await, before, "the source is as it was");
     let refused = transfer::migrate(&site.place(), &into, &mut |_| {}).await;
     assert!(matches!(refused, Err(LedgerError::Invalid { what: "target", .. })), "{refused:?}");
+    assert!(!transfer::unfinished(folder));
+    let told = transfer::moved(site.folder.path()).expect("the old data say where they moved");
+    assert!(told.to == options.place() && told.mark.starts_with(site.folder.path()), "{told:?}");
+    fs::remove_file(told.mark).unwrap();
+    assert_eq!(transfer::moved(site.folder.path()), None, "on purpose they can be used again");
 }
 
 #[tokio::test]
@@ -576,6 +581,37 @@ async fn a_restore_that_was_cut_off_is_told_and_can_be_repeated() {
     fs::write(torn.path("restoring/ledger.db"), "half").unwrap();
     assert!(!transfer::unfinished(torn.folder.path()));
     torn.restore(&file, &[]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restore_that_was_cut_off_after_its_commit_is_completed() {
+    let site = Site::new(false);
+    let (store, telemetry) = site.open().await;
+    let (_, photo) = fill(&*store, &*telemetry).await;
+    let before = all(&*store, &*telemetry, &photo).await;
+    let file = site.path("b.mjw");
+    site.backup(&file, false).await;
+    let torn = Site::beside(&site, true);
+    let restored = torn.restore(&file, &[]).await.unwrap();
+    let mark = |id: &str| {
+        fs::create_dir_all(torn.path("restoring")).unwrap();
+        fs::write(torn.path("restoring/placing"), format!("PostgreSQL\n{id}")).unwrap();
+    };
+    mark("1");
+    assert_eq!(transfer::complete(&torn.place()).await.unwrap(), None, "what is there is another log");
+    let refused = torn.restore(&file, &[]).await;
+    assert!(matches!(refused, Err(LedgerError::Invalid { what: "target", .. })), "{refused:?}");
+    assert!(transfer::unfinished(torn.folder.path()), "nothing was changed, so it is told still");
+    // As this program writes it, and as one before it did.
+    for id in [restored.log_id.to_string(), String::new()] {
+        mark(&id);
+        assert!(transfer::unfinished(torn.folder.path()));
+        assert_eq!(transfer::complete(&torn.place()).await.unwrap(), Some(restored.log_id));
+        assert!(!transfer::unfinished(torn.folder.path()) && !torn.path("restoring").exists());
+    }
+    assert_eq!(transfer::complete(&torn.place()).await.unwrap(), None, "once is enough");
+    let (new, new_telemetry) = torn.open().await;
+    assert_eq!(all(&*new, &*new_telemetry, &photo).await, before);
 }
 
 fn copy(from: &Path, to: &Path) {

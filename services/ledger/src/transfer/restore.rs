@@ -67,7 +67,7 @@ pub async fn restore(into: &Place, from: &Path, erasures: &[PathBuf], watch: &mu
         filling.take(table, rows, watch).await?;
     }
     let (target, erased, sessions) = filling.end(watch).await?;
-    stage.finish(target).await?;
+    stage.finish(target, log_id).await?;
     Ok(Restored { contents, log_id, erased, journals, unread, sessions })
 }
 
