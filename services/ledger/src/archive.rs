@@ -26,7 +26,7 @@ use crate::{
         Cell, Row, blocking,
         cell::{put_row, take, take_row, take_u32, take_u64},
         file::{BLOCK, BlockReader, BlockWriter, block_at, last_block},
-        is_archive,
+        is_archive, make_folder,
         tables::EVENTS,
     },
 };
@@ -36,6 +36,8 @@ const ZONE_MS: i64 = 8 * 3_600_000;
 const DAY_MS: i64 = 86_400_000;
 /// Streams of one block that are listed; a block with more may hold any.
 const STREAMS: usize = 4_096;
+/// Bytes of the index at most: it is one block. A month of half a TiB stays below it without lists of streams.
+const INDEX: usize = 15 << 20;
 
 /// What is to move.
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +106,8 @@ pub(crate) trait EventRows: Sync {
     async fn stored_of(&self, stream: &str, after: u64, limit: usize) -> Result<Vec<StoredEvent>>;
     /// The first event, if there is one.
     async fn first(&self) -> Result<Option<u64>>;
+    /// The last event of the log, wherever it is.
+    async fn end(&self) -> Result<u64>;
     /// The first event of this time, both ends included.
     async fn first_between(&self, from_ms: i64, to_ms: i64) -> Result<Option<u64>>;
     /// Removes the first events up to `upto`, at most [`limits::SWEEP`]; how many.
@@ -153,12 +157,23 @@ impl Archive {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Looks for new files; those up to `upto` must be there.
+    /// The files up to `upto`, which must be there.
     async fn files(&self, upto: u64) -> Result<Arc<Vec<MonthFile>>> {
+        let last = |files: &[MonthFile]| files.last().map_or(0, MonthFile::last);
         let known = self.known();
-        if known.last().map_or(0, MonthFile::last) >= upto {
+        if last(&known) >= upto {
             return Ok(known);
         }
+        let found = self.look().await?;
+        if last(&found) < upto {
+            let next = last(&found) + 1;
+            return Err(LedgerError::corrupt(format!("the archive file with events {next} to {upto} is missing")));
+        }
+        Ok(found)
+    }
+
+    /// All files that there are now.
+    async fn look(&self) -> Result<Arc<Vec<MonthFile>>> {
         let folder = self.folder.clone();
         let found = Arc::new(blocking(move || load(&folder)).await?);
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = found.clone();
@@ -188,6 +203,16 @@ impl Archive {
     }
 }
 
+/// The last event that only files hold.
+async fn moved_upto(rows: &dyn EventRows) -> Result<u64> {
+    if let Some(first) = rows.first().await? {
+        return Ok(first - 1);
+    }
+    // Asked for before the table once more: if that is empty still, all up to this end has left it.
+    let end = rows.end().await?;
+    Ok(rows.first().await?.map_or(end, |first| first - 1))
+}
+
 /// [`crate::Log::tail`] of every backend.
 pub(crate) async fn tail(
     rows: &dyn EventRows,
@@ -202,10 +227,7 @@ pub(crate) async fn tail(
     }
     // Nothing, or a gap: what is missing moved to files, now or before. The end of the files is asked for afterwards, so
     // that what left the table meanwhile is among them.
-    let upto = match rows.first().await? {
-        Some(first) => first - 1,
-        None => archive.files(u64::MAX).await?.last().map_or(0, MonthFile::last),
-    };
+    let upto = moved_upto(rows).await?;
     if upto <= after {
         return Ok(stored);
     }
@@ -233,10 +255,7 @@ pub(crate) async fn stream_tail(
     let limit = limit.min(limits::PAGE);
     let stored = rows.stored_of(stream, after, limit).await?;
     // As of `tail`: what left the table between the two questions is in a file already.
-    let upto = match rows.first().await? {
-        Some(first) => first - 1,
-        None => archive.files(u64::MAX).await?.last().map_or(0, MonthFile::last),
-    };
+    let upto = moved_upto(rows).await?;
     if upto <= after {
         return Ok(stored);
     }
@@ -257,7 +276,7 @@ pub(crate) async fn run(rows: &dyn EventRows, archive: &Archive, what: &Archivin
     let folder = archive.folder.clone();
     blocking(move || clear(&folder)).await?;
     loop {
-        let files = archive.files(u64::MAX).await?;
+        let files = archive.look().await?;
         let (last, month) = files.last().map_or((0, Month(0)), |f| (f.last(), f.month));
         // Those of a run that was cut off between file and table, or of the file just written.
         loop {
@@ -338,7 +357,7 @@ fn step() -> Result<()> {
 
 /// Removes files that never got their name; nobody else writes here.
 fn clear(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder)?;
+    make_folder(folder)?;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|e| e == "tmp") {
@@ -387,6 +406,7 @@ impl Writing {
 
     fn finish(mut self) -> Result<crate::transfer::file::Unnamed> {
         self.block()?;
+        shorten(&mut self.parts, INDEX);
         let mut index = Vec::new();
         for part in &self.parts {
             for n in [part.at, part.first, part.last] {
@@ -397,6 +417,21 @@ impl Writing {
         }
         self.file.block(&index)?;
         self.file.finish()
+    }
+}
+
+/// Leaves lists of streams out, the longest first, until the index has at most `most` bytes: such blocks are read for any
+/// stream.
+fn shorten(parts: &mut [Part], most: usize) {
+    let size = |part: &Part| 28 + part.streams.len() * 4;
+    let mut bytes: usize = parts.iter().map(size).sum();
+    let mut longest: Vec<usize> = (0..parts.len()).collect();
+    longest.sort_by_key(|at| std::cmp::Reverse(parts[*at].streams.len()));
+    for at in longest {
+        if bytes <= most {
+            return;
+        }
+        bytes -= std::mem::take(&mut parts[at].streams).len() * 4;
     }
 }
 
@@ -458,17 +493,19 @@ fn index(mut plain: &[u8]) -> Option<Vec<Part>> {
 /// Reads a whole file again, before it gets its name.
 fn check(path: &Path) -> Result<()> {
     let mut file = BlockReader::open(path, KIND)?;
-    let (mut seqs, mut found, mut before) = (Vec::new(), Vec::new(), None::<(u64, Vec<u8>)>);
+    let (mut found, mut before, mut last, mut gaps) = (Vec::new(), None::<(u64, Vec<u8>)>, None, false);
     while let Some(next) = file.next()? {
         if let Some((at, plain)) = before.replace(next) {
             let events = events(&plain)?;
             found.push((at, events.first().map_or(0, |e| e.seq), events.last().map_or(0, |e| e.seq)));
-            seqs.extend(events.iter().map(|e| e.seq));
+            for event in events {
+                gaps |= last.replace(event.seq).is_some_and(|last| last + 1 != event.seq);
+            }
         }
     }
     let parts = before.and_then(|(_, plain)| index(&plain)).unwrap_or_default();
     let listed: Vec<_> = parts.iter().map(|p| (p.at, p.first, p.last)).collect();
-    if found.is_empty() || listed != found || !seqs.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
+    if found.is_empty() || listed != found || gaps {
         return Err(file.damage(0, "was not written as it should have been"));
     }
     Ok(())
@@ -501,7 +538,7 @@ fn load(folder: &Path) -> Result<Vec<MonthFile>> {
     Ok(files)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests {
     use proptest::prelude::*;
 
@@ -526,6 +563,37 @@ mod tests {
         for name in ["x-2024-13.mjw.zst", "x-2024-00.mjw.zst", "x.mjw.zst", "x-2024-02.zst"] {
             assert_eq!(Month::parse(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_month_of_more_than_a_gib_has_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("x-2024-02.mjw.zst");
+        let mut file = Writing::create(&place).unwrap();
+        let event = |seq, stream: &str| StoredEvent { seq, event: crate::conformance::event(stream, "x") };
+        file.events(&[event(1, "a/1"), event(2, "a/2")]).unwrap();
+        file.block().unwrap();
+        // As if 1,100 full blocks had followed, each of more streams than the next.
+        for n in 0..1_100_u32 {
+            let seq = u64::from(n) + 3;
+            file.parts.push(Part { at: 8, first: seq, last: seq, streams: (0..4_096 - n / 2).collect() });
+        }
+        file.finish().unwrap().name().unwrap();
+        let parts = index(&last_block(&place, KIND).unwrap()).unwrap();
+        let listed = parts.iter().filter(|p| !p.streams.is_empty()).count();
+        assert_eq!((parts.len(), parts[0].streams.len()), (1_101, 2));
+        assert!((1_000..1_101).contains(&listed), "{listed}");
+        assert!(parts[1].streams.is_empty() && !parts[1_100].streams.is_empty(), "the longest lists are left out");
+    }
+
+    #[test]
+    fn without_any_list_the_index_is_as_short_as_it_gets() {
+        let part = |n| Part { at: 8, first: n, last: n, streams: vec![1, 2, 3] };
+        let mut parts: Vec<Part> = (1..10).map(part).collect();
+        shorten(&mut parts, 9 * 40);
+        assert!(parts.iter().all(|p| p.streams.len() == 3), "there was room");
+        shorten(&mut parts, 0);
+        assert!(parts.iter().all(|p| p.streams.is_empty()));
     }
 
     proptest! {

@@ -22,7 +22,11 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt},
 };
 
-use crate::{BlobId, BlobInfo, LedgerError, Result, limits, seal::Key};
+use crate::{
+    BlobId, BlobInfo, LedgerError, Result, limits,
+    seal::Key,
+    transfer::{blocking, make_folder},
+};
 
 const CHUNK: usize = 64 << 10;
 const TAG: usize = 16;
@@ -35,7 +39,8 @@ pub(crate) struct BlobFiles {
 
 impl BlobFiles {
     pub(crate) async fn open(folder: PathBuf) -> Result<Self> {
-        fs::create_dir_all(&folder).await?;
+        let made = folder.clone();
+        blocking(move || make_folder(&made)).await?;
         Ok(Self { folder })
     }
 
@@ -78,24 +83,60 @@ impl BlobFiles {
         gone_or(fs::remove_file(self.path(id)).await)
     }
 
-    /// Files last changed before `before_ms`, by name: `Ok` for blobs, `Err` for what was never finished.
-    pub(crate) async fn older_than(&self, before_ms: i64, most: usize) -> Result<Vec<Result<BlobId, PathBuf>>> {
-        let mut found = Vec::new();
-        let mut entries = fs::read_dir(&self.folder).await?;
-        while let Some(entry) = entries.next_entry().await? {
-            let Ok(meta) = entry.metadata().await else { continue };
-            let changed = meta.modified()?.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis());
-            if i64::try_from(changed).unwrap_or(i64::MAX) >= before_ms || found.len() >= most {
-                continue;
+    /// Begins a walk over files last changed before `before_ms`.
+    async fn walk(&self, before_ms: i64) -> Result<Walk> {
+        let folder = self.folder.clone();
+        let entries = blocking(move || Ok(std::fs::read_dir(folder)?)).await?;
+        Ok(Walk { entries, before_ms, chunk: Chunk::default() })
+    }
+}
+
+/// On the way through a folder, which may have any number of files.
+struct Walk {
+    entries: std::fs::ReadDir,
+    before_ms: i64,
+    chunk: Chunk,
+}
+
+#[derive(Default)]
+struct Chunk {
+    blobs: Vec<BlobId>,
+    /// What was never finished.
+    unfinished: Vec<PathBuf>,
+}
+
+impl Walk {
+    /// The next files, at most [`limits::PAGE`] of each kind; nothing at the end.
+    async fn next(mut self) -> Result<Option<(Self, Chunk)>> {
+        blocking(move || {
+            while let Some(entry) = self.entries.next() {
+                self.look_at(&entry?)?;
+                if self.chunk.blobs.len() >= limits::PAGE || self.chunk.unfinished.len() >= limits::PAGE {
+                    break;
+                }
             }
-            let name = entry.file_name();
-            match name.to_str().and_then(BlobId::parse) {
-                Some(id) => found.push(Ok(id)),
-                None if Path::new(&name).extension().is_some_and(|e| e == "tmp") => found.push(Err(entry.path())),
-                None => {}
-            }
+            let chunk = std::mem::take(&mut self.chunk);
+            let found = !chunk.blobs.is_empty() || !chunk.unfinished.is_empty();
+            Ok(found.then_some((self, chunk)))
+        })
+        .await
+    }
+
+    fn look_at(&mut self, entry: &std::fs::DirEntry) -> Result<()> {
+        let Ok(meta) = entry.metadata() else { return Ok(()) };
+        let changed = meta.modified()?.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis());
+        if i64::try_from(changed).unwrap_or(i64::MAX) >= self.before_ms {
+            return Ok(());
         }
-        Ok(found)
+        let name = entry.file_name();
+        match name.to_str().and_then(BlobId::parse) {
+            Some(id) => self.chunk.blobs.push(id),
+            None if Path::new(&name).extension().is_some_and(|e| e == "tmp") => {
+                self.chunk.unfinished.push(entry.path());
+            }
+            None => {}
+        }
+        Ok(())
     }
 }
 
@@ -121,15 +162,19 @@ pub(crate) async fn sweep(rows: &dyn BlobRows, files: &BlobFiles, before_ms: i64
     for id in rows.erased_blobs().await? {
         gone += usize::from(files.remove(&id).await?);
     }
-    let mut named = Vec::new();
-    for file in files.older_than(before_ms, limits::SWEEP).await? {
-        match file {
-            Ok(id) => named.push(id),
-            Err(unfinished) => gone += usize::from(gone_or(fs::remove_file(unfinished).await)?),
+    let (mut walk, mut left_over) = (files.walk(before_ms).await?, 0);
+    while let Some((rest, Chunk { blobs, unfinished })) = walk.next().await? {
+        walk = rest;
+        for path in unfinished {
+            gone += usize::from(gone_or(fs::remove_file(path).await)?);
         }
-    }
-    for id in rows.without_row(named).await? {
-        gone += usize::from(files.remove(&id).await?);
+        for id in rows.without_row(blobs).await? {
+            if left_over == limits::SWEEP {
+                return Ok(gone);
+            }
+            left_over += 1;
+            gone += usize::from(files.remove(&id).await?);
+        }
     }
     Ok(gone)
 }
@@ -267,5 +312,46 @@ impl BlobReader {
             all.extend_from_slice(&chunk);
         }
         Ok(all.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every blob has a row but those whose name begins with `f`.
+    struct Rows;
+
+    #[async_trait]
+    impl BlobRows for Rows {
+        async fn take_orphans(&self, _: i64) -> Result<Vec<BlobId>> {
+            Ok(Vec::new())
+        }
+
+        async fn erased_blobs(&self) -> Result<Vec<BlobId>> {
+            Ok(Vec::new())
+        }
+
+        async fn without_row(&self, mut ids: Vec<BlobId>) -> Result<Vec<BlobId>> {
+            assert!(ids.len() <= limits::PAGE, "each question is bounded");
+            ids.retain(|id| id.as_str().starts_with('f'));
+            Ok(ids)
+        }
+    }
+
+    #[tokio::test]
+    async fn left_over_files_are_found_among_any_number_of_blobs() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = BlobFiles::open(folder.path().to_owned()).await.unwrap();
+        let put = |name: String| std::fs::write(folder.path().join(name), "").unwrap();
+        let used = limits::SWEEP + 50;
+        (0..used).for_each(|n| put(format!("{n:032x}")));
+        (0..150).for_each(|n| put(format!("f{n:031x}")));
+        (0..150).for_each(|n| put(format!("{n:032x}.tmp")));
+        assert_eq!(sweep(&Rows, &files, i64::MAX).await.unwrap(), 300);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), used);
+        (0..limits::SWEEP + 7).for_each(|n| put(format!("f{n:031x}")));
+        assert_eq!(sweep(&Rows, &files, i64::MAX).await.unwrap(), limits::SWEEP, "a call removes so many");
+        assert_eq!(sweep(&Rows, &files, i64::MAX).await.unwrap(), 7);
     }
 }

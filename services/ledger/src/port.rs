@@ -80,6 +80,17 @@ pub trait Vault: Send + Sync {
 
     /// Every subject erased so far with the head at that time, so that a restore can erase it again.
     async fn erasures(&self) -> Result<Vec<(String, u64)>>;
+
+    /// The code of the error for which the journal of erasures is behind [`Vault::erasures`], if it is: a restore could
+    /// then bring back what was erased.
+    fn journal_fault(&self) -> Option<&'static str>;
+
+    /// Brings the journal of erasures up to date. Each erasure and each opening does it too.
+    async fn write_journal(&self) -> Result<()>;
+
+    /// Removes what an erasure had to leave of its destroyed keys in the files of the database, because somebody was
+    /// reading at that moment; false when somebody is known to read still. May keep the writer waiting: call it seldom.
+    async fn forget_destroyed(&self) -> Result<bool>;
 }
 
 /// Sealed files.

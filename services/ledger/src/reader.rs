@@ -125,11 +125,19 @@ impl Reader {
     /// Reads one page of the gap.
     async fn fill(&mut self) -> Result<()> {
         let after = self.cursor.seq;
-        let events = self.store.tail(after, limits::PAGE).await?;
-        let Some(upto) = events.last().map(|e| e.seq) else {
+        let mut events = self.store.tail(after, limits::PAGE).await?;
+        if events.is_empty() {
             // What was announced is not there: a message of a log that is no more, or a backend that lags.
             self.known = after;
-            return self.ask_head().await;
+            self.ask_head().await?;
+            if self.changed.is_some() || self.known == after {
+                return Ok(());
+            }
+            // By now it should be.
+            events = self.store.tail(after, limits::PAGE).await?;
+        }
+        let Some(upto) = events.last().map(|e| e.seq) else {
+            return Err(LedgerError::corrupt(format!("events {} to {} are missing", after + 1, self.known)));
         };
         if events.iter().zip(after + 1..).any(|(e, seq)| e.seq != seq) {
             return Err(LedgerError::corrupt("the log has a gap"));

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-use crate::{DocumentRow, Head, LedgerError, Result};
+use crate::{DocumentRow, Head, LedgerError, Result, limits};
 
 /// Pages of history that one read returns at most.
 pub(crate) const HISTORY_PAGES: usize = 10;
@@ -35,6 +35,13 @@ pub(crate) fn page(limit: usize, most: usize) -> i64 {
 /// Rows changed.
 pub(crate) fn changed(rows: u64) -> usize {
     usize::try_from(rows).unwrap_or(usize::MAX)
+}
+
+/// What is kept of an error text, which comes from outside: a bounded beginning without zero bytes, which no text of
+/// PostgreSQL holds.
+pub(crate) fn error_text(text: &str) -> String {
+    let kept = text[..text.floor_char_boundary(limits::ERROR_TEXT)].replace('\0', "\u{fffd}");
+    kept[..kept.floor_char_boundary(limits::ERROR_TEXT)].to_owned()
 }
 
 /// Orders ids by length, then text; ids are at most 128 bytes.

@@ -361,13 +361,17 @@ async fn a_target_that_is_not_empty_is_refused() {
     let refused = site.restore(&file, &[]).await;
     assert!(matches!(refused, Err(LedgerError::Invalid { what: "target", .. })), "{refused:?}");
     assert_eq!(all(&*store, &*telemetry, &photo).await, before);
-    for left in ["telemetry.db", "blobs/x", "archive/x"] {
+    let beside = ["ledger.db", "telemetry.db"]
+        .into_iter()
+        .flat_map(|db| ["", "-wal", "-shm", "-journal"].map(|e| format!("{db}{e}")));
+    for left in beside.chain(["blobs/x".to_owned(), "archive/x".to_owned()]) {
         let other = Site::beside(&site, false);
-        let path = other.path(left);
+        let path = other.path(&left);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "").unwrap();
         let refused = other.restore(&file, &[]).await;
-        assert!(matches!(refused, Err(LedgerError::Invalid { what: "target", .. })), "{left}: {refused:?}");
+        let Err(LedgerError::Invalid { what: "target", reason }) = refused else { panic!("{left}: {refused:?}") };
+        assert!(reason.contains(left.split('/').next().unwrap()) || left == "ledger.db", "{left}: {reason}");
     }
     let what = Backup { to: &file, with_key: false, at_ms: 0, program: "" };
     let refused = transfer::backup(&site.place(), what, &mut |_| {}).await;
@@ -433,6 +437,22 @@ async fn erased_stays_erased(postgres: bool) {
         third.restore(&again, &[]).await.unwrap();
         assert_eq!(third.open().await.0.open(&[10_001]).await.unwrap()[0].1, Opened::Erased);
     }
+    // What names no erasure has not been checked for any.
+    let other = Site::beside(&site, postgres);
+    for (name, text) in [("notes.txt", "nothing of the kind\n"), ("empty", "")] {
+        fs::write(site.path(name), text).unwrap();
+        let refused = other.restore(&old, &[journal.clone(), site.path(name)]).await;
+        assert!(matches!(refused, Err(LedgerError::Invalid { what: "erasures", .. })), "{name}: {refused:?}");
+    }
+    let refused = other.restore(&old, &[site.path("not there")]).await;
+    assert!(matches!(refused, Err(LedgerError::Invalid { what: "erasures", .. })), "{refused:?}");
+    // A damaged line may have been the one that counts: it is told.
+    let mut lines = fs::read(&journal).unwrap();
+    lines[3] ^= 1;
+    fs::write(other.path("erasures.log"), "").unwrap();
+    fs::write(site.path("damaged"), &lines).unwrap();
+    let restored = other.restore(&old, &[site.path("damaged")]).await.unwrap();
+    assert_eq!((restored.unread, restored.journals), (1, vec![site.path("damaged")]), "an empty file is none");
     // Without any word of it the old value is back: that is why the journal is kept apart.
     let other = Site::beside(&site, postgres);
     assert!(other.restore(&old, &[]).await.unwrap().erased.is_empty());
@@ -478,6 +498,11 @@ async fn moved(elsewhere: bool) {
     assert_eq!(all(&*store, &*telemetry, &photo).await, before, "the source is as it was");
     let refused = transfer::migrate(&site.place(), &into, &mut |_| {}).await;
     assert!(matches!(refused, Err(LedgerError::Invalid { what: "target", .. })), "{refused:?}");
+    assert!(!transfer::unfinished(folder));
+    let told = transfer::moved(site.folder.path()).expect("the old data say where they moved");
+    assert!(told.to == options.place() && told.mark.starts_with(site.folder.path()), "{told:?}");
+    fs::remove_file(told.mark).unwrap();
+    assert_eq!(transfer::moved(site.folder.path()), None, "on purpose they can be used again");
 }
 
 #[tokio::test]
@@ -556,6 +581,37 @@ async fn a_restore_that_was_cut_off_is_told_and_can_be_repeated() {
     fs::write(torn.path("restoring/ledger.db"), "half").unwrap();
     assert!(!transfer::unfinished(torn.folder.path()));
     torn.restore(&file, &[]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restore_that_was_cut_off_after_its_commit_is_completed() {
+    let site = Site::new(false);
+    let (store, telemetry) = site.open().await;
+    let (_, photo) = fill(&*store, &*telemetry).await;
+    let before = all(&*store, &*telemetry, &photo).await;
+    let file = site.path("b.mjw");
+    site.backup(&file, false).await;
+    let torn = Site::beside(&site, true);
+    let restored = torn.restore(&file, &[]).await.unwrap();
+    let mark = |id: &str| {
+        fs::create_dir_all(torn.path("restoring")).unwrap();
+        fs::write(torn.path("restoring/placing"), format!("PostgreSQL\n{id}")).unwrap();
+    };
+    mark("1");
+    assert_eq!(transfer::complete(&torn.place()).await.unwrap(), None, "what is there is another log");
+    let refused = torn.restore(&file, &[]).await;
+    assert!(matches!(refused, Err(LedgerError::Invalid { what: "target", .. })), "{refused:?}");
+    assert!(transfer::unfinished(torn.folder.path()), "nothing was changed, so it is told still");
+    // As this program writes it, and as one before it did.
+    for id in [restored.log_id.to_string(), String::new()] {
+        mark(&id);
+        assert!(transfer::unfinished(torn.folder.path()));
+        assert_eq!(transfer::complete(&torn.place()).await.unwrap(), Some(restored.log_id));
+        assert!(!transfer::unfinished(torn.folder.path()) && !torn.path("restoring").exists());
+    }
+    assert_eq!(transfer::complete(&torn.place()).await.unwrap(), None, "once is enough");
+    let (new, new_telemetry) = torn.open().await;
+    assert_eq!(all(&*new, &*new_telemetry, &photo).await, before);
 }
 
 fn copy(from: &Path, to: &Path) {

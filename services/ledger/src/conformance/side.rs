@@ -37,6 +37,10 @@ pub async fn the_outbox_delivers_at_least_once(backend: &dyn Backend) {
     let kept = after[1].last_error.as_deref().unwrap();
     assert!(after[1].attempts == 1 && kept.len() <= limits::ERROR_TEXT && error.starts_with(kept));
 
+    assert!(store.outbox_retry(due[0].id, 250, 2, "a\0b").await.unwrap());
+    let after = store.outbox_due(KINDS, 250, 10).await.unwrap();
+    assert_eq!(after[1].last_error.as_deref(), Some("a\u{fffd}b"), "no text of PostgreSQL holds a zero byte");
+
     let outbox_done = vec![due[0].id, due[1].id, 999];
     let head = store.append(&Batch { outbox_done, ..Batch::new(head) }).await.unwrap();
     assert!(!store.outbox_retry(due[0].id, 1, 2, "").await.unwrap());

@@ -21,11 +21,15 @@ use crate::{
 const OLDEST: i32 = 150_000;
 /// A snapshot may take this many times as long as other calls.
 const SNAPSHOT: u32 = 6;
+/// As good as no bound.
+const LONGEST_MIGRATION: Duration = Duration::from_secs(86_400);
 
 /// The connections to one schema.
 pub(super) struct Db {
     writer: Arc<Slots>,
     reader: Arc<Slots>,
+    /// Begins a snapshot, with the time that it has.
+    snapshot: String,
 }
 
 impl Db {
@@ -46,11 +50,13 @@ impl Db {
             ("jit", "off".to_owned()),
         ]);
         // Before the client's own deadline, so that the answer is the server's and the connection stays good.
-        let timeout = |times: u32| options.clone().options([("statement_timeout", ms(patience * times * 3 / 4))]);
-        Ok(Self {
-            writer: Slots::new(timeout(1), 1, patience),
-            reader: Slots::new(timeout(SNAPSHOT), readers, patience),
-        })
+        let options = options.options([("statement_timeout", ms(patience * 3 / 4))]);
+        let snapshot = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {}",
+            ms(patience * SNAPSHOT * 3 / 4)
+        );
+        let (writer, reader) = (Slots::new(options.clone(), 1, patience), Slots::new(options, readers, patience));
+        Ok(Self { writer, reader, snapshot })
     }
 
     /// A write transaction; rolled back when dropped.
@@ -73,7 +79,7 @@ impl Db {
     /// A read transaction: all its reads see one state.
     pub(super) async fn snapshot(&self) -> Result<Lease> {
         let mut lease = self.reader.lend(SNAPSHOT, Reuse::Recent).await?;
-        lease.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        lease.begin(&self.snapshot).await?;
         Ok(lease)
     }
 
@@ -124,10 +130,17 @@ impl Db {
         tx.script(tables).await?;
         let applied = sqlx::query("SELECT version, hash FROM migrations ORDER BY version");
         let applied = tx.collect(applied, |row| Ok((get(row, 0)?, get(row, 1)?)), usize::MAX).await?;
-        for m in missing(&applied, migrations)? {
+        let missing = missing(&applied, migrations)?;
+        if !missing.is_empty() {
+            // A change of large tables takes as long as it takes; cut off, it would begin anew each time.
+            tx.script("SET LOCAL statement_timeout = 0").await?;
+            tx.until(LONGEST_MIGRATION);
+        }
+        for m in missing {
             tx.script(m.sql).await?;
             tx.execute(sqlx::query("INSERT INTO migrations VALUES ($1, $2)").bind(m.version).bind(m.hash())).await?;
         }
+        tx.until(self.writer.patience());
         Ok(tx)
     }
 }
@@ -248,4 +261,46 @@ where
     T: TryFrom<W>,
 {
     T::try_from(get(row, column)?).map_err(|_| LedgerError::corrupt("a number out of range"))
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::{PostgresOptions, testing::postgres::PostgresServer};
+
+    /// Three quarters of it are the server's.
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    fn db(server: &PostgresServer, schema: &str) -> Db {
+        let connect = PostgresOptions::new(&server.url("postgres"), None, std::path::Path::new("/")).unwrap().connect;
+        Db::new(&connect, schema, 2, PATIENCE).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_migration_may_take_longer_than_a_call() {
+        let server = PostgresServer::start();
+        let sql = "CREATE TABLE slow (n BIGINT); INSERT INTO slow SELECT 1 FROM pg_sleep(2.5)";
+        let db = db(&server, "m");
+        let tx = db.migrate("m", &[Migration { version: 1, sql }]).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(server.ask("SELECT n::text FROM m.slow").await, ["1"]);
+    }
+
+    #[tokio::test]
+    async fn the_server_ends_a_slow_read_before_the_client_gives_it_up() {
+        let server = PostgresServer::start();
+        let db = db(&server, "r");
+        let mut lease = db.read().await.unwrap();
+        let refused = lease.optional(sqlx::query("SELECT pg_sleep(60)")).await;
+        assert!(matches!(refused, Err(LedgerError::Busy(_))), "{refused:?}");
+        lease.one(sqlx::query("SELECT 1")).await.unwrap();
+        drop(lease);
+        // A snapshot has six times as long, and leaves the connection as it was.
+        let timeout = "SELECT current_setting('statement_timeout')";
+        let mut tx = db.snapshot().await.unwrap();
+        assert_eq!(get::<String>(&tx.one(sqlx::query(timeout)).await.unwrap(), 0).unwrap(), "9s");
+        tx.commit().await.unwrap();
+        let row = db.one(sqlx::query(timeout)).await.unwrap();
+        assert_eq!(get::<String>(&row, 0).unwrap(), "1500ms");
+    }
 }

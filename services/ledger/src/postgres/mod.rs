@@ -141,23 +141,17 @@ impl PostgresStore {
         let journal = Journal::at(options.erasures.clone());
         let archive = Archive::at(options.archive.clone());
         let new = Self { db, files, sealer, request_secret, journal, archive };
-        new.note_erasures().await;
+        // What cannot be written is told by the journal's fault, and tried again.
+        let _ = new.note_erasures().await;
         Ok(new)
     }
 
-    /// Brings the journal of erasures up to date. They are committed already, so a failure is not one of the caller;
-    /// the next erasure or opening tries again.
-    async fn note_erasures(&self) {
-        let noted = async {
-            let sql = "SELECT e.subject, e.seq, e.key_hash, m.log_id FROM erasures e, meta m ORDER BY e.seq, e.subject";
-            let row = |row: &sqlx::postgres::PgRow| {
-                Erased::of(get_u64(row, 3)?, get(row, 0)?, get_u64(row, 1)?, get(row, 2)?)
-            };
-            self.journal.note(self.db.collect(sqlx::query(sql), row, usize::MAX).await?).await
-        };
-        if let Err(error) = noted.await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the journal of erasures was not written");
-        }
+    /// Brings the journal of erasures up to date.
+    async fn note_erasures(&self) -> Result<()> {
+        let sql = "SELECT e.subject, e.seq, e.key_hash, m.log_id FROM erasures e, meta m ORDER BY e.seq, e.subject";
+        let row =
+            |row: &sqlx::postgres::PgRow| Erased::of(get_u64(row, 3)?, get(row, 0)?, get_u64(row, 1)?, get(row, 2)?);
+        self.journal.note(self.db.collect(sqlx::query(sql), row, usize::MAX)).await
     }
 
     /// Waits for running calls and closes the connections. Later calls fail.

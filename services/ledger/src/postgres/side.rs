@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Accounts, Credential, Outbox, OutboxRow, Result, Session, StoredOutbox, limits,
     model::name,
-    rows::{changed, int, page},
+    rows::{changed, error_text, int, page},
 };
 
 #[async_trait]
@@ -25,11 +25,12 @@ impl Outbox for PostgresStore {
     }
 
     async fn outbox_retry(&self, id: u64, due_ms: i64, attempts: u32, last_error: &str) -> Result<bool> {
-        // Text from outside; PostgreSQL's holds no zero byte.
-        let kept = last_error[..last_error.floor_char_boundary(limits::ERROR_TEXT)].replace('\0', "\u{fffd}");
-        let kept = &kept[..kept.floor_char_boundary(limits::ERROR_TEXT)];
         let sql = sqlx::query("UPDATE outbox SET due_ms = $1, attempts = $2, last_error = $3 WHERE id = $4");
-        Ok(self.db.change(sql.bind(due_ms).bind(i64::from(attempts)).bind(kept).bind(int(id))).await? > 0)
+        Ok(self
+            .db
+            .change(sql.bind(due_ms).bind(i64::from(attempts)).bind(error_text(last_error)).bind(int(id)))
+            .await?
+            > 0)
     }
 
     async fn outbox_waiting(&self) -> Result<u64> {

@@ -12,7 +12,7 @@ use std::{
 
 use futures::TryStreamExt;
 use sqlx::{
-    ConnectOptions, Connection, Executor, PgConnection, Postgres, SqlSafeStr,
+    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, Postgres, SqlSafeStr,
     postgres::{PgArguments, PgConnectOptions, PgDatabaseError, PgRow, PgSeverity},
     query::Query,
 };
@@ -53,6 +53,11 @@ impl Slots {
     pub(super) fn new(options: PgConnectOptions, most: u32, patience: Duration) -> Arc<Self> {
         let free = Arc::new(Semaphore::new(most as usize));
         Arc::new(Self { options, most, free, idle: Mutex::default(), patience })
+    }
+
+    /// How long a lease lasts.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Lends a connection for single statements, for at most `times` the usual patience.
@@ -145,16 +150,22 @@ impl Lease {
     }
 
     /// Opens a transaction. A connection that turns out to be dead is replaced once: nothing was said on it yet.
-    pub(super) async fn begin(&mut self, sql: &'static str) -> Result<()> {
-        let mut begun = self.say(sql).await;
+    pub(super) async fn begin(&mut self, sql: &str) -> Result<()> {
+        let sql = || AssertSqlSafe(sql.to_owned());
+        let mut begun = self.say(sql()).await;
         if begun.is_err() && self.state == State::Broken && !self.fresh {
             self.slots.lock().clear();
             self.connect().await?;
-            begun = self.say(sql).await;
+            begun = self.say(sql()).await;
         }
         begun.map_err(db_error)?;
         self.state = State::Open;
         Ok(())
+    }
+
+    /// From now on it may take so long.
+    pub(super) fn until(&mut self, patience: Duration) {
+        self.deadline = Instant::now() + patience;
     }
 
     /// Commits. After `Io` all of it may be stored or nothing; after any other error nothing is.

@@ -10,7 +10,7 @@ use sqlx::{
 
 use super::{
     MIGRATIONS, PostgresOptions,
-    db::{check_schema, check_settings, commit_error, db_error, get},
+    db::{check_schema, check_settings, commit_error, db_error, get, get_u64},
     telemetry,
 };
 use crate::{
@@ -80,6 +80,17 @@ impl PostgresRows {
         // Nothing was said that could fail to be closed.
         let _ = new.conn.close().await;
         Ok(!used)
+    }
+
+    /// The log that is there.
+    pub(crate) async fn log_id(options: &PostgresOptions) -> Result<Option<u64>> {
+        let mut new = Self::connect(options).await?;
+        if !new.used(Part::Log).await? {
+            return Ok(None);
+        }
+        let sql = format!("SELECT log_id FROM \"{}\".meta", new.schema(Part::Log));
+        let row = sqlx::query(AssertSqlSafe(sql)).fetch_optional(&mut new.conn).await.map_err(db_error)?;
+        row.map(|row| get_u64(&row, 0)).transpose()
     }
 
     async fn used(&mut self, part: Part) -> Result<bool> {

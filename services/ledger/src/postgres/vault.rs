@@ -111,4 +111,16 @@ impl Vault for PostgresStore {
         let sql = sqlx::query("SELECT subject, seq FROM erasures ORDER BY seq, subject");
         self.db.collect(sql, |row| Ok((get(row, 0)?, get_u64(row, 1)?)), usize::MAX).await
     }
+
+    fn journal_fault(&self) -> Option<&'static str> {
+        self.journal.fault()
+    }
+
+    async fn write_journal(&self) -> Result<()> {
+        self.note_erasures().await
+    }
+
+    async fn forget_destroyed(&self) -> Result<bool> {
+        self.forget_old_rows().await
+    }
 }

@@ -1,5 +1,7 @@
 //! The one write path of the log: a batch in one transaction.
 
+use std::sync::atomic::Ordering;
+
 use runtime::telemetry::names;
 use sqlx::{QueryBuilder, Sqlite};
 
@@ -84,8 +86,12 @@ impl SqliteStore {
         metrics::counter!(names::EVENTS).increment(batch.events.len() as u64);
         metrics::histogram!(names::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
         if !batch.erase.is_empty() {
-            self.forget_old_pages().await;
-            self.note_erasures().await;
+            self.old_pages.store(true, Ordering::SeqCst);
+            // The erasure itself is committed; this only shortens how long the destroyed key survives in the write-ahead
+            // log, and is tried again.
+            let _ = self.forget_old_pages().await;
+            // Told by the journal's fault, and tried again.
+            let _ = self.note_erasures().await;
         }
         Ok(after)
     }
@@ -106,12 +112,21 @@ impl SqliteStore {
         script.commit().await
     }
 
-    /// The erasure itself is committed; this only shortens how long the destroyed key survives in the write-ahead
-    /// log, so a failure is not one of the batch.
-    async fn forget_old_pages(&self) {
-        if let Err(error) = self.db.checkpoint().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "checkpoint after an erasure failed");
+    /// Empties the write-ahead log if it may hold a destroyed key; false while a reader is in the way.
+    pub(super) async fn forget_old_pages(&self) -> Result<bool> {
+        if !self.old_pages.swap(false, Ordering::SeqCst) {
+            return Ok(true);
         }
+        let emptied = self.db.checkpoint().await;
+        self.old_pages.fetch_or(!matches!(emptied, Ok(true)), Ordering::SeqCst);
+        match &emptied {
+            Ok(true) => {}
+            Ok(false) => tracing::info!("somebody reads: a destroyed key stays in the write-ahead log for now"),
+            Err(error) => {
+                tracing::warn!(error = error as &dyn std::error::Error, "checkpoint after an erasure failed");
+            }
+        }
+        emptied
     }
 }
 

@@ -164,10 +164,12 @@ impl Db {
         self.reader.begin().await.map_err(db_error)
     }
 
-    /// Moves what was committed from the write-ahead log into the file as far as readers allow, and empties it.
-    pub(super) async fn checkpoint(&self) -> Result<()> {
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *self.writer().await?).await.map_err(db_error)?;
-        Ok(())
+    /// Moves what was committed from the write-ahead log into the file and empties it; false when a reader was in the
+    /// way, which SQLite does not call an error.
+    pub(super) async fn checkpoint(&self) -> Result<bool> {
+        let sql = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
+        let row = sql.fetch_one(&mut *self.writer().await?).await.map_err(db_error)?;
+        Ok(get::<i64>(&row, 0)? == 0)
     }
 
     pub(super) async fn limit_pages(&self, pages: u32) -> Result<()> {

@@ -14,6 +14,7 @@ mod vault;
 
 use std::{
     path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
     time::Duration,
 };
 
@@ -28,6 +29,7 @@ use crate::{
     schema::Migration,
     seal::Key,
     sealer::Sealer,
+    transfer::{blocking, make_folder},
 };
 use db::{Db, db_error, get, get_u64};
 pub use telemetry::SqliteTelemetry;
@@ -77,6 +79,8 @@ pub struct SqliteStore {
     request_secret: Key,
     journal: Journal,
     archive: Archive,
+    /// The write-ahead log may hold a key that was destroyed; so it may after a crash.
+    old_pages: AtomicBool,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -92,7 +96,8 @@ impl SqliteStore {
     /// (written by a newer program), or a failure of the disk.
     pub async fn open(options: &SqliteOptions) -> Result<Self> {
         if let Some(folder) = options.file.parent() {
-            tokio::fs::create_dir_all(folder).await?;
+            let folder = folder.to_owned();
+            blocking(move || if folder.as_os_str().is_empty() { Ok(()) } else { make_folder(&folder) }).await?;
         }
         let files = BlobFiles::open(options.blobs.clone()).await?;
         let db = Db::open(&options.file, options.busy_timeout, MIGRATIONS).await?;
@@ -106,8 +111,9 @@ impl SqliteStore {
         tx.commit().await.map_err(db_error)?;
         let journal = Journal::at(options.erasures.clone());
         let archive = Archive::at(options.archive.clone());
-        let new = Self { db, files, sealer, request_secret, journal, archive };
-        new.note_erasures().await;
+        let new = Self { db, files, sealer, request_secret, journal, archive, old_pages: AtomicBool::new(true) };
+        // What cannot be written is told by the journal's fault, and tried again.
+        let _ = new.note_erasures().await;
         Ok(new)
     }
 
@@ -117,19 +123,15 @@ impl SqliteStore {
         self.db.limit_pages(pages).await
     }
 
-    /// Brings the journal of erasures up to date. They are committed already, so a failure is not one of the caller;
-    /// the next erasure or opening tries again.
-    async fn note_erasures(&self) {
-        let noted = async {
+    /// Brings the journal of erasures up to date.
+    async fn note_erasures(&self) -> Result<()> {
+        let erased = async {
             let log_id = self.head().await?.log_id;
             let rows = sqlx::query("SELECT subject, seq, key_hash FROM erasures ORDER BY seq, subject");
             let rows = rows.fetch_all(&self.db.reader).await.map_err(db_error)?;
-            let erased = rows.iter().map(|row| Erased::of(log_id, get(row, 0)?, get_u64(row, 1)?, get(row, 2)?));
-            self.journal.note(erased.collect::<Result<Vec<_>>>()?).await
+            rows.iter().map(|row| Erased::of(log_id, get(row, 0)?, get_u64(row, 1)?, get(row, 2)?)).collect()
         };
-        if let Err(error) = noted.await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the journal of erasures was not written");
-        }
+        self.journal.note(erased).await
     }
 
     /// For tests: while `on`, all that writes fails as `ReadOnly`.

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Accounts, Credential, Outbox, OutboxRow, Result, Session, StoredOutbox, limits,
     model::name,
-    rows::{changed, int, page},
+    rows::{changed, error_text, int, page},
 };
 
 #[async_trait]
@@ -29,9 +29,8 @@ impl Outbox for SqliteStore {
     }
 
     async fn outbox_retry(&self, id: u64, due_ms: i64, attempts: u32, last_error: &str) -> Result<bool> {
-        let end = last_error.floor_char_boundary(limits::ERROR_TEXT);
         let sql = sqlx::query("UPDATE outbox SET due_ms = ?, attempts = ?, last_error = ? WHERE id = ?");
-        Ok(self.change(sql.bind(due_ms).bind(attempts).bind(&last_error[..end]).bind(int(id))).await? > 0)
+        Ok(self.change(sql.bind(due_ms).bind(attempts).bind(error_text(last_error)).bind(int(id))).await? > 0)
     }
 
     async fn outbox_waiting(&self) -> Result<u64> {

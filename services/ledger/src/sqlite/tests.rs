@@ -1,13 +1,13 @@
 //! Faults of the disk and of the files, which only this backend can be given.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    Batch, BlobId, Blobs, FoundBlob, LedgerError, Log, NewBlob, Opened, Outbox, OutboxRow, Query, Reading, Telemetry,
-    TelemetryBatch, Vault, VaultRow,
+    Archiving, Batch, BlobId, Blobs, EventRow, FoundBlob, LedgerError, LocalBus, Log, NewBlob, Opened, Outbox,
+    OutboxRow, Position, Query, Reader, Reading, Step, StoredEvent, Telemetry, TelemetryBatch, Vault, VaultRow,
     conformance::{append, document, event, holds},
 };
 
@@ -228,6 +228,44 @@ async fn a_destroyed_key_leaves_the_files() {
 }
 
 #[tokio::test]
+async fn a_destroyed_key_leaves_the_files_when_the_last_old_reader_is_gone() {
+    let folder = folder();
+    let store = open(folder.path()).await.unwrap();
+    let head = store.open_writer().await.unwrap();
+    let head = store.append(&batch(head)).await.unwrap();
+    let row = sqlx::query("SELECT wrapped FROM subject_keys").fetch_one(&store.db.reader).await.unwrap();
+    let wrapped: Vec<u8> = get(&row, 0).unwrap();
+    drop(row);
+    let raw = || ["ledger.db", "ledger.db-wal"].map(|name| fs::read(folder.path().join(name)).unwrap()).concat();
+    // As a backup does.
+    let mut backup = store.db.read().await.unwrap();
+    read_head(&mut backup).await.unwrap();
+    store.append(&Batch { erase: vec!["p/1".into()], ..Batch::new(head) }).await.unwrap();
+    assert!(holds(&raw(), &wrapped), "the one who reads may need it");
+    assert!(!store.forget_destroyed().await.unwrap());
+    backup.rollback().await.unwrap();
+    assert!(store.forget_destroyed().await.unwrap());
+    assert!(!holds(&raw(), &wrapped));
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_written_is_told_until_it_can() {
+    let folder = folder();
+    let store = open(folder.path()).await.unwrap();
+    let head = store.open_writer().await.unwrap();
+    let head = store.append(&batch(head)).await.unwrap();
+    let journal = folder.path().join("erasures.log");
+    fs::create_dir(&journal).unwrap();
+    store.append(&Batch { erase: vec!["p/1".into()], ..Batch::new(head) }).await.unwrap();
+    assert_eq!(store.journal_fault(), Some("ledger.io"));
+    assert!(store.write_journal().await.is_err() && store.journal_fault().is_some());
+    fs::remove_dir(&journal).unwrap();
+    store.write_journal().await.unwrap();
+    assert_eq!(store.journal_fault(), None);
+    assert!(fs::read_to_string(&journal).unwrap().contains("p/1"));
+}
+
+#[tokio::test]
 async fn a_moved_value_does_not_open() {
     let folder = folder();
     let store = open(folder.path()).await.unwrap();
@@ -237,6 +275,54 @@ async fn a_moved_value_does_not_open() {
     store.db.pragma("UPDATE vault SET full = (SELECT full FROM vault WHERE id = 2) WHERE id = 1").await;
     assert!(matches!(store.open(&[1]).await, Err(LedgerError::Corrupt { .. })));
     assert!(matches!(store.open(&[2]).await.unwrap()[0].1, Opened::Value { .. }));
+}
+
+#[tokio::test]
+async fn a_missing_archive_file_is_told_to_every_reader() {
+    let folder = folder();
+    let store = open(folder.path()).await.unwrap();
+    let head = store.open_writer().await.unwrap();
+    let at = |at_ms| EventRow { at_ms, ..event("a/1", "x") };
+    // Of November 2023, January and July 2024.
+    let times = [1_700_000_000_000, 1_700_000_000_001, 1_705_000_000_000, 1_705_000_000_001, 1_720_000_000_000];
+    let head = append(&store, head, times[..4].iter().map(|ms| at(*ms)).collect()).await;
+    let done = store.archive(&Archiving { site: "mao", now_ms: times[4], months: 2 }).await.unwrap();
+    assert_eq!((done.files.len(), done.events), (2, 4));
+    let last = folder.path().join("archive").join(&done.files[1]);
+    fs::rename(&last, folder.path().join("elsewhere")).unwrap();
+    let told = |read: Result<Vec<StoredEvent>>| {
+        let Err(LedgerError::Corrupt { what, .. }) = read else { panic!("{read:?}") };
+        assert!(what.contains("events 3 to 4"), "{what}");
+    };
+    for in_table in [0, 1] {
+        // One that has seen no file yet.
+        let other = open(folder.path()).await.unwrap();
+        for after in [0, 2, 3] {
+            told(other.tail(after, 10).await);
+            told(other.stream_tail("a/1", after, 10).await);
+        }
+        assert_eq!(other.tail(4, 10).await.unwrap().len(), in_table, "what is there is read");
+        if in_table == 0 {
+            append(&store, head, vec![at(times[4])]).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_follower_is_told_of_events_that_are_nowhere() {
+    let folder = folder();
+    let store = Arc::new(open(folder.path()).await.unwrap());
+    let head = store.open_writer().await.unwrap();
+    let head = append(&*store, head, (0..4).map(|_| event("a/1", "x")).collect()).await;
+    store.db.pragma("DELETE FROM events WHERE seq > 2").await;
+    let cursor = Position { seq: 1, ..head.position() };
+    let hour = Duration::from_secs(3_600);
+    let mut reader = Reader::follow(store, &LocalBus::new(4), cursor, hour).await.unwrap();
+    assert!(matches!(reader.next().await.unwrap(), Step::Event(event) if event.event.seq == 2));
+    for _ in 0..2 {
+        let refused = reader.next().await;
+        assert!(matches!(&refused, Err(LedgerError::Corrupt { what, .. }) if what.contains("3 to 4")), "{refused:?}");
+    }
 }
 
 async fn put(store: &SqliteStore, len: usize) -> Result<BlobId> {

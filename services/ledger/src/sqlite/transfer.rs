@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     LedgerError, Result,
+    rows::error_text,
     schema::{Migration, missing},
     transfer::{
         Cell, Gather, Row, Sink, Source, Target,
@@ -82,6 +83,8 @@ fn cells(row: &SqliteRow, table: &Table) -> Result<Row> {
         Ok(match column.kind {
             Kind::Int | Kind::Bool => Cell::Int(get(row, at)?),
             Kind::Real => Cell::Real(get(row, at)?),
+            // As it is stored now; before, its zero bytes stayed and no PostgreSQL took them.
+            Kind::Text if column.name == "last_error" => Cell::Text(error_text(get(row, at)?)),
             Kind::Text => Cell::Text(get(row, at)?),
             Kind::Bytes => Cell::Bytes(get(row, at)?),
         })

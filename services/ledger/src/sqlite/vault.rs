@@ -93,6 +93,18 @@ impl Vault for SqliteStore {
             .map_err(db_error)?;
         rows.iter().map(|row| Ok((get(row, 0)?, get_u64(row, 1)?))).collect()
     }
+
+    fn journal_fault(&self) -> Option<&'static str> {
+        self.journal.fault()
+    }
+
+    async fn write_journal(&self) -> Result<()> {
+        self.note_erasures().await
+    }
+
+    async fn forget_destroyed(&self) -> Result<bool> {
+        self.forget_old_pages().await
+    }
 }
 
 impl SqliteStore {

@@ -71,11 +71,16 @@ pub(crate) struct BlockWriter {
 impl BlockWriter {
     pub(crate) fn create(place: &Path, kind: [u8; 8]) -> Result<Self> {
         let name = place.file_name().ok_or_else(|| LedgerError::invalid("file", "has no name"))?;
-        let beside = format!(".{}.{:016x}.tmp", name.to_string_lossy(), rand::random::<u64>());
-        let beside = Unnamed { path: place.with_file_name(beside), place: place.to_owned() };
+        let name = name.to_string_lossy();
+        // What cannot be removed is in nobody's way.
+        let _ = clear(place, &name);
+        let beside = format!(".{name}.{:016x}.tmp", rand::random::<u64>());
+        let beside = Unnamed { path: place.with_file_name(beside), place: place.to_owned(), held: None };
         let mut options = fs::OpenOptions::new();
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.write(true).create_new(true).open(&beside.path)?;
+        // While it is held, its writer lives. Where locks are unknown, nothing is cleared either.
+        let _ = file.lock();
         let mut new = Self { file, beside, hash: Sha256::new(), number: 0, at: 0 };
         new.put(&kind)?;
         Ok(new)
@@ -112,8 +117,25 @@ impl BlockWriter {
         let hash = self.hash.clone().finalize();
         self.file.write_all(&hash)?;
         self.file.sync_all()?;
+        self.beside.held = Some(self.file);
         Ok(self.beside)
     }
+}
+
+/// Removes what killed writers of the same place left beside it.
+fn clear(place: &Path, name: &str) -> Result<()> {
+    let folder = place.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let left = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_prefix('.')?.strip_prefix(name));
+        let random = left.and_then(|n| n.strip_prefix('.')?.strip_suffix(".tmp"));
+        if random.is_some_and(|n| n.len() == 16 && n.bytes().all(|b| b.is_ascii_hexdigit()))
+            && File::open(&path).is_ok_and(|file| file.try_lock().is_ok())
+        {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// A file without its name; removed when dropped.
@@ -121,6 +143,8 @@ impl BlockWriter {
 pub(crate) struct Unnamed {
     path: PathBuf,
     place: PathBuf,
+    /// Locked, so that nobody takes it for left over.
+    held: Option<File>,
 }
 
 impl Unnamed {
@@ -150,6 +174,20 @@ impl Drop for Unnamed {
 pub(crate) fn sync_folder(file: &Path) -> Result<()> {
     let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok(File::open(folder)?.sync_all()?)
+}
+
+/// Makes a folder and those above it that are missing, and brings their names to the disk.
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent().filter(|p| !p.as_os_str().is_empty()) {
+        make_folder(above)?;
+    }
+    match fs::create_dir(folder) {
+        Err(e) if e.kind() != ErrorKind::AlreadyExists || !folder.is_dir() => Err(e.into()),
+        _ => sync_folder(folder),
+    }
 }
 
 /// Reads a file from its beginning and checks all of it.
@@ -341,6 +379,36 @@ mod tests {
         }
         fs::write(&torn, [&whole[..], b"x"].concat()).unwrap();
         assert!(matches!(read(&torn), Err(LedgerError::File { at, .. }) if at == whole.len() as u64));
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_removed_and_what_lives_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("a.mjw");
+        let left = folder.path().join(".a.mjw.0123456789abcdef.tmp");
+        let others = [".b.mjw.0123456789abcdef.tmp", ".a.mjw.notes.tmp", "a.mjw.old"].map(|n| folder.path().join(n));
+        for file in others.iter().chain([&left]) {
+            fs::write(file, "").unwrap();
+        }
+        let living = BlockWriter::create(&place, KIND).unwrap();
+        assert!(!left.exists() && others.iter().all(|file| file.exists()));
+        let mut second = BlockWriter::create(&place, KIND).unwrap();
+        assert!(living.beside.path().exists(), "its writer is at work");
+        drop(living);
+        second.block(b"x").unwrap();
+        second.finish().unwrap().name().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), others.len() + 1);
+    }
+
+    #[test]
+    fn folders_are_made_with_those_above_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b/c");
+        make_folder(&deep).unwrap();
+        make_folder(&deep).unwrap();
+        assert!(deep.is_dir());
+        fs::write(deep.join("file"), "").unwrap();
+        assert!(make_folder(&deep.join("file")).is_err() && make_folder(&deep.join("file/d")).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
     scan, tables,
     tables::Table,
 };
-use crate::{LedgerError, Result, sealer::Sealer};
+use crate::{LedgerError, Result, rows::counter, sealer::Sealer};
 
 /// One table on both sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,14 +24,17 @@ pub struct Pair {
 /// empty. Every number stays, the id of the log and the epoch of telemetry too: afterwards only one of the two may be
 /// used. All of it is there or nothing. Returns the rows and the hash of every table on both sides, which are equal.
 ///
+/// The folder of SQLite data says from then on where they moved, see [`moved`](super::moved). After `Io` the target may be
+/// filled.
+///
 /// With another data folder files come along, but not the master key: it must be there already.
 pub async fn migrate(from: &Place, into: &Place, watch: &mut Watch<'_>) -> Result<Vec<Pair>> {
     let mut source = from.source().await?;
     let moves = from.folder != into.folder;
     let stage = into.stage(moves).await?;
-    let mut secret = Secret(Vec::new());
-    source.each(&tables::META, &mut secret).await?;
-    Sealer::load(into.folder.join(KEY), false).await?.request_secret(&secret.0)?;
+    let mut meta = Meta::default();
+    source.each(&tables::META, &mut meta).await?;
+    Sealer::load(into.folder.join(KEY), false).await?.request_secret(&meta.request_secret)?;
     let mut filling = Watched { target: Tallied::new(stage.target().await?), watch };
     for table in tables::TABLES {
         source.each(table, &mut filling).await?;
@@ -52,18 +55,31 @@ pub async fn migrate(from: &Place, into: &Place, watch: &mut Watch<'_>) -> Resul
         }
     }
     let (target, pairs) = target.compare(watch).await?;
-    stage.finish(target).await?;
-    Ok(pairs)
+    // Noted before: whatever is killed in between, never do both take what happens for theirs.
+    from.note_moved(into).await?;
+    let finished = stage.finish(target, meta.log_id).await;
+    if let Err(error) = &finished
+        && !matches!(error, LedgerError::Io(_))
+    {
+        // It was refused, so nothing moved.
+        from.stays().await?;
+    }
+    finished.map(|()| pairs)
 }
 
-/// The wrapped request secret, by which the master key is known.
-struct Secret(Vec<u8>);
+#[derive(Default)]
+struct Meta {
+    log_id: u64,
+    /// Wrapped; by it the master key is known.
+    request_secret: Vec<u8>,
+}
 
 #[async_trait]
-impl Sink for Secret {
+impl Sink for Meta {
     async fn rows(&mut self, _: &'static Table, rows: Vec<Row>) -> Result<()> {
         let row = rows.first().ok_or_else(|| LedgerError::corrupt("a log without a head"))?;
-        self.0 = row[tables::META.column("request_secret")].bytes()?.to_vec();
+        self.log_id = counter(row[tables::META.column("log_id")].int()?)?;
+        self.request_secret = row[tables::META.column("request_secret")].bytes()?.to_vec();
         Ok(())
     }
 }

@@ -11,12 +11,13 @@ use std::{
     time::Duration,
 };
 
-use super::{Source, Target, file::sync_folder};
+use super::{Source, Target, make_folder, sync_folder};
 use crate::{LedgerError, PostgresOptions, Result, postgres::transfer::PostgresRows, sqlite::transfer::SqliteRows};
 
 const BUSY: Duration = Duration::from_secs(10);
 const STAGE: &str = "restoring";
 const MARK: &str = "placing";
+const MOVED: &str = "moved-to-postgresql";
 const LOG: &str = "ledger.db";
 const TELEMETRY: &str = "telemetry.db";
 pub(super) const BLOBS: &str = "blobs";
@@ -83,14 +84,20 @@ impl Place {
     }
 
     fn begin(self, has_database: bool, files: bool) -> Result<Stage> {
-        fs::create_dir_all(&self.folder)?;
-        clear(&self.folder, has_database, self.postgres.is_some())?;
+        make_folder(&self.folder)?;
         let taken = |what: &str| LedgerError::invalid("target", format!("is not empty: {what} is there"));
         if has_database {
+            // What an attempt left is not touched: it may belong to this database, see `complete`.
             return Err(taken("a database"));
         }
-        if self.postgres.is_none() && self.folder.join(TELEMETRY).exists() {
-            return Err(taken(TELEMETRY));
+        clear(&self.folder, self.postgres.is_some())?;
+        if self.postgres.is_none() {
+            // SQLite would play what is left beside an old database into the new one.
+            let beside = |file| ["", "-wal", "-shm", "-journal"].map(|end| format!("{file}{end}"));
+            let names = [LOG, TELEMETRY].into_iter().flat_map(beside);
+            if let Some(left) = names.into_iter().find(|name| self.folder.join(name).exists()) {
+                return Err(taken(&left));
+            }
         }
         for folder in [BLOBS, ARCHIVE].iter().filter(|_| files) {
             if !is_empty(&self.folder.join(folder))? {
@@ -105,25 +112,95 @@ impl Place {
     }
 }
 
+/// What is written before the first step of taking the place.
+struct Mark {
+    backend: String,
+    /// The log that was to be there; programs before did not note it.
+    log_id: Option<u64>,
+}
+
+impl Mark {
+    fn read(stage: &Path) -> Option<Self> {
+        let text = fs::read_to_string(stage.join(MARK)).ok()?;
+        let (backend, log_id) = text.split_once('\n').unwrap_or((&text, ""));
+        Some(Self { backend: backend.to_owned(), log_id: log_id.trim().parse().ok() })
+    }
+
+    fn write(&self, stage: &Path) -> Result<()> {
+        let log_id = self.log_id.map_or_else(String::new, |id| id.to_string());
+        put(&stage.join(MARK), &format!("{}\n{log_id}\n", self.backend))
+    }
+}
+
+/// Writes a small file and brings it to the disk.
+fn put(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text)?;
+    fs::File::open(path)?.sync_all()?;
+    sync_folder(path)
+}
+
 /// Whether a restore or a migration into this folder was cut off between its first and its last step: what is there
 /// must not be used, and the same command repairs it. Blocks.
 pub fn unfinished(folder: &Path) -> bool {
     let stage = folder.join(STAGE);
-    match fs::read_to_string(stage.join(MARK)) {
+    match Mark::read(&stage) {
         // The database moved last: all is there, and only the left-over folder is not gone.
-        Ok(kind) if kind == "SQLite" && !stage.join(LOG).exists() && folder.join(LOG).exists() => {
+        Some(mark) if mark.backend == "SQLite" && !stage.join(LOG).exists() && folder.join(LOG).exists() => {
             fs::remove_dir_all(stage).is_err()
         }
-        Ok(_) => true,
-        Err(_) => false,
+        Some(_) => true,
+        None => false,
     }
 }
 
-/// Removes what an attempt that was cut off left.
-fn clear(folder: &Path, has_database: bool, postgres: bool) -> Result<()> {
+/// Ends a restore or a migration into PostgreSQL that was cut off after its commit, when only the mark was left to be
+/// removed; the log that is there. `None` when there is no such attempt.
+pub async fn complete(place: &Place) -> Result<Option<u64>> {
+    let stage = place.folder.join(STAGE);
+    let (Some(options), Some(mark)) = (&place.postgres, Mark::read(&stage)) else { return Ok(None) };
+    let found = PostgresRows::log_id(options).await?;
+    if found.is_none() || mark.log_id.is_some_and(|id| found != Some(id)) {
+        return Ok(None);
+    }
+    super::blocking(move || remove(&stage)).await?;
+    Ok(found)
+}
+
+/// Where the SQLite data of this folder moved to: they must not be used any more. Blocks.
+pub fn moved(folder: &Path) -> Option<Moved> {
+    let mark = folder.join(MOVED);
+    fs::read_to_string(&mark).ok().map(|to| Moved { to: to.trim().to_owned(), mark })
+}
+
+/// See [`moved`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The database, for people.
+    pub to: String,
+    /// The file that says so. Without it the old data can be used again, as they were before they moved.
+    pub mark: PathBuf,
+}
+
+impl Place {
+    /// Notes in the folder of SQLite data that they are to be used elsewhere; nothing else knows where a migration went.
+    pub(super) async fn note_moved(&self, into: &Self) -> Result<()> {
+        let (None, Some(options)) = (&self.postgres, &into.postgres) else { return Ok(()) };
+        let (mark, to) = (self.folder.join(MOVED), options.place());
+        super::blocking(move || put(&mark, &format!("{to}\n"))).await
+    }
+
+    /// Takes [`Place::note_moved`] back.
+    pub(super) async fn stays(&self) -> Result<()> {
+        let mark = self.folder.join(MOVED);
+        super::blocking(move || gone(fs::remove_file(mark))).await
+    }
+}
+
+/// Removes what an attempt that was cut off left, where there is no database.
+fn clear(folder: &Path, postgres: bool) -> Result<()> {
     let stage = folder.join(STAGE);
     // Without its database, what moved is of no use to anybody.
-    if stage.join(MARK).exists() && !has_database {
+    if stage.join(MARK).exists() {
         for left in [BLOBS, ARCHIVE] {
             // Only what moved out of the stage is its own.
             if !stage.join(left).exists() {
@@ -134,7 +211,31 @@ fn clear(folder: &Path, has_database: bool, postgres: bool) -> Result<()> {
             gone(fs::remove_file(folder.join(TELEMETRY)))?;
         }
     }
-    gone(fs::remove_dir_all(stage))
+    remove(&stage)
+}
+
+/// The mark first: without the rest of the stage it would take what lies in the folder for its own.
+fn remove(stage: &Path) -> Result<()> {
+    unmark(stage)?;
+    step()?;
+    gone(fs::remove_dir_all(stage))?;
+    sync_folder(stage)
+}
+
+fn unmark(stage: &Path) -> Result<()> {
+    let mark = stage.join(MARK);
+    if mark.exists() {
+        fs::remove_file(&mark)?;
+        sync_folder(&mark)?;
+    }
+    Ok(())
+}
+
+/// Where a test breaks off.
+fn step() -> Result<()> {
+    #[cfg(feature = "testing")]
+    crate::testing::step()?;
+    Ok(())
 }
 
 fn gone(removed: std::io::Result<()>) -> Result<()> {
@@ -168,22 +269,24 @@ impl Stage {
         })
     }
 
-    /// Puts all of it into its place.
-    pub(super) async fn finish(self, target: Box<dyn Target>) -> Result<()> {
+    /// Puts all of it into its place, as the log `log_id`.
+    pub(super) async fn finish(self, target: Box<dyn Target>, log_id: u64) -> Result<()> {
         let moved = self.moved();
         if self.place.postgres.is_some() {
             // What moves before the commit is of no use to anybody without it.
-            let stage = super::blocking(move || self.move_out(&moved).map(|()| self)).await?;
+            let stage = super::blocking(move || self.move_out(&moved, log_id).map(|()| self)).await?;
             target.finish().await?;
-            return super::blocking(move || stage.remove()).await;
+            return super::blocking(move || remove(&stage.folder)).await;
         }
         target.finish().await?;
         super::blocking(move || {
             for file in [TELEMETRY, LOG] {
                 fs::File::open(self.folder.join(file))?.sync_all()?;
             }
-            self.move_out(&moved)?;
-            self.remove()
+            self.move_out(&moved, log_id)?;
+            // Of data that were there before these.
+            gone(fs::remove_file(self.place.folder.join(MOVED)))?;
+            remove(&self.folder)
         })
         .await
     }
@@ -195,14 +298,15 @@ impl Stage {
         files.chain(databases).filter(|name| self.folder.join(name).exists()).collect()
     }
 
-    fn move_out(&self, names: &[&str]) -> Result<()> {
+    fn move_out(&self, names: &[&str], log_id: u64) -> Result<()> {
+        if names.is_empty() {
+            // All of it is the commit's.
+            return Ok(());
+        }
         for folder in [BLOBS, ARCHIVE] {
             fs::File::open(self.folder.join(folder))?.sync_all()?;
         }
-        let mark = self.folder.join(MARK);
-        fs::write(&mark, self.place.backend())?;
-        fs::File::open(&mark)?.sync_all()?;
-        sync_folder(&mark)?;
+        Mark { backend: self.place.backend().to_owned(), log_id: Some(log_id) }.write(&self.folder)?;
         sync_folder(&self.folder)?;
         for name in names {
             let to = self.place.folder.join(name);
@@ -214,14 +318,6 @@ impl Stage {
         }
         Ok(())
     }
-
-    fn remove(&self) -> Result<()> {
-        // The mark first: a folder without it is left over and nothing else.
-        gone(fs::remove_file(self.folder.join(MARK)))?;
-        sync_folder(&self.folder.join(MARK))?;
-        gone(fs::remove_dir_all(&self.folder))?;
-        sync_folder(&self.folder)
-    }
 }
 
 impl Drop for Stage {
@@ -230,5 +326,73 @@ impl Drop for Stage {
             // The next attempt would remove it as well.
             let _ = fs::remove_dir_all(&self.folder);
         }
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::{
+        testing::broken_off,
+        transfer::{Row, Sink, tables::Table},
+    };
+
+    /// A database that refuses the commit.
+    struct Refusing;
+
+    #[async_trait]
+    impl Source for Refusing {
+        async fn each(&mut self, _: &'static Table, _: &mut dyn Sink) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[async_trait]
+    impl Target for Refusing {
+        async fn insert(&mut self, _: &'static Table, _: &[Row]) -> Result<()> {
+            Ok(())
+        }
+
+        async fn finish(self: Box<Self>) -> Result<()> {
+            Err(LedgerError::Busy("refused".into()))
+        }
+    }
+
+    fn postgres(folder: &Path) -> Place {
+        Place::postgres(PostgresOptions::new("postgres://u@h/d", None, folder).unwrap(), folder)
+    }
+
+    #[tokio::test]
+    async fn a_refused_commit_leaves_the_folder_it_did_not_touch_usable() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        fs::create_dir(path.join(BLOBS)).unwrap();
+        fs::write(path.join(BLOBS).join("a"), "a").unwrap();
+        fs::write(path.join(LOG), "live").unwrap();
+        let stage = postgres(path).begin(false, false).unwrap();
+        assert!(stage.finish(Box::new(Refusing), 7).await.is_err());
+        assert!(!unfinished(path), "nothing was moved, so nothing is half done");
+        assert!(path.join(BLOBS).join("a").exists() && !path.join(STAGE).exists());
+    }
+
+    #[tokio::test]
+    async fn an_attempt_to_clear_that_is_cut_off_takes_nothing_that_is_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let stage = path.join(STAGE);
+        for name in [BLOBS, ARCHIVE] {
+            fs::create_dir_all(stage.join(name)).unwrap();
+            fs::create_dir(path.join(name)).unwrap();
+            fs::write(path.join(name).join("live"), "").unwrap();
+        }
+        fs::write(stage.join(MARK), "PostgreSQL").unwrap();
+        assert!(broken_off(0, async { clear(path, true) }).await.is_err());
+        // The rest of the stage went in any order before the process died.
+        fs::remove_dir(stage.join(BLOBS)).unwrap();
+        clear(path, true).unwrap();
+        assert!(path.join(BLOBS).join("live").exists() && path.join(ARCHIVE).join("live").exists());
+        assert!(!stage.exists());
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     LedgerError, Result, Secret,
-    erasures::{self, Erased, key_hash},
+    erasures::{self, Erased, Noted, key_hash},
     rows::{int, new_id},
     sealer::Sealer,
 };
@@ -35,6 +35,8 @@ pub struct Restored {
     pub erased: Vec<String>,
     /// Journals and backups that erasures were read from.
     pub journals: Vec<PathBuf>,
+    /// Lines of journals that could not be read: what was erased by them alone is back.
+    pub unread: usize,
     /// Logins that were not restored: each person logs in anew.
     pub sessions: u64,
 }
@@ -43,11 +45,12 @@ pub struct Restored {
 /// first. The log gets a new id and a new term, telemetry a new epoch. Subjects that `erasures` (journals, or other
 /// backups) or the journal of the target name as erased stay erased: their keys are not restored.
 ///
-/// Errors: `File` for a damaged backup, `Invalid` for a target that is not empty, `MasterKey` or `Corrupt` when the key
+/// Errors: `File` for a damaged backup, `Invalid` for a target that is not empty or a file of `erasures` that is none,
+/// `MasterKey` or `Corrupt` when the key
 /// is not there or another one; then nothing changed.
 pub async fn restore(into: &Place, from: &Path, erasures: &[PathBuf], watch: &mut Watch<'_>) -> Result<Restored> {
     let contents = scan::check(from, watch).await?;
-    let (erased, journals) = known_erasures(&into.erasures, erasures).await?;
+    let Known { erased, files: journals, unread } = known_erasures(&into.erasures, erasures).await?;
     let stage = into.stage(true).await?;
     check_key(into, &stage, &contents).await?;
     let log_id = new_id();
@@ -64,30 +67,53 @@ pub async fn restore(into: &Place, from: &Path, erasures: &[PathBuf], watch: &mu
         filling.take(table, rows, watch).await?;
     }
     let (target, erased, sessions) = filling.end(watch).await?;
-    stage.finish(target).await?;
-    Ok(Restored { contents, log_id, erased, journals, sessions })
+    stage.finish(target, log_id).await?;
+    Ok(Restored { contents, log_id, erased, journals, unread, sessions })
 }
 
-/// Erasures of the target's journal and of other files, with the files that there were.
-async fn known_erasures(own: &Path, others: &[PathBuf]) -> Result<(Vec<Erased>, Vec<PathBuf>)> {
-    let (mut all, mut files) = (Vec::new(), Vec::new());
+/// Erasures that are known here.
+#[derive(Default)]
+struct Known {
+    erased: Vec<Erased>,
+    /// What they were read from.
+    files: Vec<PathBuf>,
+    unread: usize,
+}
+
+impl Known {
+    fn add(&mut self, file: &Path, found: Noted) {
+        self.erased.extend(found.erased);
+        self.unread += found.damaged;
+        self.files.push(file.to_owned());
+    }
+}
+
+/// Erasures of the target's journal, if it has one, and of the `others`, which must be what they are named for.
+async fn known_erasures(own: &Path, others: &[PathBuf]) -> Result<Known> {
+    let mut known = Known::default();
     let path = own.to_owned();
-    if let Some(found) = blocking(move || erasures::read(&path)).await? {
-        all.extend(found);
-        files.push(own.to_owned());
+    if let Some(found) = blocking(move || erasures::read(&path)).await?.filter(|found| *found != Noted::default()) {
+        known.add(own, found);
     }
     for file in others {
+        let unfit = |why: &str| LedgerError::invalid("erasures", format!("{}: {why}", file.display()));
         let path = file.clone();
-        let is_backup = blocking(move || starts_with(&path, KIND)).await?;
-        if is_backup {
-            all.extend(of_backup(file).await?);
+        if !tokio::fs::try_exists(file).await? {
+            return Err(unfit("is not there"));
+        }
+        let found = if blocking(move || starts_with(&path, KIND)).await? {
+            Noted { erased: of_backup(file).await?, damaged: 0 }
         } else {
             let path = file.clone();
-            all.extend(blocking(move || erasures::read(&path)).await?.unwrap_or_default());
-        }
-        files.push(file.clone());
+            let found = blocking(move || erasures::read(&path)).await?.unwrap_or_default();
+            if found.erased.is_empty() {
+                return Err(unfit("is neither a backup nor a journal with an erasure"));
+            }
+            found
+        };
+        known.add(file, found);
     }
-    Ok((all, files))
+    Ok(known)
 }
 
 fn starts_with(path: &Path, kind: [u8; 8]) -> Result<bool> {

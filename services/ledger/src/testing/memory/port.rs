@@ -104,6 +104,18 @@ impl Vault for MemoryStore {
     async fn erasures(&self) -> Result<Vec<(String, u64)>> {
         self.call(Call::Read, |d| Ok(d.erased.clone())).await
     }
+
+    fn journal_fault(&self) -> Option<&'static str> {
+        None
+    }
+
+    async fn write_journal(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn forget_destroyed(&self) -> Result<bool> {
+        Ok(true)
+    }
 }
 
 #[async_trait]
