@@ -107,67 +107,86 @@ impl House {
         assert_eq!(incidents.len(), count);
         assert_eq!(self.get("/api/v1/incidents").await.json()["items"].as_array().unwrap().len(), count);
     }
+}
 
-    async fn writer(&self) -> serde_json::Value {
-        dependency(&self.centre.address(), "writer").await
+/// A smoke detector that is without acknowledgement until there is room.
+struct Sensor {
+    id: String,
+    message: String,
+    _polling: JoinSet<()>,
+}
+
+impl Sensor {
+    /// Measures smoke, once.
+    async fn measure(tap: &Tap) -> Self {
+        let id = sensors::some(1).remove(0);
+        let message = format!(r#"{{"v":0.9,"t":{}}}"#, runtime::Clock::now_ms(&runtime::SystemClock));
+        let options = MqttOptions::new("device", tap.broker.ip().to_string(), tap.broker.port());
+        let (device, mut events) = AsyncClient::new(options, 16);
+        let mut polling = JoinSet::new();
+        polling.spawn(async move { while events.poll().await.is_ok() {} });
+        device.publish(format!("mjw/v1/sensors/{id}/reading"), QoS::AtLeastOnce, false, message.clone()).await.unwrap();
+        Self { id, message, _polling: polling }
     }
 }
 
-async fn inside(disk: &Path) {
-    let mut house = House::on(disk).await;
-    let (first, second) = (key(0, 1), key(0, 2));
-    let incident = house.report(&first).await.json();
-    house.load.acknowledge(&first, &incident, 1);
-    let incident = incident["refs"]["incident"].as_u64().unwrap();
-    let mut screens = JoinSet::new();
-    screens.spawn(follow(house.load.clone(), 0, Route::Stays(0), |_, _| {}));
-
-    let ballast = disk.join("ballast");
-    fill(&ballast);
-    // People are refused, in words and in a code.
+/// Without room: people are refused in words and in a code, a sensor waits, the health page says why, and screens show on.
+async fn without_room(house: &House, disk: &Path, incident: u64, report: &str) -> Sensor {
     for _ in 0..3 {
-        let refused = house.report(&second).await;
+        let refused = house.report(report).await;
         assert!(refused.is_unavailable(), "{} {}", refused.status, refused.body);
     }
     let refused = house.upload(incident, "photo-1").await;
     assert!(refused.is_unavailable() && refused.json()["detail"] == "ledger.full", "{}", refused.body);
     assert_eq!(fs::read_dir(disk.join("blobs")).unwrap().count(), 0, "nothing of the photo is left");
-    // A sensor is left waiting: the broker keeps what is not acknowledged.
-    let sensor = sensors::some(1).remove(0);
-    let message = format!(r#"{{"v":0.9,"t":{}}}"#, runtime::Clock::now_ms(&runtime::SystemClock));
-    let options = MqttOptions::new("device", house.tap.broker.ip().to_string(), house.tap.broker.port());
-    let (device, mut events) = AsyncClient::new(options, 16);
-    let mut polling = JoinSet::new();
-    polling.spawn(async move { while events.poll().await.is_ok() {} });
-    device.publish(format!("mjw/v1/sensors/{sensor}/reading"), QoS::AtLeastOnce, false, message.clone()).await.unwrap();
+    // The broker keeps what is not acknowledged.
+    let sensor = Sensor::measure(&house.tap).await;
     let address = house.centre.address();
     until("sensing waits", async || dependency(&address, "broker").await["state"] == "degraded").await;
     assert_eq!(dependency(&address, "broker").await["detail"], "the store is full");
-    // The health page names it.
     assert_eq!(ask(&address, "GET /readyz HTTP/1.1", b"").await.unwrap().status, 503);
-    let writer = house.writer().await;
+    let writer = dependency(&address, "writer").await;
     let why = writer["detail"].as_str().unwrap_or_default();
     assert!(writer["state"] == "down" && writer["fatal"] == true && why.contains("the store is full"), "{writer}");
-    // And everything is shown.
     house.shows(1).await;
-    assert!(!house.tap.acknowledged.borrow().contains(message.as_bytes()), "nothing stored, nothing acknowledged");
+    assert!(
+        !house.tap.acknowledged.borrow().contains(sensor.message.as_bytes()),
+        "nothing stored, nothing acknowledged"
+    );
+    sensor
+}
 
-    fs::remove_file(ballast).unwrap();
+/// With room again: what was refused is taken, once however often it is asked, and the sensor has its acknowledgement.
+async fn with_room(house: &House, disk: &Path, incident: u64, report: &str, sensor: &Sensor) {
+    let address = house.centre.address();
     until("it is ready", async || ask(&address, "GET /readyz HTTP/1.1", b"").await.unwrap().status == 200).await;
-    let taken = house.report(&second).await.json();
-    house.load.acknowledge(&second, &taken, 2);
-    let again = house.report(&second).await.json();
+    let taken = house.report(report).await.json();
+    house.load.acknowledge(report, &taken, 2);
+    let again = house.report(report).await.json();
     assert_eq!((&again["replayed"], &again["refs"]), (&json!(true), &taken["refs"]), "{taken} {again}");
     let stored = house.upload(incident, "photo-1").await;
     assert_eq!((stored.status, house.upload(incident, "photo-1").await.body), (200, stored.body.clone()));
     assert_eq!(fs::read_dir(disk.join("blobs")).unwrap().count(), 1);
     let mut acknowledged = house.tap.acknowledged.subscribe();
-    let edge = acknowledged.wait_for(|all| all.contains(message.as_bytes()));
+    let edge = acknowledged.wait_for(|all| all.contains(sensor.message.as_bytes()));
     soon("the sensor is acknowledged", edge).await.unwrap();
     house.shows(2).await;
+}
+
+async fn inside(disk: &Path) {
+    let mut house = House::on(disk).await;
+    let first = house.load.at(0, &key(0, 1)).await;
+    let incident = first["refs"]["incident"].as_u64().unwrap();
+    let mut screens = JoinSet::new();
+    screens.spawn(follow(house.load.clone(), 0, Route::Stays(0), |_, _| {}));
+    let (ballast, refused) = (disk.join("ballast"), key(0, 2));
+    fill(&ballast);
+    let sensor = without_room(&house, disk, incident, &refused).await;
+    fs::remove_file(ballast).unwrap();
+    with_room(&house, disk, incident, &refused, &sensor).await;
 
     // One more that comes after the sensor's, and the screen has all.
-    house.load.report(0, &key(0, 3)).await;
+    house.load.at(0, &key(0, 3)).await;
     house.load.end();
     for seen in crate::all("screens", screens).await {
         seen.check(house.load.head());
@@ -178,6 +197,6 @@ async fn inside(disk: &Path) {
     let tally = house.load.compare(&log);
     assert_eq!((tally.acknowledged, tally.lost, tally.doubled), (3, 0, 0));
     let edges: Vec<_> = log.iter().filter(|e| matches!(e.what, What::Edge(..))).collect();
-    assert!(matches!(edges.as_slice(), [one] if one.what.is_edge_of(&sensor)), "the edge is in the log once");
+    assert!(matches!(edges.as_slice(), [one] if one.what.is_edge_of(&sensor.id)), "the edge is in the log once");
     println!("full disk: over, {} events", log.len());
 }

@@ -331,6 +331,12 @@ async fn inside(networks: Networks) {
     load.over.send_replace(true);
     all("senders", striker.tellers).await;
     let seen = all("clients", clients).await;
+    let what = format!("seed {seed}, cycles {cycles}, faults {faults:?}");
+    check(house, &load, &told, &seen, &what).await;
+}
+
+/// Stops the house, looks at what is left, and says what it found.
+async fn check(house: House, load: &Load, told: &[sensors::Told], seen: &[Seen], what: &str) {
     let House { core, gateways, postgres, folder, .. } = house;
     for process in gateways.into_iter().chain([core]) {
         assert!(process.end("TERM"), "it stops in order");
@@ -340,11 +346,10 @@ async fn inside(networks: Networks) {
     let log = read(&store).await;
     store.close().await;
     let Tally { acknowledged, repeated, lost, doubled } = load.compare(&log);
-    let edges = sensors::compare(&told, &log);
+    let edges = sensors::compare(told, &log);
     println!(
-        "network: seed {seed}, cycles {cycles}, faults {faults:?}, inputs acknowledged {acknowledged} ({repeated} asked \
-         again), lost {lost}, doubled {doubled}; edges acknowledged {}, lost {}, doubled {}; connections of {} clients {}, \
-         events {}",
+        "network: {what}, inputs acknowledged {acknowledged} ({repeated} asked again), lost {lost}, doubled {doubled}; \
+         edges acknowledged {}, lost {}, doubled {}; connections of {} clients {}, events {}",
         edges.0,
         edges.1,
         edges.2,
@@ -352,7 +357,7 @@ async fn inside(networks: Networks) {
         seen.iter().map(|s| s.connections).sum::<u64>(),
         log.len(),
     );
-    assert_eq!((lost, doubled, edges.1, edges.2), (0, 0, 0, 0), "NETWORK_SEED={seed}");
+    assert_eq!((lost, doubled, edges.1, edges.2), (0, 0, 0, 0), "{what}");
     assert!(log.iter().map(|e| e.seq).eq(1..=log.len() as u64), "the log has no gaps");
     for client in seen {
         client.check(load.head());
