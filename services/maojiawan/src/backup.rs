@@ -68,11 +68,20 @@ pub(crate) fn backup(path: Option<&Path>, to: &Path, with_key: bool) -> anyhow::
 /// Brings a backup into the empty place of a configuration.
 pub(crate) fn restore(path: Option<&Path>, from: &Path, erasures: &[PathBuf]) -> anyhow::Result<()> {
     let config = config::load(path)?;
-    let lock = folder::take(&config.data.folder)?;
+    let lock = folder::take_all(&[&config.data.folder, config.data.files()])?;
     let place = place(&config)?;
+    if let Some(log_id) = block_on(transfer::complete(&place))?? {
+        println!(
+            "上次恢复已完成，只差收尾，现已收尾；未读取 the restore before was complete but for its last step, which is done \
+             now; not read: {}。log {log_id}",
+            from.display()
+        );
+        drop(lock);
+        return runtime()?.block_on(tell_erased(&config));
+    }
     let mut teller = Teller::default();
     let done = block_on(transfer::restore(&place, from, erasures, &mut |step| teller.tell(step)))?;
-    let restored = done.map_err(|error| explained(error, from))?;
+    let restored = done.map_err(|error| explained(error, from, config.data.files()))?;
     println!(
         "{}: 恢复完成 restored into {}，seq {}，新的 new log {}",
         from.display(),
@@ -82,6 +91,13 @@ pub(crate) fn restore(path: Option<&Path>, from: &Path, erasures: &[PathBuf]) ->
     );
     for journal in &restored.journals {
         println!("已核对删除记录 erasures read from: {}", journal.display());
+    }
+    if restored.unread > 0 {
+        println!(
+            "警告：删除记录中有 {} 行无法读取，其中的删除未能重做 warning: {} lines of the journals could not be read, so what \
+             was erased by them is back",
+            restored.unread, restored.unread
+        );
     }
     if restored.journals.is_empty() {
         println!(
@@ -98,21 +114,59 @@ pub(crate) fn restore(path: Option<&Path>, from: &Path, erasures: &[PathBuf]) ->
     runtime()?.block_on(tell_erased(&config))
 }
 
-/// What the reason means for whoever restores.
-fn explained(error: LedgerError, from: &Path) -> anyhow::Error {
-    let from = from.display();
+/// What the reason means for whoever restores into this folder.
+fn explained(error: LedgerError, from: &Path, folder: &Path) -> anyhow::Error {
+    let path = from.display();
     let text = match &error {
-        LedgerError::File { .. } => {
-            format!("{from}: 备份已损坏或不完整，未作任何改动 the backup is damaged or cut off, nothing was changed")
+        LedgerError::File { file, .. } if Path::new(file) == from => {
+            format!("{path}: 备份已损坏或不完整，或属于其他版本 the backup is damaged, cut off or of another version")
         }
-        LedgerError::Invalid { what: "target", .. } => {
-            "目标不为空，未作任何改动 the target is not empty, nothing was changed".to_owned()
+        LedgerError::File { file, .. } => {
+            format!("{file}: 此文件已损坏（备份 {path} 无损） this file is damaged, the backup is not")
         }
-        LedgerError::MasterKey { .. } => {
-            "缺少主密钥，请先放回 master.key，未作任何改动 put master.key back first, nothing was changed".to_owned()
+        LedgerError::Invalid { what: "target", .. } => "目标不为空 the target is not empty".to_owned(),
+        LedgerError::Invalid { what: "erasures", .. } => {
+            "所指的删除记录无法使用 what --erasures names is of no use".to_owned()
         }
-        _ => format!("{from}: 恢复未完成 not restored"),
+        LedgerError::MasterKey { .. } => "缺少主密钥，请先放回 master.key put master.key back first".to_owned(),
+        LedgerError::Corrupt { what, .. } if what.contains("master key") => {
+            "master.key 不是此备份的主密钥 master.key is not the key of this backup".to_owned()
+        }
+        LedgerError::Full(_) => "磁盘已满，请先腾出空间 the disk is full: make room first".to_owned(),
+        LedgerError::ReadOnly(_) => "目标不可写 the target cannot be written".to_owned(),
+        LedgerError::Schema(_) => {
+            format!("{path}: 备份来自其他版本的程序，请用该版本恢复 the backup is of another version of the program")
+        }
+        LedgerError::Unavailable(_) => "数据库无法连接 the database cannot be reached".to_owned(),
+        _ => format!("{path}: 恢复未完成 not restored"),
     };
+    anyhow::Error::new(error).context(format!("{text}，{}", after(folder)))
+}
+
+/// What a failed attempt left.
+fn after(folder: &Path) -> &'static str {
+    if transfer::unfinished(folder) {
+        "已开始放置，请重新运行同一命令 it had begun to take its place: run the same command again"
+    } else {
+        "未作任何改动 nothing was changed"
+    }
+}
+
+/// What the reason means for whoever moves the data of `source`.
+fn unmoved(error: LedgerError, source: &Path, files: &Path) -> anyhow::Error {
+    let text = match &error {
+        LedgerError::Invalid { what: "target", .. } => "目标不为空 the target is not empty",
+        LedgerError::MasterKey { .. } => "缺少主密钥 master.key is missing",
+        LedgerError::Full(_) => "磁盘已满 the disk is full",
+        LedgerError::Io(_) if transfer::moved(source).is_some() => {
+            "提交的结果不明：请重新运行，若提示目标不为空则已迁移完成 whether it was committed is not known: run it again; if \
+             the target is then not empty, all has moved"
+        }
+        _ => "迁移未完成 not migrated",
+    };
+    let unknown = matches!(error, LedgerError::Io(_)) && transfer::moved(source).is_some();
+    let left = if unknown { "" } else { after(files) };
+    let text = [text, left].join(if unknown { "" } else { "，" });
     anyhow::Error::new(error).context(text)
 }
 
@@ -176,8 +230,7 @@ pub(crate) fn migrate(what: &Migration) -> anyhow::Result<()> {
              already: name the folder of the SQLite data with --from-data"
         );
     }
-    let _lock = folder::take(source)?;
-    let _other = (source != folder).then(|| folder::take(folder)).transpose()?;
+    let _locks = folder::take_all(&[source, folder, files])?;
     let options = match &what.to {
         Some(url) => {
             let fault = config::Ledger { url: Some(url.clone()), ..config::Ledger::default() }.fault();
@@ -198,14 +251,18 @@ pub(crate) fn migrate(what: &Migration) -> anyhow::Result<()> {
     };
     let target = options.place();
     let (from, into) = (Place::sqlite(source), Place::postgres(options, files));
+    if let Some(log_id) = block_on(transfer::complete(&into))?? {
+        println!("上次迁移已完成，现已收尾 the migration before was complete, its last step is done now: log {log_id}");
+        return Ok(());
+    }
     let mut teller = Teller::default();
     let moved = block_on(transfer::migrate(&from, &into, &mut |step| teller.tell(step)))?;
-    let pairs = moved.context("迁移未完成，两边都没有改动 not migrated, nothing was changed on either side")?;
+    let pairs = moved.map_err(|error| unmoved(error, source, files))?;
     print_proof(&pairs);
     println!(
         "{} → PostgreSQL {target}: 迁移完成，逐表一致 migrated, every table is equal\n\
-         请在配置中写入 [ledger] url，并停用原数据文件 set [ledger] url in the configuration and do not use the old files \
-         again",
+         请在配置中写入 [ledger] url；原数据文件已标记为不再使用 set [ledger] url in the configuration; the old files are \
+         marked as not to be used again",
         source.display()
     );
     Ok(())
@@ -255,5 +312,33 @@ impl Teller {
         };
         self.last = Some(Instant::now());
         println!("{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_a_refusal_is_told_in_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |file: &str| LedgerError::File { file: file.to_owned(), at: 7, what: "is damaged".to_owned() };
+        let full = || LedgerError::Full("no space".into());
+        let key =
+            LedgerError::Corrupt { what: "the request secret (or this is another master key)".into(), source: None };
+        for (error, words) in [
+            (file("a.mjw"), "备份已损坏"),
+            (file("other.mjw"), "other.mjw: 此文件已损坏"),
+            (full(), "磁盘已满"),
+            (key, "不是此备份的主密钥"),
+            (LedgerError::Schema("is newer".to_owned()), "其他版本的程序"),
+        ] {
+            let told = format!("{:#}", explained(error, Path::new("a.mjw"), folder.path()));
+            assert!(told.contains(words) && told.contains("未作任何改动"), "{told}");
+        }
+        std::fs::create_dir(folder.path().join("restoring")).unwrap();
+        std::fs::write(folder.path().join("restoring/placing"), "PostgreSQL\n1\n").unwrap();
+        let told = format!("{:#}", explained(full(), Path::new("a.mjw"), folder.path()));
+        assert!(told.contains("请重新运行同一命令") && !told.contains("未作任何改动"), "{told}");
     }
 }

@@ -1,6 +1,7 @@
 //! The data folder: one process at a time works in it.
 
 use std::{
+    collections::BTreeMap,
     fs::{File, TryLockError},
     path::Path,
 };
@@ -20,4 +21,18 @@ pub(crate) fn take(folder: &Path) -> anyhow::Result<File> {
         }
         Err(TryLockError::Error(error)) => Err(error).with_context(broken),
     }
+}
+
+/// As [`take`], of several; one that is named twice, or in two ways, is taken once.
+pub(crate) fn take_all(folders: &[&Path]) -> anyhow::Result<Vec<File>> {
+    let mut taken = BTreeMap::new();
+    for folder in folders {
+        // Missing now, so it is not another one's name.
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+        if !taken.contains_key(&real) {
+            let file = take(folder)?;
+            taken.insert(folder.canonicalize().unwrap_or(real), file);
+        }
+    }
+    Ok(taken.into_values().collect())
 }

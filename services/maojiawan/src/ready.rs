@@ -1,9 +1,10 @@
 //! What the process depends on, for `/readyz`, and how departments are connected.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use gateway::{Dependency, Readiness, Status};
+use ledger::Store;
 use link::media::{CameraState, Media};
 use runtime::Clock;
 use sensing::status::BrokerState;
@@ -14,6 +15,7 @@ use crate::bus::Fanout;
 /// Watches the other roles.
 pub(crate) struct Parts {
     pub(crate) writer: watch::Receiver<dispatch::Status>,
+    pub(crate) journal: Journal,
     pub(crate) bus: Fanout,
     pub(crate) sensing: watch::Receiver<sensing::Status>,
     pub(crate) media: Option<Arc<dyn Media>>,
@@ -25,6 +27,7 @@ pub(crate) struct Parts {
 impl Readiness for Parts {
     async fn dependencies(&self) -> Vec<Dependency> {
         let mut found = vec![self.writer(), self.bus.dependency(), self.broker()];
+        found.extend(self.journal.dependency(self.clock.now_ms()));
         if let Some(media) = &self.media {
             found.push(cameras(media.as_ref(), self.clock.now_ms()).await);
         }
@@ -39,6 +42,29 @@ impl Readiness for Parts {
             });
         }
         found
+    }
+}
+
+/// The journal of erasures.
+pub(crate) struct Journal {
+    store: Arc<dyn Store>,
+    behind_since: Mutex<Option<i64>>,
+}
+
+impl Journal {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, behind_since: Mutex::default() }
+    }
+
+    /// Named only while it is behind: erasures are done, but a restore would not know of the last ones.
+    fn dependency(&self, now: i64) -> Option<Dependency> {
+        let fault = self.store.journal_fault();
+        let mut since = self.behind_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = fault.map(|_| since.unwrap_or(now));
+        let detail =
+            format!("删除记录未能写入，恢复备份时会丢失最近的删除 the journal of erasures is behind: {}", fault?);
+        let (name, state) = ("erasures".to_owned(), Status::Degraded);
+        Some(Dependency { name, state, since_ms: since.unwrap_or(now), fatal: false, detail: Some(detail) })
     }
 }
 
@@ -96,4 +122,31 @@ async fn cameras(media: &dyn Media, now: i64) -> Dependency {
     let since_ms = all.iter().map(|c| c.since.0).max().unwrap_or(now);
     let detail = Some(format!("{online}/{}", all.len()));
     Dependency { name: "cameras".to_owned(), state, since_ms, fatal: false, detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::{Batch, Log, NewBlob, SqliteOptions, SqliteStore, Vault};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_journal_that_is_behind_is_named_until_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteOptions::in_folder(folder.path());
+        let store = Arc::new(SqliteStore::open(&options).await.unwrap());
+        let journal = Journal::new(store.clone());
+        assert_eq!(journal.dependency(1), None);
+        std::fs::create_dir(&options.erasures).unwrap();
+        let blob = NewBlob { subject: "p/1".into(), content_type: "image/jpeg".into(), max_bytes: 9, at_ms: 0 };
+        ledger::Blobs::put_blob(store.as_ref(), blob, &mut &b"face"[..]).await.unwrap();
+        let head = store.open_writer().await.unwrap();
+        store.append(&Batch { erase: vec!["p/1".into()], ..Batch::new(head) }).await.unwrap();
+        let told = journal.dependency(5).unwrap();
+        assert!(told.detail.unwrap().starts_with("删除记录未能写入"));
+        assert_eq!((told.state, told.fatal, journal.dependency(9).unwrap().since_ms), (Status::Degraded, false, 5));
+        std::fs::remove_dir(&options.erasures).unwrap();
+        store.write_journal().await.unwrap();
+        assert_eq!(journal.dependency(11), None);
+    }
 }

@@ -32,11 +32,14 @@ impl Stores {
     /// Opens or creates, and brings the schema to this version.
     pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
         let lock = crate::folder::take(&config.data.folder)?;
-        anyhow::ensure!(
-            !ledger::transfer::unfinished(&config.data.folder),
-            "{}: 上次恢复或迁移未完成，请重新运行该命令 a restore or a migration was cut off: run it again",
-            config.data.folder.display()
-        );
+        // Files may lie elsewhere, and it is there that they were to be put into their place.
+        for folder in [&*config.data.folder, config.data.files()] {
+            anyhow::ensure!(
+                !ledger::transfer::unfinished(folder),
+                "{}: 上次恢复或迁移未完成，请重新运行该命令 a restore or a migration was cut off: run it again",
+                folder.display()
+            );
+        }
         match &config.ledger.url {
             Some(_) => Self::postgres(config, lock).await,
             None => Self::sqlite(&config.data, lock).await,
@@ -45,6 +48,16 @@ impl Stores {
 
     async fn sqlite(data: &Data, lock: std::fs::File) -> anyhow::Result<Self> {
         let folder = &data.folder;
+        if let Some(moved) = ledger::transfer::moved(folder) {
+            anyhow::bail!(
+                "{}: 数据已迁移到 {}，请在配置中写入 [ledger] url；如确要退回这里的旧数据（迁移之后写入的内容不在其中），请删除 {} \
+                 the data moved there: set [ledger] url; to go back to the old data on purpose, without what was written \
+                 since, remove that file",
+                folder.display(),
+                moved.to,
+                moved.mark.display()
+            );
+        }
         let options = SqliteOptions { erasures: data.erasures(), ..SqliteOptions::in_folder(folder) };
         let store = Arc::new(SqliteStore::open(&options).await.context("台账无法打开 the ledger cannot be opened")?);
         let telemetry = SqliteTelemetry::open(&folder.join("telemetry.db"), options.busy_timeout).await;
@@ -97,6 +110,45 @@ impl Stores {
                 telemetry.close().await;
                 store.close().await;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restore_that_was_cut_off_is_noticed_where_the_files_are() {
+        let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut config = Config::default();
+        config.data.folder = data.path().to_owned();
+        config.data.files = Some(files.path().to_owned());
+        // Nobody listens there: the marks are looked at first.
+        config.ledger.url = Some("postgres://u@127.0.0.1:1/d".to_owned());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for folder in [data.path(), files.path()] {
+            let stage = folder.join("restoring");
+            std::fs::create_dir(&stage).unwrap();
+            std::fs::write(stage.join("placing"), "PostgreSQL").unwrap();
+            let refused = runtime.block_on(Stores::open(&config)).err().unwrap().to_string();
+            assert!(refused.contains("未完成") && refused.starts_with(&*folder.to_string_lossy()), "{refused}");
+            std::fs::remove_dir_all(stage).unwrap();
+        }
+        let refused = runtime.block_on(Stores::open(&config)).err().unwrap().to_string();
+        assert!(refused.contains("台账无法打开"), "{refused}");
+    }
+
+    #[test]
+    fn folders_are_taken_once_each_however_they_are_named() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let again = other.path().join("link");
+        std::os::unix::fs::symlink(one.path(), &again).unwrap();
+        let held = crate::folder::take_all(&[one.path(), &again, other.path(), one.path()]).unwrap();
+        assert_eq!(held.len(), 2);
+        for folder in [one.path(), &again, other.path()] {
+            let refused = crate::folder::take_all(&[folder]).unwrap_err().to_string();
+            assert!(refused.contains("数据目录正被另一个进程使用"), "{refused}");
         }
     }
 }

@@ -248,6 +248,7 @@ impl Centre {
         let (phase_tell, phase) = self.phase();
         let ready = Arc::new(ready::Parts {
             writer: self.writer.status(),
+            journal: ready::Journal::new(self.base.stores.store.clone()),
             bus: self.base.bus.clone(),
             sensing: sensing.clone(),
             media: media.clone(),
@@ -397,6 +398,10 @@ impl Centre {
                     _ = every.tick() => {}
                 }
                 page.tidy();
+                if store.journal_fault().is_some() {
+                    // `/readyz` says so until it is done; the store has logged why.
+                    let _ = store.write_journal().await;
+                }
                 if let Ok(waiting) = store.outbox_waiting().await {
                     metrics::gauge!(names::OUTBOX_WAITING).set(f64::from(u32::try_from(waiting).unwrap_or(u32::MAX)));
                 }
@@ -421,6 +426,8 @@ async fn sweep(store: &dyn Store, now_ms: i64, keep_ms: i64) {
             }
         }
     }
+    // The store has logged what failed, and the next turn tries again.
+    let _ = store.forget_destroyed().await;
     // A photo that no event named within a day never will be.
     if let Err(error) = store.sweep_blobs(now_ms - 86_400_000).await {
         tracing::warn!(code = error.code(), "orphans were not removed");

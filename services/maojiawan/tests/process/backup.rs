@@ -97,6 +97,8 @@ fn the_data_move_to_postgresql_with_proof() {
     assert!(words[1] == words[2] && words[1] != "0" && words[3] == words[5] && words[4] == "=", "{proof}");
     let refused = run(&["migrate", "--to", &url], &config);
     assert!(!refused.status.success() && said(&refused).contains("is not empty"), "{}", said(&refused));
+    let refused = run(&["migrate"], &config);
+    assert!(!refused.status.success() && said(&refused).contains("数据已迁移到"), "{}", said(&refused));
     let centre = Centre::start_with(folder.path(), &format!("[ledger]\nurl = \"{url}\"\n"));
     works(&centre);
     let refused = run(&["migrate", "--to", &url], &config);
