@@ -14,6 +14,8 @@ mod read;
 mod side;
 mod slots;
 pub(crate) mod telemetry;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
 pub(crate) mod transfer;
 mod vault;
 

@@ -54,6 +54,12 @@ impl SqliteTelemetry {
         self.db.limit_pages(pages).await
     }
 
+    /// As [`crate::SqliteStore::refuse_writes`].
+    #[cfg(feature = "testing")]
+    pub async fn refuse_writes(&self, on: bool) -> Result<()> {
+        self.db.query_only(on).await
+    }
+
     /// Waits for running calls and closes the file. Later calls fail.
     pub async fn close(&self) {
         self.db.close().await;

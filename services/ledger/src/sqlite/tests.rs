@@ -111,6 +111,42 @@ async fn a_read_only_store_is_told_and_over_when_it_can_be_written() {
 }
 
 #[tokio::test]
+async fn read_only_telemetry_is_told_and_over_when_it_can_be_written() {
+    let folder = folder();
+    let store = SqliteTelemetry::open(&folder.path().join("t.db"), Duration::from_millis(1)).await.unwrap();
+    let batch = || TelemetryBatch {
+        readings: vec![Reading { sensor: "s".into(), at_ms: 1, value: 1.0, unit: None }],
+        ..TelemetryBatch::default()
+    };
+    store.refuse_writes(true).await.unwrap();
+    for _ in 0..2 {
+        let refused = store.commit(batch()).await;
+        assert!(matches!(refused, Err(LedgerError::ReadOnly(_))), "{refused:?}");
+        assert!(store.latest(None).await.unwrap().is_empty(), "it can be read all the same");
+    }
+    store.refuse_writes(false).await.unwrap();
+    store.commit(batch()).await.unwrap();
+    assert_eq!(store.latest(None).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_opened_are_told() {
+    let folder = folder();
+    for name in ["ledger.db", "t.db"] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    let refused = open(folder.path()).await;
+    assert!(matches!(refused, Err(LedgerError::Io(_))), "{refused:?}");
+    let refused = SqliteTelemetry::open(&folder.path().join("t.db"), Duration::from_millis(1)).await;
+    assert!(matches!(refused, Err(LedgerError::Io(_))), "{:?}", refused.err());
+    assert!(!folder.path().join("master.key").exists());
+    for name in ["ledger.db", "t.db"] {
+        fs::remove_dir(folder.path().join(name)).unwrap();
+    }
+    assert_whole(&open(folder.path()).await.unwrap()).await;
+}
+
+#[tokio::test]
 async fn a_held_file_is_busy_and_over_when_it_is_free() {
     let folder = folder();
     let (store, other) = (open(folder.path()).await.unwrap(), open(folder.path()).await.unwrap());
