@@ -147,8 +147,7 @@ impl Outbox for MemoryStore {
     }
 
     async fn outbox_retry(&self, id: u64, due_ms: i64, attempts: u32, last_error: &str) -> Result<bool> {
-        let end = last_error.floor_char_boundary(limits::ERROR_TEXT);
-        let last_error = Some(last_error.get(..end).unwrap_or_default().to_owned());
+        let last_error = Some(crate::rows::error_text(last_error));
         self.call(Call::Write, |d| {
             let Some(row) = d.outbox.get_mut(&id) else { return Ok(false) };
             (row.row.due_ms, row.attempts, row.last_error) = (due_ms, attempts, last_error);
