@@ -63,9 +63,11 @@ async fn witnessed(options: &[&str], inputs: u64) -> Witnessed {
     load.over.send_replace(true);
     all("senders", tellers).await;
     let running = centre.running.take().unwrap();
-    let gone = format!("{} +++ exited with 0 +++", running.0.id());
+    let pid = running.0.id().to_string();
     assert!(running.end("TERM"), "it stops in order");
-    until("the trace is whole", async || std::fs::read_to_string(&file).unwrap().contains(&gone)).await;
+    let gone = |line: &str| line.ends_with("+++ exited with 0 +++") && line.split(' ').next() == Some(&pid);
+    let whole = async || std::fs::read_to_string(&file).unwrap().lines().any(gone);
+    until("the trace is whole", whole).await;
     Witnessed {
         calls: trace::read(&std::fs::read_to_string(&file).unwrap()),
         reports: load.acknowledged(),
