@@ -65,9 +65,9 @@ async fn witnessed(options: &[&str], inputs: u64) -> Witnessed {
     let running = centre.running.take().unwrap();
     let pid = running.0.id().to_string();
     assert!(running.end("TERM"), "it stops in order");
-    // Short numbers of processes are filled up with spaces.
-    let gone = |line: &str| line.strip_prefix(&pid).is_some_and(|l| l.trim_start() == "+++ exited with 0 +++");
-    until("the trace is whole", async || std::fs::read_to_string(&file).unwrap().lines().any(gone)).await;
+    let gone = |line: &str| line.ends_with("+++ exited with 0 +++") && line.split(' ').next() == Some(&pid);
+    let whole = async || std::fs::read_to_string(&file).unwrap().lines().any(gone);
+    until("the trace is whole", whole).await;
     Witnessed {
         calls: trace::read(&std::fs::read_to_string(&file).unwrap()),
         reports: load.acknowledged(),
