@@ -104,6 +104,8 @@ pub(crate) trait EventRows: Sync {
     async fn stored_of(&self, stream: &str, after: u64, limit: usize) -> Result<Vec<StoredEvent>>;
     /// The first event, if there is one.
     async fn first(&self) -> Result<Option<u64>>;
+    /// The end of the log, in files or here.
+    async fn end(&self) -> Result<u64>;
     /// The first event of this time, both ends included.
     async fn first_between(&self, from_ms: i64, to_ms: i64) -> Result<Option<u64>>;
     /// Removes the first events up to `upto`, at most [`limits::SWEEP`]; how many.
@@ -161,6 +163,10 @@ impl Archive {
         }
         let folder = self.folder.clone();
         let found = Arc::new(blocking(move || load(&folder)).await?);
+        let last = found.last().map_or(0, MonthFile::last);
+        if upto != u64::MAX && last < upto {
+            return Err(LedgerError::corrupt(format!("events {} to {upto} are in no archive file", last + 1)));
+        }
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = found.clone();
         Ok(found)
     }
@@ -188,6 +194,16 @@ impl Archive {
     }
 }
 
+/// The last event that moved to files, or 0.
+async fn moved(rows: &dyn EventRows) -> Result<u64> {
+    if let Some(first) = rows.first().await? {
+        return Ok(first - 1);
+    }
+    // Nothing is in the table: then everything up to here moved, or stands there by now.
+    let end = rows.end().await?;
+    Ok(rows.first().await?.map_or(end, |first| first - 1))
+}
+
 /// [`crate::Log::tail`] of every backend.
 pub(crate) async fn tail(
     rows: &dyn EventRows,
@@ -202,10 +218,7 @@ pub(crate) async fn tail(
     }
     // Nothing, or a gap: what is missing moved to files, now or before. The end of the files is asked for afterwards, so
     // that what left the table meanwhile is among them.
-    let upto = match rows.first().await? {
-        Some(first) => first - 1,
-        None => archive.files(u64::MAX).await?.last().map_or(0, MonthFile::last),
-    };
+    let upto = moved(rows).await?;
     if upto <= after {
         return Ok(stored);
     }
@@ -233,10 +246,7 @@ pub(crate) async fn stream_tail(
     let limit = limit.min(limits::PAGE);
     let stored = rows.stored_of(stream, after, limit).await?;
     // As of `tail`: what left the table between the two questions is in a file already.
-    let upto = match rows.first().await? {
-        Some(first) => first - 1,
-        None => archive.files(u64::MAX).await?.last().map_or(0, MonthFile::last),
-    };
+    let upto = moved(rows).await?;
     if upto <= after {
         return Ok(stored);
     }

@@ -171,6 +171,10 @@ impl EventRows for PostgresStore {
         Ok(self.db.collect(sql, |row| get_u64(row, 0), 1).await?.pop())
     }
 
+    async fn end(&self) -> Result<u64> {
+        Ok(self.head().await?.seq)
+    }
+
     async fn first_between(&self, from_ms: i64, to_ms: i64) -> Result<Option<u64>> {
         let mut tx = self.db.snapshot().await?;
         let sql = "SELECT seq FROM events WHERE at_ms >= $1 AND at_ms <= $2 ORDER BY seq LIMIT 1";

@@ -169,6 +169,10 @@ impl EventRows for SqliteStore {
         Ok(self.collect(sql, |row| get_u64(row, 0), 1).await?.pop())
     }
 
+    async fn end(&self) -> Result<u64> {
+        Ok(self.head().await?.seq)
+    }
+
     async fn first_between(&self, from_ms: i64, to_ms: i64) -> Result<Option<u64>> {
         let mut sql = QueryBuilder::<Sqlite>::new("SELECT seq FROM events WHERE at_ms >= ");
         sql.push_bind(from_ms).push(" AND at_ms <= ").push_bind(to_ms).push(" ORDER BY seq LIMIT 1");
