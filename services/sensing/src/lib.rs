@@ -26,7 +26,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use domain::site::Site;
 use link::intake::SharedIntake;
-use runtime::Clock;
+use runtime::{Clock, SteadyClock};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -83,6 +83,8 @@ pub struct Parts {
     pub telemetry: Arc<dyn ledger::Telemetry>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Time as far as it may make values old.
+    pub steady: Arc<SteadyClock>,
     /// Who may log in to the child broker besides the centre and the shared user. It starts as soon as they are known.
     pub logins: watch::Receiver<logins::Logins>,
     /// Where the state is shown.
@@ -109,7 +111,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), SensingErr
 }
 
 async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError> {
-    let Parts { config, dir, site, intake, telemetry, clock, mut logins, status } = parts;
+    let Parts { config, dir, site, intake, telemetry, clock, steady, mut logins, status } = parts;
     status.send_modify(|s| s.since_ms = clock.now_ms());
     config.check()?;
     let rules = if config.rules.is_empty() { rules::shipped()? } else { config.rules.clone() };
@@ -134,6 +136,7 @@ async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError
         intake,
         telemetry,
         clock: clock.clone(),
+        steady,
         status: status.clone(),
         max_payload: config.max_payload,
         keep: sweep::Keep { values_days: config.history_days, minutes_days: config.minutes_days },
