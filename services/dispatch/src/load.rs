@@ -13,13 +13,19 @@ pub(crate) async fn state(store: &dyn Store) -> Result<State, DispatchError> {
     for row in documents.iter().filter(|d| !d.deleted) {
         load(&mut state, row)?;
     }
-    for alarm in state.missing_alarms() {
-        if let Some(row) = store.document("alarm", &alarm.to_string()).await? {
-            load(&mut state, &row)?;
-        }
-    }
+    missing_alarms(store, &mut state).await?;
     state.trim();
     Ok(state)
+}
+
+/// Loads the alarms of incidents in memory that are not in memory themselves.
+pub(crate) async fn missing_alarms(store: &dyn Store, state: &mut State) -> Result<(), DispatchError> {
+    for alarm in state.missing_alarms() {
+        if let Some(row) = store.document("alarm", &alarm.to_string()).await? {
+            load(state, &row)?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes one document into the state.

@@ -375,12 +375,11 @@ impl Core {
         Ok(rows.into_iter().map(|row| (row.key.clone(), row)).collect())
     }
 
-    /// An ended incident that memory has forgotten.
+    /// An ended incident that memory has forgotten, and its alarms: reopened, it takes their evidence again.
     async fn fetch(&self, state: &mut State, id: IncidentId) -> Result<(), DispatchError> {
-        match self.store.document("incident", &id.to_string()).await? {
-            Some(row) => load::load(state, &row),
-            None => Ok(()),
-        }
+        let Some(row) = self.store.document("incident", &id.to_string()).await? else { return Ok(()) };
+        load::load(state, &row)?;
+        load::missing_alarms(self.store.as_ref(), state).await
     }
 
     /// Commits; what to publish once the inputs are answered. After an error the memory is gone.

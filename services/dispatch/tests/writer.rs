@@ -15,7 +15,10 @@ use domain::{
     state::KEEP_ENDED,
     time::{Millis, Timestamp},
 };
-use ledger::{Batch, DocumentRow, EventRow, LocalBus, Log, SqliteOptions, SqliteStore, Vault};
+use ledger::{
+    Batch, DocumentRow, EventRow, LocalBus, Log, SqliteOptions, SqliteStore, Vault,
+    testing::memory::{Call, Fate, MemoryDisk, Weather},
+};
 use link::intake::{Intake, IntakeError, Submission};
 use runtime::{ManualClock, Tasks};
 
@@ -136,6 +139,42 @@ async fn a_full_store_refuses_everything_and_recovers_by_itself() {
     assert_eq!(done.position.seq, held + 1, "nothing half done");
     assert!(held >= before);
     centre.stop().await;
+}
+
+/// Commits take their time.
+struct Slow(Duration);
+
+impl Weather for Slow {
+    fn of(&self, call: Call) -> Fate {
+        Fate { before: if call == Call::Append { self.0 } else { Duration::ZERO }, ..Fate::GOOD }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_store_makes_senders_wait_within_a_bound_or_come_again() {
+    const QUEUE: usize = 8;
+    let options = WriterOptions { queue: QUEUE, batch: 4, ..WriterOptions::default() };
+    let commit = Duration::from_secs(5);
+    let store = Arc::new(MemoryDisk::new(1).open_in(Arc::new(Slow(commit))));
+    let (bus, clock, tasks) = (Arc::new(LocalBus::new(1_024)), Arc::new(ManualClock::at(NOW)), Tasks::default());
+    let writer = dispatch::start("maojiawan".into(), store.clone(), bus, clock, options, &tasks);
+    let note = |n: usize| {
+        let observation = Observation::Unreadable { source: "x".to_owned(), why: n.to_string(), size: 1 };
+        writer.submit(Submission::keyless(Input::Observe { mode: Mode::Real, observation }))
+    };
+    note(0).await.unwrap();
+    for wave in 1..5 {
+        let began = tokio::time::Instant::now();
+        let before = store.head().await.unwrap().seq;
+        let answers = futures::future::join_all((0..1_000).map(|n| note(wave * 1_000 + n))).await;
+        let taken = answers.iter().filter(|a| a.is_ok()).count();
+        let told = answers.iter().filter(|a| matches!(a, Err(IntakeError::Busy))).count();
+        assert_eq!((taken, told), (QUEUE, 1_000 - QUEUE), "what finds no room is told at once, and nothing piles up");
+        assert_eq!(store.head().await.unwrap().seq - before, QUEUE as u64, "each that was taken, once");
+        // Two commits of four, and perhaps one that was under way.
+        assert!(began.elapsed() <= commit * 3 + Duration::from_secs(1), "{:?}", began.elapsed());
+    }
+    tasks.drain(Duration::from_secs(60)).await;
 }
 
 /// A ledger with the documents of so many rejected incidents; nobody can read the first.

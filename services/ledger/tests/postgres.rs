@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
+    path::Path,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -69,6 +70,10 @@ impl Backend for Postgres {
             all.extend(std::fs::read(entry.path()).unwrap());
         }
         all
+    }
+
+    fn files(&self) -> &Path {
+        self.folder.path()
     }
 }
 

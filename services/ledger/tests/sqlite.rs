@@ -1,7 +1,7 @@
 //! The conformance suite on SQLite, and properties by many cases.
 #![allow(clippy::unwrap_used)]
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ledger::{
@@ -42,6 +42,10 @@ impl Backend for Sqlite {
             }
         }
         all
+    }
+
+    fn files(&self) -> &Path {
+        self.0.path()
     }
 }
 

@@ -16,6 +16,7 @@ mod remote;
 mod simulate;
 mod stores;
 mod up;
+mod upkeep;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -6,11 +6,14 @@ use async_trait::async_trait;
 use gateway::{Dependency, Readiness, Status};
 use ledger::Store;
 use link::media::{CameraState, Media};
-use runtime::Clock;
+use runtime::{Clock, SteadyClock};
 use sensing::status::BrokerState;
 use tokio::sync::watch;
 
-use crate::bus::Fanout;
+use crate::{
+    bus::Fanout,
+    upkeep::{self, Trouble},
+};
 
 /// Watches the other roles.
 pub(crate) struct Parts {
@@ -21,12 +24,17 @@ pub(crate) struct Parts {
     pub(crate) media: Option<Arc<dyn Media>>,
     pub(crate) simulator: Option<watch::Receiver<crate::demo::Phase>>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) began_ms: i64,
+    pub(crate) steady: Arc<SteadyClock>,
+    pub(crate) trouble: watch::Receiver<Trouble>,
 }
 
 #[async_trait]
 impl Readiness for Parts {
     async fn dependencies(&self) -> Vec<Dependency> {
-        let mut found = vec![self.writer(), self.bus.dependency(), self.broker()];
+        let clock = upkeep::clock(&self.steady, self.began_ms);
+        let mut found = vec![self.writer(), self.bus.dependency(), self.broker(), clock];
+        found.extend(upkeep::files(&self.trouble.borrow()));
         found.extend(self.journal.dependency(self.clock.now_ms()));
         if let Some(media) = &self.media {
             found.push(cameras(media.as_ref(), self.clock.now_ms()).await);

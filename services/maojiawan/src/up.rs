@@ -5,16 +5,12 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use dispatch::{CameraWatch, VideoPatrol, WriterOptions};
 use domain::{State, account::Role, input::Command, site::Site};
-use ledger::{Archiving, Store};
+use ledger::Store;
 use link::{
     intake::{Intake, SharedIntake},
     media::{CameraState, Media},
 };
-use runtime::{
-    Clock, Criticality, SystemClock, Tasks,
-    tasks::Stage,
-    telemetry::{MetricsPage, names},
-};
+use runtime::{Clock, Criticality, SteadyClock, SystemClock, Tasks, tasks::Stage, telemetry::MetricsPage};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +23,7 @@ use crate::{
     logins, media, node, ready,
     remote::Core,
     stores::Stores,
+    upkeep::{self, Keep, Trouble, Upkeep},
 };
 
 /// A part of the centre that a process may be.
@@ -208,12 +205,15 @@ struct Centre {
     base: Base,
     intake: SharedIntake,
     writer: dispatch::Writer,
+    steady: Arc<SteadyClock>,
 }
 
 impl Centre {
     /// Starts the writer and puts site and accounts into the log where they are missing.
     async fn start(base: Base, demo: Option<&Demo>) -> anyhow::Result<Self> {
         let Base { config, site, stores, clock, tasks, bus, .. } = &base;
+        // Before anything is written by a clock that may be wrong.
+        let steady = Arc::new(upkeep::steady(&config.data.folder, stores.store.as_ref(), clock.clone()).await);
         let options = WriterOptions::default();
         let writer = dispatch::start(site.id.clone(), stores.store.clone(), bus.port(), clock.clone(), options, tasks);
         let mut status = writer.status();
@@ -227,7 +227,7 @@ impl Centre {
         let intake: SharedIntake = Arc::new(writer.clone());
         start_site(&stores.store, intake.as_ref(), site, first_accounts(config, demo)?).await?;
         crate::backup::append_erased(stores.store.as_ref(), intake.as_ref()).await?;
-        Ok(Self { base, intake, writer })
+        Ok(Self { base, intake, writer, steady })
     }
 
     async fn serve(self, listener: TcpListener, gateway: bool, demo: Option<Demo>) -> anyhow::Result<()> {
@@ -246,6 +246,7 @@ impl Centre {
         let (sensing_status, sensing) = watch::channel(sensing::Status::default());
         self.spawn_sensing(sensing_status);
         let (phase_tell, phase) = self.phase();
+        let (trouble_tell, trouble) = watch::channel(None);
         let ready = Arc::new(ready::Parts {
             writer: self.writer.status(),
             journal: ready::Journal::new(self.base.stores.store.clone()),
@@ -254,6 +255,9 @@ impl Centre {
             media: media.clone(),
             simulator: demo.as_ref().map(|_| phase.clone()),
             clock: self.base.clock.clone(),
+            began_ms: self.base.clock.now_ms(),
+            steady: self.steady.clone(),
+            trouble,
         });
         let departments = Arc::new(ready::Departments(exchange.clone()));
         if self.base.config.link.listen.is_some() {
@@ -276,7 +280,7 @@ impl Centre {
             say(&format!("核心已就绪 the core is ready: http://{}/readyz", self.base.config.server.listen));
         }
         self.spawn_exchange(&exchange);
-        self.spawn_upkeep();
+        self.spawn_upkeep(trouble_tell);
         self.spawn_clips(media.clone());
         if let Some(media) = &media {
             self.spawn_media(media, demo.is_some().then_some(phase.clone()));
@@ -328,6 +332,7 @@ impl Centre {
             intake: self.intake.clone(),
             telemetry: self.base.stores.telemetry.clone(),
             clock: self.base.clock.clone(),
+            steady: self.steady.clone(),
             logins,
             status,
         };
@@ -383,64 +388,21 @@ impl Centre {
         });
     }
 
-    /// Forgets what is too old, and counts what waits.
-    fn spawn_upkeep(&self) {
-        let (store, clock, stop) =
-            (self.base.stores.store.clone(), self.base.clock.clone(), self.base.tasks.stop(Stage::Sources));
-        let keep_ms = i64::from(self.base.config.data.key_days) * 86_400_000;
-        let (site, months) = (self.base.site.id.to_string(), self.base.config.data.archive_months);
-        let page = self.base.metrics.clone();
-        self.base.tasks.spawn("upkeep", Stage::Sources, Criticality::Ordinary, async move {
-            let mut every = tokio::time::interval(Duration::from_secs(10));
-            for turn in 0_u64.. {
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    _ = every.tick() => {}
-                }
-                page.tidy();
-                if store.journal_fault().is_some() {
-                    // `/readyz` says so until it is done; the store has logged why.
-                    let _ = store.write_journal().await;
-                }
-                if let Ok(waiting) = store.outbox_waiting().await {
-                    metrics::gauge!(names::OUTBOX_WAITING).set(f64::from(u32::try_from(waiting).unwrap_or(u32::MAX)));
-                }
-                if turn % 360 == 0 {
-                    sweep(store.as_ref(), clock.now_ms(), keep_ms).await;
-                    archive(store.as_ref(), &Archiving { site: &site, now_ms: clock.now_ms(), months }).await;
-                }
-            }
-        });
-    }
-}
-
-async fn sweep(store: &dyn Store, now_ms: i64, keep_ms: i64) {
-    // In pieces, so that the writer is not kept waiting.
-    loop {
-        match store.expire_keys(now_ms - keep_ms).await {
-            Ok(0) => break,
-            Ok(_) => tokio::task::yield_now().await,
-            Err(error) => {
-                tracing::warn!(code = error.code(), "old keys were not removed");
-                break;
-            }
-        }
-    }
-    // The store has logged what failed, and the next turn tries again.
-    let _ = store.forget_destroyed().await;
-    // A photo that no event named within a day never will be.
-    if let Err(error) = store.sweep_blobs(now_ms - 86_400_000).await {
-        tracing::warn!(code = error.code(), "orphans were not removed");
-    }
-}
-
-/// Old months leave the database.
-async fn archive(store: &dyn Store, what: &Archiving<'_>) {
-    match store.archive(what).await {
-        Ok(done) if done.files.is_empty() => {}
-        Ok(done) => tracing::info!(files = ?done.files, events = done.events, "old events moved to files"),
-        // What was cut off is completed the next time; the log is whole meanwhile.
-        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "old events did not move to files"),
+    fn spawn_upkeep(&self, trouble: watch::Sender<Trouble>) {
+        let Base { config, site, stores, clock, tasks, metrics, .. } = &self.base;
+        let keep =
+            Keep { site: site.id.to_string(), key_days: config.data.key_days, months: config.data.archive_months };
+        let upkeep = Upkeep {
+            store: stores.store.clone(),
+            clock: clock.clone(),
+            steady: self.steady.clone(),
+            keep,
+            folder: config.data.folder.clone(),
+            page: metrics.clone(),
+            trouble,
+        };
+        let stop = tasks.stop(Stage::Sources);
+        tasks.spawn("upkeep", Stage::Sources, Criticality::Ordinary, upkeep.run(stop));
     }
 }
 

@@ -8,8 +8,10 @@ pub mod clock;
 pub mod config;
 pub mod password;
 pub mod retry;
+pub mod steady;
 pub mod tasks;
 pub mod telemetry;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use steady::SteadyClock;
 pub use tasks::{Criticality, Tasks};

@@ -22,7 +22,7 @@ use domain::{
 use ledger::{SqliteTelemetry, Telemetry};
 use link::intake::{Done, Intake, IntakeError, Position, Submission};
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
-use runtime::{Criticality, SystemClock, Tasks, tasks::Stage};
+use runtime::{Criticality, SteadyClock, SystemClock, Tasks, tasks::Stage};
 use sensing::{Config, Parts, Status, broker};
 use tokio::{process::Command, sync::watch};
 
@@ -168,6 +168,7 @@ async fn main() {
         intake: Arc::new(Taken::default()),
         telemetry: telemetry.clone(),
         clock: Arc::new(SystemClock),
+        steady: Arc::new(SteadyClock::new(Arc::new(SystemClock), None)),
         logins: watch::channel(Some(Arc::default())).1,
         status: status_tx,
     };

@@ -35,7 +35,7 @@ use std::{
 use domain::site::Site;
 use link::intake::SharedIntake;
 use rumqttc::MqttOptions;
-use runtime::{Clock, retry::Backoff};
+use runtime::{Clock, SteadyClock, retry::Backoff};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -92,6 +92,8 @@ pub struct Parts {
     pub telemetry: Arc<dyn ledger::Telemetry>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Time as far as it may make values old.
+    pub steady: Arc<SteadyClock>,
     /// Who may log in to the child broker besides the centre and the shared user. It starts as soon as they are known.
     pub logins: watch::Receiver<logins::Logins>,
     /// Where the state is shown.
@@ -158,7 +160,7 @@ async fn begin(
 }
 
 async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError> {
-    let Parts { config, dir, site, intake, telemetry, clock, mut logins, status } = parts;
+    let Parts { config, dir, site, intake, telemetry, clock, steady, mut logins, status } = parts;
     status.send_modify(|s| s.since_ms = clock.now_ms());
     config.check()?;
     let rules = if config.rules.is_empty() { rules::shipped()? } else { config.rules.clone() };
@@ -174,6 +176,7 @@ async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError
         intake,
         telemetry,
         clock: clock.clone(),
+        steady,
         status: status.clone(),
         max_payload: config.max_payload,
         keep: sweep::Keep { values_days: config.history_days, minutes_days: config.minutes_days },

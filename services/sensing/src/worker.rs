@@ -16,7 +16,7 @@ use domain::{
 use futures::{StreamExt, stream};
 use ledger::{LedgerError, PendingObservation, Telemetry, TelemetryBatch, limits};
 use link::intake::{InputKey, IntakeError, SharedIntake, Submission};
-use runtime::{Clock, retry::Backoff, telemetry::names};
+use runtime::{Clock, SteadyClock, retry::Backoff, telemetry::names};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +48,7 @@ pub(crate) struct Worker {
     pub(crate) intake: SharedIntake,
     pub(crate) telemetry: Arc<dyn Telemetry>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) steady: Arc<SteadyClock>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) max_payload: usize,
     pub(crate) keep: Keep,
@@ -128,7 +129,7 @@ impl Worker {
                 engine.leave(std::mem::take(gone), now);
                 false
             });
-            sweep.step(self.keep, self.telemetry.as_ref(), now).await;
+            sweep.step(self.keep, self.telemetry.as_ref(), self.steady.removal_ms()).await;
             let mut changes = Changes::default();
             // How large it was is not known: it was never read to its end.
             while cut.try_recv().is_ok() {

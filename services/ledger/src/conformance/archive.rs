@@ -1,6 +1,6 @@
 //! Old events in monthly files.
 
-use std::sync::Arc;
+use std::{fs, path::Path, sync::Arc};
 
 use super::{Backend, append, event};
 use crate::{Archiving, EventRow, LedgerError, Store, StoredEvent, limits, testing::broken_off};
@@ -160,4 +160,85 @@ pub async fn a_follower_reads_on_while_events_move(backend: &dyn Backend) {
     let (moved, ()) = tokio::join!(store.archive(&what), read);
     assert_eq!(moved.unwrap().events, 12_600);
     assert_eq!(all(&*reader).await, before);
+}
+
+/// Reads on until the end, or until it is told what is wrong; a gap is worse than either.
+async fn read_on(store: &dyn Store, before: &[StoredEvent]) -> Result<(), LedgerError> {
+    let mut found = 0;
+    while found < before.len() {
+        let page = store.tail(found as u64, limits::PAGE).await?;
+        assert!(!page.is_empty(), "silence after {found}");
+        assert!(before[found..].starts_with(&page), "another log after {found}");
+        found += page.len();
+    }
+    Ok(())
+}
+
+/// Damage of every kind to each file in turn, in a process that has read the files and in one that has not.
+pub async fn damage_of_old_events_is_told_and_the_rest_goes_on(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let mut before = half_a_year(&*store).await;
+    let names = store.archive(&keep_two(month(5))).await.unwrap().files;
+    damage(backend, &before, &names, &before[6_300..6_302]).await;
+    // The last file too, with nothing behind it that could be missed.
+    store.archive(&keep_two(month(11))).await.unwrap();
+    damage(backend, &before, &["mao-2024-06.mjw.zst".to_owned()], &[]).await;
+    let head = store.open_writer().await.unwrap();
+    append(&*store, head, vec![at(month(11), 1)]).await;
+    before = all(&*backend.open().await).await;
+    assert_eq!(before.len(), 12_601, "what was put right is read again");
+}
+
+async fn damage(backend: &dyn Backend, before: &[StoredEvent], names: &[String], young: &[StoredEvent]) {
+    let knows = backend.open().await;
+    read_on(&*knows, before).await.unwrap();
+    for name in names {
+        let path = backend.files().join("archive").join(name);
+        let whole = fs::read(&path).unwrap();
+        let flipped = |n: usize| whole.iter().enumerate().map(|(i, b)| if i == n { b ^ 4 } else { *b }).collect();
+        let harms: [(&str, Option<Vec<u8>>); 5] = [
+            ("removed", None),
+            ("emptied", Some(Vec::new())),
+            ("cut off", Some(whole[..whole.len() / 2].to_vec())),
+            ("a block damaged", Some(flipped(whole.len() / 3))),
+            ("its header damaged", Some(flipped(3))),
+        ];
+        for (how, bytes) in harms {
+            match bytes {
+                Some(bytes) => fs::write(&path, bytes).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+            for (who, store) in [("who has read it", knows.clone()), ("who has not", backend.open().await)] {
+                // Whoever knows where the blocks are needs no header.
+                let read = read_on(&*store, before).await;
+                if how == "its header damaged" && who == "who has read it" {
+                    read.unwrap();
+                } else {
+                    assert_told(&read.unwrap_err(), &path, &format!("{name} {how}, {who}"));
+                }
+                young_is_well(&*store, before, young).await;
+            }
+            fs::write(&path, &whole).unwrap();
+        }
+        read_on(&*knows, before).await.unwrap();
+    }
+}
+
+/// It says that the store is damaged, and where.
+fn assert_told(error: &LedgerError, path: &Path, how: &str) {
+    match error {
+        LedgerError::File { file, .. } => assert_eq!(file, &path.display().to_string(), "{how}"),
+        LedgerError::Corrupt { what, .. } => assert!(what.contains("archive file"), "{how}: {what}"),
+        other => panic!("{how}: {other:?}"),
+    }
+    assert!(!error.is_transient(), "{how}: to try again is of no use");
+}
+
+/// What is in the table is read, and the log goes on.
+async fn young_is_well(store: &dyn Store, before: &[StoredEvent], young: &[StoredEvent]) {
+    if let Some(first) = young.first() {
+        assert_eq!(store.tail(first.seq - 1, young.len()).await.unwrap(), young);
+    }
+    let head = store.open_writer().await.unwrap();
+    assert_eq!(head.seq, before.len() as u64);
 }

@@ -10,7 +10,7 @@ pub mod sealed;
 pub mod side;
 pub mod telemetry;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,6 +26,10 @@ pub trait Backend: Send + Sync {
     async fn telemetry(&self) -> Arc<dyn Telemetry>;
     /// All bytes that the backend keeps, keys excepted, to look for what must not be there.
     async fn raw(&self) -> Vec<u8>;
+    /// The folder of its files; the archive is in `archive/`.
+    fn files(&self) -> &Path {
+        panic!("it keeps no files")
+    }
 }
 
 /// An event for tests.
@@ -83,7 +87,7 @@ macro_rules! conformance {
                 strangers_are_kept_within_a_bound, the_epoch_stays_until_renewed;
             archive: old_months_move_to_files_and_are_read_as_before, a_crash_at_any_step_leaves_the_log_complete,
                 late_and_future_events_keep_nothing_from_moving, what_cannot_be_archived_is_refused,
-                a_follower_reads_on_while_events_move;
+                a_follower_reads_on_while_events_move, damage_of_old_events_is_told_and_the_rest_goes_on;
             bus: a_reader_yields_each_event_once_on_a_good_bus, a_reader_yields_each_event_once_on_a_bad_bus,
                 a_lost_last_message_is_noticed, a_slow_reader_fills_the_gap, a_late_reader_starts_at_its_cursor,
                 a_reader_outlives_its_bus, a_changed_log_is_told;

@@ -281,10 +281,16 @@ fn unpack(stored: &[u8], plain: u32) -> Option<Vec<u8>> {
     zstd::bulk::decompress(stored, plain).ok().filter(|bytes| bytes.len() == plain)
 }
 
+/// Opens a file that was there.
+fn known(path: &Path) -> Result<File> {
+    let missing = || LedgerError::File { file: path.display().to_string(), at: 0, what: "is missing".to_owned() };
+    File::open(path).map_err(|e| if e.kind() == ErrorKind::NotFound { missing() } else { e.into() })
+}
+
 /// Reads the last block of a file that was checked when it was written; of the others only where they end.
 pub(crate) fn last_block(path: &Path, kind: [u8; 8]) -> Result<Vec<u8>> {
     let damage = |at, what: &str| LedgerError::File { file: path.display().to_string(), at, what: what.to_owned() };
-    let mut file = File::open(path)?;
+    let mut file = known(path)?;
     let mut first = [0; 8];
     file.read_exact(&mut first).map_err(|_| damage(0, "is cut off"))?;
     if first != kind {
@@ -311,7 +317,7 @@ fn read_header(file: &mut File, at: u64) -> Option<Header> {
 /// Reads one block of a file that was checked when it was written.
 pub(crate) fn block_at(path: &Path, at: u64) -> Result<Vec<u8>> {
     let damage = || LedgerError::File { file: path.display().to_string(), at, what: "a block is damaged".to_owned() };
-    let mut file = File::open(path)?;
+    let mut file = known(path)?;
     let header = read_header(&mut file, at).ok_or_else(damage)?;
     let stored = usize::try_from(header.stored).ok().filter(|n| *n <= MOST).ok_or_else(damage)?;
     let mut bytes = vec![0; stored];

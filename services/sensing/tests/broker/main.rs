@@ -25,7 +25,7 @@ use domain::{
 use ledger::{SqliteTelemetry, Telemetry};
 use link::intake::{Done, Intake, IntakeError, Position, Submission};
 use rumqttc::{AsyncClient, Event, EventLoop, LastWill, MqttOptions, Packet, QoS};
-use runtime::{Criticality, SystemClock, Tasks, tasks::Stage};
+use runtime::{Criticality, SteadyClock, SystemClock, Tasks, tasks::Stage};
 use sensing::{Config, Parts, Status, broker, logins::Logins, status::BrokerState};
 use tokio::sync::watch;
 
@@ -168,6 +168,7 @@ impl Running {
             intake,
             telemetry: Arc::new(telemetry),
             clock: Arc::new(SystemClock),
+            steady: Arc::new(SteadyClock::new(Arc::new(SystemClock), None)),
             status: status_tx,
         };
         tasks.spawn("sensing", Stage::Sources, Criticality::Ordinary, async move {
@@ -402,6 +403,7 @@ async fn what_the_writer_cannot_take_waits_without_an_answer_and_comes_once_afte
     running.until("all acknowledged", |s| s.counts.acked == SENSORS as u64).await;
     assert_eq!(edges(&intake.seen.borrow()).len(), SENSORS, "none twice");
     running.stop().await;
+    println!("broker: writer shut, restart, faults 2, messages acknowledged {SENSORS}, lost 0, doubled 0");
 }
 
 #[tokio::test]
@@ -441,4 +443,9 @@ async fn a_killed_broker_is_started_again_and_nothing_acknowledged_is_lost() {
     let numbers: std::collections::BTreeSet<u64> =
         keys.iter().map(|k| k.rsplit('/').next().unwrap().parse().unwrap()).collect();
     assert!(numbers.into_iter().eq(1..=raised.len() as u64), "numbered without gaps: {keys:?}");
+    let acknowledged = status.counts.acked;
+    println!(
+        "broker: killed, faults 1, messages acknowledged {acknowledged}, lost 0; edges {}, doubled 0",
+        raised.len()
+    );
 }

@@ -1,0 +1,179 @@
+//! What ended long ago leaves the writer's memory while it runs, and comes back when it is named.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use dispatch::{Writer, WriterOptions};
+use domain::{
+    event::Mode,
+    ids::{AlarmId, IncidentId, SensorId},
+    incident::Channel,
+    input::{Actor, Command, Input, Observation, PushTarget, Refs},
+    refusal::Code,
+    site::{Place, SensorKind, Site},
+    state::KEEP_ENDED,
+    task::FeedbackResult,
+    time::Timestamp,
+};
+use futures::future::join_all;
+use ledger::{
+    LocalBus,
+    testing::memory::{Call, Fate, MemoryDisk, Weather},
+};
+use link::intake::{Intake as _, IntakeError, Submission};
+use runtime::{ManualClock, Tasks};
+
+const NOW: i64 = 1_700_000_000_000;
+
+/// Counts what is read.
+#[derive(Default)]
+struct Reads(AtomicUsize);
+
+impl Weather for Reads {
+    fn of(&self, call: Call) -> Fate {
+        self.0.fetch_add(usize::from(call == Call::Read), Ordering::SeqCst);
+        Fate::GOOD
+    }
+}
+
+struct Centre {
+    site: Arc<Site>,
+    writer: Writer,
+    tasks: Tasks,
+    reads: Arc<Reads>,
+}
+
+impl Centre {
+    async fn start() -> Self {
+        let (reads, tasks) = (Arc::<Reads>::default(), Tasks::default());
+        let store = Arc::new(MemoryDisk::new(1).open_in(reads.clone()));
+        let (bus, clock) = (Arc::new(LocalBus::new(1_024)), Arc::new(ManualClock::at(NOW)));
+        let writer = dispatch::start("maojiawan".into(), store, bus, clock, WriterOptions::default(), &tasks);
+        let centre = Self { site: Arc::new(simulator::site::maojiawan(1)), writer, tasks, reads };
+        centre.put(Command::SetSite(centre.site.clone())).await.unwrap();
+        centre
+    }
+
+    async fn give(&self, input: Input) -> Result<Refs, IntakeError> {
+        self.writer.submit(Submission::keyless(input)).await.map(|done| done.refs)
+    }
+
+    async fn put(&self, command: Command) -> Result<Refs, IntakeError> {
+        self.give(Input::Command { actor: Actor::System, mode: Mode::Real, command }).await
+    }
+
+    async fn observe(&self, observation: Observation) -> Refs {
+        self.give(Input::Observe { mode: Mode::Real, observation }).await.unwrap()
+    }
+
+    async fn edge(&self, sensor: &SensorId, kind: &str, raised: bool) -> Refs {
+        let (sensor, rule, kind, at) = (sensor.clone(), "r".into(), kind.into(), Timestamp(NOW));
+        self.observe(Observation::SensorEdge { sensor, rule, kind, raised, value: None, at }).await
+    }
+
+    fn sensor(&self, kind: SensorKind) -> SensorId {
+        let of_12 = |p: &Place| p.building.as_ref().is_some_and(|b| b.as_str() == "b12");
+        self.site.sensors.iter().find(|s| s.kind == kind && of_12(&s.place)).unwrap().id.clone()
+    }
+
+    /// A fire by two sensors that goes all the way to its end.
+    async fn fire(&self) -> (IncidentId, AlarmId) {
+        let (smoke, call) = (self.sensor(SensorKind::Smoke), self.sensor(SensorKind::CallPoint));
+        self.edge(&smoke, "smoke", true).await;
+        let refs = self.edge(&call, "call_point", true).await;
+        let (incident, alarm) = (refs.incident.unwrap(), refs.alarm.unwrap());
+        self.edge(&smoke, "smoke", false).await;
+        self.edge(&call, "call_point", false).await;
+        let target = PushTarget { unit: "fire".into(), lead: true, mandatory: true, arrive: None };
+        let pushed = self.put(Command::Push { incident, targets: vec![target], text: None }).await.unwrap();
+        let task = pushed.tasks[0];
+        let (result, text) = (FeedbackResult::Done, Some("已扑灭".to_owned()));
+        for command in [
+            Command::Acknowledge(task),
+            Command::EnRoute(task),
+            Command::OnScene(task),
+            Command::Feedback { task, result, text, photos: Vec::new() },
+            Command::Verify { incident, text: None },
+            Command::Approve(incident),
+            Command::Close { incident, text: None },
+        ] {
+            self.put(command).await.unwrap();
+        }
+        (incident, alarm)
+    }
+
+    /// An incident that is rejected.
+    async fn noise(&self) -> IncidentId {
+        let report = Command::Report {
+            class: "noise".into(),
+            level: None,
+            place: self.site.sensors[0].place.clone(),
+            channel: Channel::Call,
+            reporter: None,
+            text: None,
+        };
+        let incident = self.put(report).await.unwrap().incident.unwrap();
+        self.put(Command::Reject { incident, reason: "重复".to_owned() }).await.unwrap();
+        incident
+    }
+
+    /// An alarm that is judged false.
+    async fn false_alarm(&self, n: usize) -> AlarmId {
+        let (rule, kind, key) = ("d".into(), "smoke".into(), n.to_string());
+        let place = self.site.sensors[n % self.site.sensors.len()].place.clone();
+        let alarm = self.observe(Observation::RuleHit { rule, kind, key, place, text: None }).await.alarm.unwrap();
+        let verdict = domain::alarm::Verdict::False;
+        // Together with others of the same condition it may be judged already.
+        let _ = self.put(Command::ConfirmAlarm(alarm)).await;
+        let _ = self.put(Command::JudgeAlarm { alarm, verdict, class: None, text: None }).await;
+        alarm
+    }
+
+    /// What the store is asked for to add a remark.
+    async fn reads_of_a_note(&self, incident: IncidentId) -> usize {
+        let before = self.reads.0.load(Ordering::SeqCst);
+        self.put(Command::Note { incident, text: "补记".to_owned() }).await.unwrap();
+        self.reads.0.load(Ordering::SeqCst) - before
+    }
+}
+
+#[tokio::test]
+async fn closed_cases_leave_memory_and_come_back_when_named() {
+    let centre = Centre::start().await;
+    let (fire, alarm) = centre.fire().await;
+    let early = centre.false_alarm(0).await;
+    assert_eq!(centre.reads_of_a_note(fire).await, 0, "it is in memory");
+    let known = centre.put(Command::ConfirmAlarm(early)).await.unwrap_err();
+    assert!(matches!(known, IntakeError::Refused(r) if r.code == Code::AlreadyConfirmed));
+
+    let (mut incidents, mut alarms) = (Vec::new(), Vec::new());
+    while incidents.len() < KEEP_ENDED || alarms.len() < KEEP_ENDED {
+        incidents.extend(join_all((0..200).map(|_| centre.noise())).await);
+        // One after another, so that each is of its own.
+        for _ in 0..200 {
+            alarms.push(centre.false_alarm(alarms.len()).await);
+        }
+    }
+    incidents.sort_unstable();
+    alarms.dedup();
+    assert!(alarms.len() >= KEEP_ENDED, "each is another: {}", alarms.len());
+
+    assert_eq!(centre.reads_of_a_note(*incidents.last().unwrap()).await, 0, "the newest stay");
+    assert_eq!(centre.reads_of_a_note(incidents[incidents.len() - KEEP_ENDED]).await, 0, "as many as are kept");
+    assert_eq!(centre.reads_of_a_note(fire).await, 2, "its document, and that of its alarm");
+    assert_eq!(centre.reads_of_a_note(fire).await, 2, "it is forgotten again");
+    let forgotten = centre.put(Command::ConfirmAlarm(early)).await.unwrap_err();
+    assert!(matches!(forgotten, IntakeError::Refused(r) if r.code == Code::NoAlarm));
+
+    centre.put(Command::Reopen { incident: fire, reason: "复燃".to_owned() }).await.unwrap();
+    assert_eq!(centre.reads_of_a_note(fire).await, 0, "it is open and stays");
+    let smoke = centre.edge(&centre.sensor(SensorKind::Smoke), "smoke", true).await;
+    assert_eq!(smoke.alarm, Some(alarm), "further evidence, and no alarm beside it");
+    centre.tasks.drain(Duration::from_secs(5)).await;
+}
