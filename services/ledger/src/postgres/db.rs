@@ -264,6 +264,7 @@ where
 }
 
 #[cfg(all(test, feature = "testing"))]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::{PostgresOptions, testing::postgres::PostgresServer};

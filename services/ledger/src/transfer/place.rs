@@ -330,6 +330,7 @@ impl Drop for Stage {
 }
 
 #[cfg(all(test, feature = "testing"))]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use async_trait::async_trait;
 
