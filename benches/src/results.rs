@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use crate::page;
+use crate::{page, profile};
 
 /// One figure.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -110,7 +110,7 @@ fn write(all: &[Figure]) -> anyhow::Result<()> {
 pub(crate) fn keep(figures: Vec<Figure>) -> anyhow::Result<BTreeSet<String>> {
     let mut all = read(&folder().join("results.json"))?;
     let (commit, machine) = (commit(), machine());
-    println!("{}", page::table(&figures));
+    println!("{}", page::table(&figures.iter().filter(|f| !profile::is_part(f)).cloned().collect::<Vec<_>>()));
     let ids = figures.iter().map(|f| f.id.clone()).collect();
     for mut figure in figures {
         (figure.commit, figure.machine) = (commit.clone(), machine.clone());
