@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what this machine lacks: Debian packages (with sudo when not root), with `--tests` what only tests need, and
-# with `--bench` the servers that `make bench` runs beside the centre.
+# with `--bench` the servers that `make bench` runs beside the centre, and `perf`.
 # Services that a package starts or enables are left stopped and disabled: the centre starts its own.
 set -euo pipefail
 
@@ -12,6 +12,7 @@ packages=(
   util-linux procps ffmpeg mosquitto
 )
 tests=no
+bench=no
 if [[ ${1:-} == --tests ]]; then
   tests=yes
   # A browser with Chinese letters, a camera of another make, the bus and the database of several processes, and a
@@ -19,7 +20,8 @@ if [[ ${1:-} == --tests ]]; then
   packages+=(postgresql redis-server strace systemd chromium fonts-noto-cjk python3-gi gir1.2-gst-rtsp-server-1.0)
 fi
 if [[ ${1:-} == --bench ]]; then
-  packages+=(postgresql redis-server libnginx-mod-nchan)
+  bench=yes
+  packages+=(postgresql redis-server libnginx-mod-nchan linux-perf)
 fi
 
 fail() {
@@ -69,4 +71,12 @@ fi
 if [[ $tests == yes ]] && ! command -v cargo-nextest >/dev/null; then
   echo "installing 正在安装: cargo-nextest"
   cargo install --locked cargo-nextest
+fi
+
+# Not a dependency of the workspace: an old HTTP stack would come with it. Without --locked, since today's Rust refuses what
+# its lock file names. The bench does without it where it cannot be built.
+if [[ $bench == yes && ! -x target/peers/bin/rumqttd ]]; then
+  echo "installing 正在安装: rumqttd"
+  cargo install --quiet rumqttd --version 0.20.0 --root target/peers ||
+    echo "rumqttd cannot be built and is left out 无法编译，略过" >&2
 fi

@@ -72,22 +72,39 @@ pub(crate) struct Device {
     writer: OwnedWriteHalf,
 }
 
+/// The name that devices share.
+const USER: &str = "device";
+
+/// Logs in to a broker on loopback. Without a password it must take everybody. `lasting`: the broker keeps the session, and
+/// what it kept may stand in the buffer already.
+pub(crate) async fn log_in(
+    port: u16,
+    id: &str,
+    password: Option<&str>,
+    lasting: bool,
+) -> anyhow::Result<(OwnedReadHalf, OwnedWriteHalf, BytesMut)> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.set_nodelay(true)?;
+    let (mut reader, mut writer) = stream.into_split();
+    let mut connect = Connect::new(id);
+    if let Some(password) = password {
+        connect.set_login(USER, password);
+    }
+    (connect.keep_alive, connect.clean_session) = (600, !lasting);
+    let mut buffer = BytesMut::new();
+    connect.write(&mut buffer).map_err(|e| anyhow::anyhow!("{e:?}"))?;
+    writer.write_all(&buffer).await?;
+    buffer.clear();
+    match packet(&mut reader, &mut buffer).await? {
+        Packet::ConnAck(ack) if ack.code == rumqttc::ConnectReturnCode::Success => Ok((reader, writer, buffer)),
+        other => bail!("the broker answered {other:?}"),
+    }
+}
+
 impl Device {
     pub(crate) async fn connect(port: u16, password: &str) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.set_nodelay(true)?;
-        let (mut reader, mut writer) = stream.into_split();
-        let mut connect = Connect::new("bench-gateway");
-        connect.set_login("device", password);
-        connect.keep_alive = 600;
-        let mut buffer = BytesMut::new();
-        connect.write(&mut buffer).map_err(|e| anyhow::anyhow!("{e:?}"))?;
-        writer.write_all(&buffer).await?;
-        buffer.clear();
-        match packet(&mut reader, &mut buffer).await? {
-            Packet::ConnAck(ack) if ack.code == rumqttc::ConnectReturnCode::Success => Ok(Self { reader, writer }),
-            other => bail!("the broker answered {other:?}"),
-        }
+        let (reader, writer, _) = log_in(port, "bench-gateway", Some(password), false).await?;
+        Ok(Self { reader, writer })
     }
 
     /// Publishes the plan at `rate` a second and reads the answers; the connection again.
@@ -143,7 +160,7 @@ fn message(step: &Step, i: usize) -> anyhow::Result<Publish> {
     Ok(publish)
 }
 
-async fn packet(reader: &mut OwnedReadHalf, buffer: &mut BytesMut) -> anyhow::Result<Packet> {
+pub(crate) async fn packet(reader: &mut OwnedReadHalf, buffer: &mut BytesMut) -> anyhow::Result<Packet> {
     loop {
         match Packet::read(buffer, MOST) {
             Ok(packet) => return Ok(packet),

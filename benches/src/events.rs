@@ -29,7 +29,7 @@ const RULES: &str = r#"rules = [
 ]"#;
 
 /// A value beyond the threshold and an ordinary one, of the kinds that a rule without hold time watches.
-const fn life_safety(kind: SensorKind) -> Option<(f64, f64)> {
+pub(crate) const fn life_safety(kind: SensorKind) -> Option<(f64, f64)> {
     match kind {
         SensorKind::Smoke => Some((0.3, 0.01)),
         SensorKind::CallPoint | SensorKind::Sos => Some((1.0, 0.0)),
@@ -40,7 +40,7 @@ const fn life_safety(kind: SensorKind) -> Option<(f64, f64)> {
 }
 
 /// The same for [`RULES`].
-const fn utilities(kind: SensorKind) -> Option<(f64, f64)> {
+pub(crate) const fn utilities(kind: SensorKind) -> Option<(f64, f64)> {
     match kind {
         SensorKind::ElectricalFire => Some((400.0, 20.0)),
         SensorKind::Manhole => Some((30.0, 0.0)),
@@ -54,7 +54,12 @@ const fn utilities(kind: SensorKind) -> Option<(f64, f64)> {
 
 /// At least `least` readings: all sensors begin, all end, and again.
 fn steps(site: &Site, values: impl Fn(SensorKind) -> Option<(f64, f64)>, least: usize) -> Vec<Step> {
-    let sensors: Vec<_> = site.sensors.iter().filter_map(|s| values(s.kind).map(|v| (s.id.to_string(), v))).collect();
+    let sensors = site.sensors.iter().filter_map(|s| values(s.kind).map(|v| (s.id.to_string(), v)));
+    steps_of(sensors.collect(), least)
+}
+
+/// The same of some sensors, each with a value beyond its threshold and an ordinary one.
+pub(crate) fn steps_of(sensors: Vec<(String, (f64, f64))>, least: usize) -> Vec<Step> {
     let pairs = least.div_ceil(2 * sensors.len().max(1));
     let turn = |raised: bool| {
         sensors.iter().map(move |(sensor, (high, low))| Step {
@@ -67,9 +72,9 @@ fn steps(site: &Site, values: impl Fn(SensorKind) -> Option<(f64, f64)>, least: 
 }
 
 /// What one run saw, ms.
-struct Seen {
+pub(crate) struct Seen {
     /// Publish → frame, of every reading at every screen.
-    screen: Vec<f64>,
+    pub(crate) screen: Vec<f64>,
     /// Publish → answer of the broker.
     ack: Vec<f64>,
     /// Readings a second that were really sent.
@@ -78,13 +83,14 @@ struct Seen {
     usage: Usage,
 }
 
-struct Ends {
+/// A device and screens.
+pub(crate) struct Ends {
     device: Device,
     screens: Vec<Screen>,
 }
 
 impl Ends {
-    async fn open(centre: &Centre, screens: usize) -> anyhow::Result<Self> {
+    pub(crate) async fn open(centre: &Centre, screens: usize) -> anyhow::Result<Self> {
         centre.wait_for("broker").await?;
         let (port, password) = centre.broker()?;
         let token = centre.log_in("chief").await?;
@@ -96,7 +102,7 @@ impl Ends {
     }
 
     /// One run; everything must arrive in order and once, or it is an error.
-    async fn run(self, centre: &Centre, steps: Vec<Step>, rate: f64) -> anyhow::Result<(Self, Seen)> {
+    pub(crate) async fn run(self, centre: &Centre, steps: Vec<Step>, rate: f64) -> anyhow::Result<(Self, Seen)> {
         let (count, plan) = (steps.len(), Plan::new(steps));
         let mut following = JoinSet::new();
         for screen in self.screens {

@@ -7,13 +7,18 @@ mod centre;
 mod device;
 mod events;
 mod feed;
+mod growth;
+mod notes;
+mod page;
 mod parts;
 mod process;
+mod profile;
 mod rest;
 mod results;
+mod sensing;
 mod stats;
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 
@@ -24,13 +29,19 @@ struct Args {
     what: What,
 }
 
+/// The binary of the same profile as this one.
+pub(crate) const CENTRE: &str =
+    if cfg!(debug_assertions) { "target/debug/maojiawan" } else { "target/release/maojiawan" };
+/// Rounds at most of what lasts minutes each: the cameras and the start of the demo.
+const LONG: usize = 3;
+
 #[derive(Clone, clap::Args)]
 struct How {
     /// The binary that is measured.
-    #[arg(long, default_value = "target/debug/maojiawan")]
+    #[arg(long, default_value = CENTRE)]
     centre: PathBuf,
     /// Rounds; figures are medians over them.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 5)]
     rounds: usize,
 }
 
@@ -44,8 +55,12 @@ enum What {
     Cameras(How),
     /// The event path beside nchan and socket.io.
     Feed(feed::How),
+    /// Sensing at 20,000 messages a second; Mosquitto beside rumqttd.
+    Sensing(sensing::How),
     /// What grows with clients, open incidents and the length of the log. Takes minutes and gigabytes.
     Scale(feed::ScaleHow),
+    /// Writes RESULTS.md anew from results.json.
+    Page,
     /// Start and rest of the demo.
     Rest(How),
     /// A part: the simulated cameras.
@@ -65,20 +80,14 @@ enum What {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     match Args::parse().what {
-        What::All(how) => {
-            events(&how).await?;
-            feed(&feed::How::of(&how.centre, how.rounds)).await?;
-            cameras(&how).await?;
-            rest(&how).await
-        }
-        What::Events(how) => events(&how).await,
-        What::Cameras(how) => cameras(&how).await,
-        What::Rest(how) => rest(&how).await,
-        What::Feed(how) => feed(&how).await,
-        What::Scale(how) => {
-            println!("== scale");
-            results::keep(feed::scale(&how).await?)
-        }
+        What::All(how) => all(&how).await,
+        What::Events(how) => events(&how).await.map(drop),
+        What::Cameras(how) => cameras(&how).await.map(drop),
+        What::Rest(how) => rest(&how).await.map(drop),
+        What::Feed(how) => feed(&how).await.map(drop),
+        What::Sensing(how) => sensing(&how).await.map(drop),
+        What::Scale(how) => scale(&how).await.map(drop),
+        What::Page => results::show(),
         What::Feeder(args) => feed::part::run(args).await,
         What::Serve { port, films } => parts::serve(port, films).await,
         What::Pull { count, port, viewers } => parts::ours(count, port, viewers).await,
@@ -86,22 +95,47 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-async fn events(how: &How) -> anyhow::Result<()> {
+/// The ids of what was measured.
+type Kept = anyhow::Result<BTreeSet<String>>;
+
+/// Each part keeps its figures when it ends, so that a later one that fails takes nothing with it.
+async fn all(how: &How) -> anyhow::Result<()> {
+    let long = How { centre: how.centre.clone(), rounds: how.rounds.min(LONG) };
+    let mut ids = events(how).await?;
+    ids.extend(feed(&feed::How::of(&how.centre, how.rounds)).await?);
+    ids.extend(sensing(&sensing::How::of(&how.centre, how.rounds)).await?);
+    ids.extend(scale(&feed::ScaleHow::default()).await?);
+    ids.extend(cameras(&long).await?);
+    ids.extend(rest(&long).await?);
+    results::only(&ids)
+}
+
+async fn events(how: &How) -> Kept {
     println!("== events");
     results::keep(events::measure(&how.centre, how.rounds).await?)
 }
 
-async fn feed(how: &feed::How) -> anyhow::Result<()> {
+async fn feed(how: &feed::How) -> Kept {
     println!("== feed");
     results::keep(feed::measure(how).await?)
 }
 
-async fn cameras(how: &How) -> anyhow::Result<()> {
+async fn sensing(how: &sensing::How) -> Kept {
+    println!("== sensing");
+    results::keep(sensing::measure(how).await?)
+}
+
+async fn scale(how: &feed::ScaleHow) -> Kept {
+    println!("== scale");
+    results::keep(feed::scale(how).await?)
+}
+
+async fn cameras(how: &How) -> Kept {
     println!("== cameras");
     results::keep(cameras::measure(how.rounds).await?)
 }
 
-async fn rest(how: &How) -> anyhow::Result<()> {
+async fn rest(how: &How) -> Kept {
     println!("== rest");
     results::keep(rest::measure(&how.centre, how.rounds).await?)
 }

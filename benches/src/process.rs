@@ -41,6 +41,16 @@ pub(crate) fn anonymous_kib(pid: u32) -> f64 {
     line.split_whitespace().next().and_then(|v| v.parse().ok()).unwrap_or(0.0)
 }
 
+/// Memory of some processes, MiB; what several share counts by its part for each.
+pub(crate) fn own_mib(pids: &[u32]) -> f64 {
+    let of = |pid: &u32| {
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        let line = text.lines().find_map(|l| l.strip_prefix("Pss:")).unwrap_or_default();
+        line.split_whitespace().next().and_then(|v| v.parse::<f64>().ok()).unwrap_or(0.0)
+    };
+    pids.iter().map(of).sum::<f64>() / 1024.0
+}
+
 /// Resident memory, MiB; what it shares with other processes counts in full.
 pub(crate) fn resident_mib(pid: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -158,7 +168,7 @@ mod tests {
     #[test]
     fn the_own_process_is_seen() {
         let pid = std::process::id();
-        assert!(resident_mib(pid) > 1.0 && command_line(pid).contains("bench"));
+        assert!(resident_mib(pid) > 1.0 && own_mib(&[pid]) > 1.0 && command_line(pid).contains("bench"));
         let used = || threads_ns(pid).values().sum::<u64>();
         let (before, mut sum) = (used(), 0_u64);
         while used() == before {

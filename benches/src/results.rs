@@ -3,13 +3,20 @@
 //! A figure replaces the one of the same id and leaves the others alone, so that each bench may run by itself.
 //! Blocks on files; nothing else runs at that time.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use crate::{page, profile};
+
 /// One figure.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Figure {
     /// Stable name; the targets have the same.
     pub(crate) id: String,
@@ -25,8 +32,9 @@ pub(crate) struct Figure {
     pub(crate) met: Option<bool>,
     /// The same figure of others, measured in the same run.
     pub(crate) peers: BTreeMap<String, f64>,
-    /// Above 1 we are better: cheaper, or faster.
-    pub(crate) ratio: Option<f64>,
+    /// By peer: above 1 we are better, which is cheaper or faster.
+    #[serde(default)]
+    pub(crate) ratios: BTreeMap<String, f64>,
     /// Commit that was measured; `+` = with changes on top.
     #[serde(default)]
     pub(crate) commit: String,
@@ -38,18 +46,8 @@ pub(crate) struct Figure {
 impl Figure {
     /// A figure without target and peers.
     pub(crate) fn new(id: &str, what: impl Into<String>, value: f64, unit: &str) -> Self {
-        Self {
-            id: id.to_owned(),
-            what: what.into(),
-            value: round(value),
-            unit: unit.to_owned(),
-            target: String::new(),
-            met: None,
-            peers: BTreeMap::new(),
-            ratio: None,
-            commit: String::new(),
-            machine: String::new(),
-        }
+        let (id, unit) = (id.to_owned(), unit.to_owned());
+        Self { id, what: what.into(), value: round(value), unit, ..Self::default() }
     }
 
     /// With what was asked for.
@@ -58,16 +56,25 @@ impl Figure {
         self
     }
 
+    /// A count of what must not be.
+    pub(crate) fn none(id: &str, what: impl Into<String>, count: u64, unit: &str) -> Self {
+        Self::new(id, what, count as f64, unit).target("0", count == 0)
+    }
+
     /// Beside another's figure where more is better; the ratio is ours over theirs.
     pub(crate) fn behind(mut self, name: &str, value: f64) -> Self {
-        self.ratio = (value > 0.0).then(|| round(self.value / value));
+        if value > 0.0 {
+            self.ratios.insert(name.to_owned(), round(self.value / value));
+        }
         self.peers.insert(name.to_owned(), round(value));
         self
     }
 
     /// Beside another's figure where less is better.
     pub(crate) fn peer(mut self, name: &str, value: f64) -> Self {
-        self.ratio = (self.value > 0.0).then(|| round(value / self.value));
+        if self.value > 0.0 {
+            self.ratios.insert(name.to_owned(), round(value / self.value));
+        }
         self.peers.insert(name.to_owned(), round(value));
         self
     }
@@ -82,16 +89,29 @@ fn round(value: f64) -> f64 {
     if scale <= 1.0 { value.round() } else { (value * scale).round() / scale }
 }
 
-/// Puts figures into both files and prints them.
-pub(crate) fn keep(figures: Vec<Figure>) -> anyhow::Result<()> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let file = folder.join("results.json");
-    let mut all: Vec<Figure> = match fs::read(&file) {
-        Ok(bytes) => serde_json::from_slice(&bytes).context("benches/results.json")?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error.into()),
-    };
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<Figure>> {
+    match fs::read(file) {
+        Ok(bytes) => serde_json::from_slice(&bytes).context("benches/results.json"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn write(all: &[Figure]) -> anyhow::Result<()> {
+    fs::write(folder().join("results.json"), serde_json::to_vec_pretty(all)?)?;
+    Ok(fs::write(folder().join("RESULTS.md"), page::page(all))?)
+}
+
+/// Puts figures into both files and prints them; their ids.
+pub(crate) fn keep(figures: Vec<Figure>) -> anyhow::Result<BTreeSet<String>> {
+    let mut all = read(&folder().join("results.json"))?;
     let (commit, machine) = (commit(), machine());
+    println!("{}", page::table(&figures.iter().filter(|f| !profile::is_part(f)).cloned().collect::<Vec<_>>()));
+    let ids = figures.iter().map(|f| f.id.clone()).collect();
     for mut figure in figures {
         (figure.commit, figure.machine) = (commit.clone(), machine.clone());
         match all.iter_mut().find(|f| f.id == figure.id) {
@@ -100,37 +120,25 @@ pub(crate) fn keep(figures: Vec<Figure>) -> anyhow::Result<()> {
         }
     }
     all.sort_by(|a, b| a.id.cmp(&b.id));
-    fs::write(&file, serde_json::to_vec_pretty(&all)?)?;
-    fs::write(folder.join("RESULTS.md"), page(&all))?;
-    println!("{}", table(&all));
-    Ok(())
+    write(&all)?;
+    Ok(ids)
 }
 
-fn page(all: &[Figure]) -> String {
-    let head = "# Results\n\nWritten by `make bench` from `results.json`. Client and server share the machine, so read the \
-                ratios first. Medians of the rounds; ✗ = the target is missed.\n\n";
-    let mut text = format!("{head}{}\n", table(all));
-    let mut places: Vec<_> = all.iter().map(|f| format!("- `{}`: {}\n", f.commit, f.machine)).collect();
-    places.sort();
-    places.dedup();
-    let _ = write!(text, "\nMeasured at:\n\n{}", places.concat());
-    text
+/// Forgets what a whole run does not measure any more.
+pub(crate) fn only(ids: &BTreeSet<String>) -> anyhow::Result<()> {
+    let mut all = read(&folder().join("results.json"))?;
+    all.retain(|f| ids.contains(&f.id));
+    write(&all)
 }
 
-fn table(all: &[Figure]) -> String {
-    let mut text = "| id | what | value | target | | peers | ratio |\n|---|---|---|---|---|---|---|\n".to_owned();
-    for f in all {
-        let peers: Vec<_> = f.peers.iter().map(|(name, value)| format!("{name} {value}")).collect();
-        let met = f.met.map_or("", |met| if met { "✓" } else { "✗" });
-        let ratio = f.ratio.map_or_else(String::new, |r| format!("{r} ×"));
-        let peers = peers.join(", ");
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} {} | {} | {met} | {peers} | {ratio} |",
-            f.id, f.what, f.value, f.unit, f.target
-        );
-    }
-    text
+/// Writes the page anew from the figures that are there.
+pub(crate) fn show() -> anyhow::Result<()> {
+    write(&read(&folder().join("results.json"))?)
+}
+
+/// Whether a target of these figures was missed.
+pub(crate) fn missed(figures: &[Figure], id: &str) -> bool {
+    figures.iter().any(|f| (f.id == id || f.id.starts_with(&format!("{id}."))) && f.met == Some(false))
 }
 
 fn commit() -> String {
@@ -157,6 +165,7 @@ fn machine() -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -165,15 +174,22 @@ mod tests {
     }
 
     #[test]
-    fn the_table_names_what_is_missed() {
-        let figure = Figure::new("x", "w", 10.0, "ms").target("≤ 5 ms", false).peer("other", 30.0);
-        assert!(table(&[figure]).ends_with("| x | w | 10 ms | ≤ 5 ms | ✗ | other 30 | 3 × |\n"));
+    fn a_ratio_is_kept_for_each_peer() {
+        let faster = Figure::new("x", "w", 10.0, "1/s").behind("a", 2.0).behind("b", 0.0);
+        assert_eq!(faster.ratios, BTreeMap::from([("a".to_owned(), 5.0)]), "nothing is compared with nothing");
+        assert_eq!(Figure::new("x", "w", 10.0, "ms").peer("a", 30.0).ratios["a"], 3.0);
+    }
+
+    #[test]
+    fn a_missed_target_is_found_by_its_group() {
+        let all =
+            [Figure::none("G1", "w", 0, ""), Figure::none("G10.x", "w", 1, ""), Figure::none("G2.p99", "w", 1, "")];
+        assert_eq!(["G1", "G2", "G3"].map(|id| missed(&all, id)), [false, true, false]);
     }
 
     #[test]
     fn the_committed_results_are_readable() {
-        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("results.json");
-        let all: Vec<Figure> = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
-        assert!(all.iter().all(|f| f.target.is_empty() == f.met.is_none()), "a target is met or missed");
+        let all = read(&folder().join("results.json")).unwrap();
+        assert!(!all.is_empty() && all.iter().all(|f| f.target.is_empty() == f.met.is_none()), "met or missed");
     }
 }

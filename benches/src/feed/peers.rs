@@ -15,14 +15,14 @@ use crate::{
 };
 
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
+/// Where `deploy/prepare.sh --bench` puts it.
+pub(crate) const RUMQTTD: &str = "target/peers/bin/rumqttd";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Installs what is missing.
 pub(crate) async fn prepare() -> anyhow::Result<()> {
-    let missing = !Path::new(MODULE).exists() || which("redis-server").is_none();
-    if missing {
-        let done = Command::new("deploy/prepare.sh").arg("--bench").status().await?;
-        anyhow::ensure!(done.success(), "deploy/prepare.sh --bench failed");
+    if !Path::new(MODULE).exists() || which("redis-server").is_none() {
+        install().await?;
     }
     let folder = Path::new("benches/peers/socketio");
     if !folder.join("node_modules/socket.io").exists() {
@@ -32,18 +32,36 @@ pub(crate) async fn prepare() -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn install() -> anyhow::Result<()> {
+    let done = Command::new("deploy/prepare.sh").arg("--bench").status().await?;
+    anyhow::ensure!(done.success(), "deploy/prepare.sh --bench failed");
+    Ok(())
+}
+
+/// Installs rumqttd if it is missing; whether it is there then.
+pub(crate) async fn rumqttd() -> anyhow::Result<bool> {
+    if which(RUMQTTD).is_none() {
+        install().await?;
+    }
+    Ok(which(RUMQTTD).is_some())
+}
+
+/// By name, or by a path of its own.
 fn which(program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(|p| p.exists());
+    }
     ["/usr/bin", "/usr/sbin", "/usr/local/bin"].iter().map(|f| Path::new(f).join(program)).find(|p| p.exists())
 }
 
 /// Dies with us, also when we are killed.
-fn tied(program: &str, args: &[String]) -> anyhow::Result<Run> {
+pub(crate) fn tied(program: &str, args: &[String]) -> anyhow::Result<Run> {
     let program = which(program).with_context(|| format!("{program} is missing"))?;
     let all = [&["--pdeathsig", "KILL"].map(str::to_owned)[..], &[program.display().to_string()], args].concat();
     Run::start("setpriv", &all)
 }
 
-async fn listens(port: u16) -> anyhow::Result<()> {
+pub(crate) async fn listens(port: u16) -> anyhow::Result<()> {
     let connect = async {
         while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -32,6 +32,12 @@ pub(crate) struct How {
     events: usize,
 }
 
+impl Default for How {
+    fn default() -> Self {
+        Self { clients: 10_000, incidents: 100_000, events: 10_000_000 }
+    }
+}
+
 fn tens(from: usize, most: usize) -> impl Iterator<Item = usize> {
     std::iter::successors(Some(from), |n| Some(n * 10)).take_while(move |n| *n <= most)
 }
@@ -59,21 +65,28 @@ async fn clients(most: usize) -> anyhow::Result<Vec<Figure>> {
     let ours = Ours::start(&folder.0, true, &[]).await?;
     let dialect = Dialect::Ours { cookie: ours.session().await?.cookie(), conflate: false };
     let mut source = ours.source()?;
-    let mut figures = Vec::new();
+    let (mut figures, mut all_missed) = (Vec::new(), 0);
     for count in tens(10, most) {
-        let (cpu, p99, missed) = tokio::task::block_in_place(|| {
+        let (cpu, p99, mib, missed) = tokio::task::block_in_place(|| {
             let mut load = Load::new(dialect.clone(), ours.address)?;
             load.open(vec![Place::default(); count], source.at)?;
             let before = cpu_seconds(&[ours.run.pid]);
             let run = load.rate(&mut source, PACE, Duration::from_secs(5))?;
             let cpu = (cpu_seconds(&[ours.run.pid]) - before) * 1e6 / run.deliveries.max(1) as f64;
-            anyhow::Ok((cpu, run.latency.ms(0.99), run.late + run.wrong.lost + run.wrong.doubled))
+            let mib = anonymous_kib(ours.run.pid) / 1024.0;
+            let wrong = run.wrong.lost + run.wrong.doubled + run.wrong.resyncs + run.wrong.closed;
+            anyhow::Ok((cpu, run.latency.ms(0.99), mib, run.late + wrong))
         })?;
-        println!("  {count} clients: {cpu:.1} µs a delivery, p99 {p99:.1} ms, missed {missed}");
+        println!("  {count} clients: {cpu:.1} µs a delivery, p99 {p99:.1} ms, {mib:.0} MiB, missed {missed}");
+        all_missed += missed;
         let what = format!("{PACE} events/s to {count} clients");
         figures.push(Figure::new(&format!("X1.{count}.cpu"), format!("{what}: CPU"), cpu, "µs a delivery"));
         figures.push(Figure::new(&format!("X1.{count}.p99"), format!("{what}: p99"), p99, "ms"));
+        let memory = format!("{what}: memory of the server with them");
+        figures.push(Figure::new(&format!("X1.{count}.memory"), memory, mib, "MiB"));
     }
+    let what = format!("{PACE} events/s to 10 and up to {most} clients: deliveries lost, doubled or late");
+    figures.push(Figure::none("X1.missed", what, all_missed, "deliveries"));
     ours.run.end().await?;
     Ok(figures)
 }

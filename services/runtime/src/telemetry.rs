@@ -58,6 +58,8 @@ pub mod names {
     pub const DECODE_RESTARTS: &str = "maojiawan_decode_restarts_total";
     /// MQTT messages, by outcome.
     pub const MQTT_MESSAGES: &str = "maojiawan_mqtt_messages_total";
+    /// MQTT messages that the broker was answered, after what they say was stored.
+    pub const MQTT_ANSWERS: &str = "maojiawan_mqtt_answers_total";
     /// Calls to and from departments and the SMS gateway, by direction and outcome.
     pub const EXCHANGE_CALLS: &str = "maojiawan_exchange_calls_total";
     /// Rows of the outbox that wait.

@@ -9,7 +9,7 @@ use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Packet, PubAck, PubRec, Publish, QoS, StateError,
     SubscribeFilter, SubscribeReasonCode, TlsConfiguration, TlsError, Transport, mqttbytes,
 };
-use runtime::{Clock, retry::Backoff};
+use runtime::{Clock, retry::Backoff, telemetry::names};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -335,7 +335,7 @@ impl Drive<'_> {
         publish.pkid = ack.pkid;
         if self.client.try_ack(&publish).is_ok() {
             self.owed.pop_front();
-            self.status.send_modify(|s| s.counts.acked += 1);
+            self.paid(1);
         }
     }
 
@@ -357,8 +357,13 @@ impl Drive<'_> {
             network.flush().await
         };
         tokio::time::timeout(PATIENCE, write).await.map_err(|_| ConnectionError::FlushTimeout)??;
-        self.status.send_modify(|s| s.counts.acked += acked);
+        self.paid(acked);
         Ok(())
+    }
+
+    fn paid(&self, answers: u64) {
+        self.status.send_modify(|s| s.counts.acked += answers);
+        metrics::counter!(names::MQTT_ANSWERS).increment(answers);
     }
 }
 
