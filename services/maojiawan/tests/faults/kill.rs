@@ -32,8 +32,8 @@ async fn survive(mut cluster: impl Cluster) {
     }
     let quiet = tokio::sync::watch::Sender::new(false);
     if let Some(tap) = cluster.tap() {
-        for (n, sensor) in sensors::some(SENSORS).into_iter().enumerate() {
-            devices.spawn(sensors::measure(tap.clone(), sensor, n, quiet.subscribe()));
+        for sensor in sensors::paced(SENSORS, Duration::ZERO) {
+            devices.spawn(sensors::measure(tap.clone(), sensor, quiet.subscribe()));
         }
     }
     let parts = cluster.parts();

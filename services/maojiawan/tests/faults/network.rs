@@ -310,8 +310,8 @@ async fn inside(networks: Networks) {
         loyal
     });
     let quiet = watch::Sender::new(false);
-    for (n, sensor) in sensors::some(SENSORS).into_iter().enumerate() {
-        devices.spawn(sensors::measure(house.tap.clone(), sensor, n, quiet.subscribe()));
+    for sensor in sensors::paced(SENSORS, PAUSE) {
+        devices.spawn(sensors::measure(house.tap.clone(), sensor, quiet.subscribe()));
     }
     let rng = StdRng::seed_from_u64(seed);
     let mut striker = Striker { house: &house, load: load.clone(), tellers, loyal, rng, commands: 0 };

@@ -52,8 +52,8 @@ async fn witnessed(options: &[&str], inputs: u64) -> Witnessed {
         tellers.spawn(load.clone().tell(n, Duration::ZERO));
     }
     let quiet = tokio::sync::watch::Sender::new(false);
-    for (n, sensor) in sensors::some(SENSORS).into_iter().enumerate() {
-        devices.spawn(sensors::measure(tap.clone(), sensor, n, quiet.subscribe()));
+    for sensor in sensors::paced(SENSORS, Duration::ZERO) {
+        devices.spawn(sensors::measure(tap.clone(), sensor, quiet.subscribe()));
     }
     answered(&load, inputs, &mut tellers).await;
     let mut acknowledged = tap.acknowledged.subscribe();

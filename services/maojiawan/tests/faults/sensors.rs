@@ -40,12 +40,26 @@ pub(crate) fn some(count: usize) -> Vec<String> {
     smoke.step_by(7).take(count).map(|s| s.id.to_string()).collect()
 }
 
+/// A sensor to be.
+#[derive(Clone)]
+pub(crate) struct Sensor {
+    pub(crate) id: String,
+    pub(crate) number: usize,
+    /// From an acknowledgement to the next value.
+    pub(crate) pause: Duration,
+}
+
+/// Sensors that measure at this pace.
+pub(crate) fn paced(count: usize, pause: Duration) -> Vec<Sensor> {
+    some(count).into_iter().enumerate().map(|(number, id)| Sensor { id, number, pause }).collect()
+}
+
 /// Measures until it is over.
-pub(crate) async fn measure(tap: Arc<Tap>, sensor: String, number: usize, over: watch::Receiver<bool>) -> Told {
+pub(crate) async fn measure(tap: Arc<Tap>, sensor: Sensor, over: watch::Receiver<bool>) -> Told {
     let (client, events) =
-        AsyncClient::new(MqttOptions::new(&sensor, tap.broker.ip().to_string(), tap.broker.port()), 16);
+        AsyncClient::new(MqttOptions::new(&sensor.id, tap.broker.ip().to_string(), tap.broker.port()), 16);
     let connected = watch::Sender::new(0_u64);
-    let told = tell(&tap, client, (&sensor, number), connected.subscribe(), over);
+    let told = tell(&tap, client, &sensor, connected.subscribe(), over);
     tokio::select! {
         told = told => told,
         never = poll(events, &connected) => never,
@@ -71,19 +85,20 @@ async fn poll(mut events: EventLoop, connected: &watch::Sender<u64>) -> Told {
 async fn tell(
     tap: &Tap,
     client: AsyncClient,
-    (sensor, number): (&str, usize),
+    sensor: &Sensor,
     mut connected: watch::Receiver<u64>,
     over: watch::Receiver<bool>,
 ) -> Told {
-    let topic = format!("mjw/v1/sensors/{sensor}/reading");
+    let Sensor { id, number, pause } = sensor;
+    let topic = format!("mjw/v1/sensors/{id}/reading");
     let (mut subscribed, mut acknowledged) = (tap.subscribed.subscribe(), tap.acknowledged.subscribe());
     let mut edges = Vec::new();
     // It ends calm, so that each condition has its end.
     while !*over.borrow() || edges.len() % 2 == 1 {
-        let value = value(number, edges.len());
+        let value = value(*number, edges.len());
         // Never of the future, and no two of one moment.
         let at = (SystemClock.now_ms() - 1_000).max(edges.last().map_or(0, |last| last + 1));
-        let body = format!(r#"{{"v":{value},"t":{at},"of":"{sensor}"}}"#);
+        let body = format!(r#"{{"v":{value},"t":{at},"of":"{id}"}}"#);
         loop {
             connected.mark_unchanged();
             subscribed.mark_unchanged();
@@ -100,8 +115,9 @@ async fn tell(
             }
         }
         edges.push(at);
+        tokio::time::sleep(*pause).await;
     }
-    Told { sensor: sensor.to_owned(), number, edges }
+    Told { sensor: id.clone(), number: *number, edges }
 }
 
 /// Edges acknowledged, lost and doubled.
