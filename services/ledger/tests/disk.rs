@@ -7,6 +7,8 @@ use std::{
     process::{Command, Output},
 };
 
+use ledger::testing::skipped;
+
 /// The helper process, built beside the tests.
 fn durable() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
@@ -122,17 +124,30 @@ fn the_check_sees_what_is_out_of_order() {
     );
 }
 
-#[test]
-fn a_full_disk_refuses_appends_and_backups_and_is_over_when_there_is_room() {
+/// Runs the helper on a small disk of its own, and shows what it counted.
+fn on_a_small_disk(size: &str, what: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let script = r#"mount -t tmpfs -o size=6m tmpfs "$1" || exit 77; exec "$2" full "$1""#;
+    let script = r#"mount -t tmpfs -o "size=$3,mode=755" tmpfs "$1" || exit 77
+        [ "$4" = full ] || install -d -o postgres "$1/space" || exit 77
+        exec "$2" "$4" "$1""#;
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).arg(folder.path()).arg(durable());
-    let output = command.output().expect("unshare of util-linux");
+    let output = command.args([size, what]).output().expect("unshare of util-linux");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if output.status.code() == Some(77) || said.contains("unshare failed") {
-        eprintln!("SKIPPED 已跳过: a small tmpfs cannot be mounted here, so the full disk was NOT tested: {said}");
+        skipped(&format!("a small tmpfs cannot be mounted here, so the full disk was NOT tested: {said}"));
         return;
     }
     assert!(output.status.success() && said.contains("recovered at "), "{said}");
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn a_full_disk_refuses_appends_and_backups_and_is_over_when_there_is_room() {
+    on_a_small_disk("6m", "full");
+}
+
+#[test]
+fn a_full_disk_of_postgresql_refuses_appends_and_is_over_when_there_is_room() {
+    on_a_small_disk("8m", "full-postgres");
 }

@@ -13,7 +13,9 @@ use std::{
 
 use ledger::{
     Batch, Bus as _, Head, PostgresOptions, PostgresStore, Reader, RedisBus, RedisOptions, Step, Store,
-    conformance::event, limits, testing::postgres::PostgresServer,
+    conformance::event,
+    limits,
+    testing::{postgres::PostgresServer, skipped},
 };
 use runtime::{SystemClock, Tasks};
 use tokio::sync::watch;
@@ -101,7 +103,7 @@ async fn a_wire_that_is_cut_and_slow_loses_and_doubles_nothing() {
     }
     let Some(wire) = Wire::lay() else {
         Wire::named(&std::process::id().to_string()).remove();
-        return println!("SKIPPED: network namespaces are not permitted here (needs root and veth)");
+        return skipped("network namespaces are not permitted here (needs root and veth)");
     };
     let again = Command::new("ip")
         .args(["netns", "exec", &wire.near])
@@ -213,6 +215,8 @@ async fn inside(wire: &Wire) {
     let files = tempfile::tempdir().unwrap();
     let url = format!("postgres://postgres@{SERVERS}:5432/postgres?sslmode=disable");
     let mut options = PostgresOptions::new(&url, None, files.path()).unwrap();
+    // The schema is made in peace.
+    PostgresStore::open(&options).await.unwrap().close().await;
     options.patience = Duration::from_secs(1);
     let store = Arc::new(PostgresStore::open(&options).await.unwrap());
     let bus = RedisOptions {
@@ -240,7 +244,12 @@ async fn inside(wire: &Wire) {
     };
     let ((), (lost, doubled), ()) = tokio::join!(writing, read(reader, seen, ends), faults);
     let Written { events, failures } = *written.borrow();
-    println!("network: cycles {cycles}, published {events}, failed calls {failures}, lost {lost}, doubled {doubled}");
+    // A cut, five flaps and a slow wire each.
+    let strikes = cycles * 7;
+    println!(
+        "network: cycles {cycles}, faults {strikes}, inputs acknowledged {events}, failed calls {failures}, lost {lost}, \
+         doubled {doubled}"
+    );
     assert_eq!((lost, doubled), (0, 0));
     check_log(&store, events).await;
     drop(redis);
