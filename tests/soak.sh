@@ -8,12 +8,13 @@ export FAULT_REPEATS="${SOAK_FAULTS:-10}"
 export MODEL_SEEDS="${SOAK_CASES:-20000}"
 export FAULT_CYCLES="${SOAK_FAULTS:-10}"
 export KILL_CYCLES="${SOAK_KILLS:-200}"
+export NETWORK_CYCLES="${SOAK_FAULTS:-10}"
 # Each takes two file descriptors of its test.
 most=$((($(ulimit -Hn) - 200) / 2))
 ulimit -n "$(ulimit -Hn)"
 export FEED_CLIENTS=$((most < 10000 ? most : 10000))
 
-cargo nextest run -p domain -p wire -p link -p client -p ledger -p sensing -p exchange -p gateway -p video -p simulator --no-fail-fast
+cargo nextest run --config-file tests/nextest.toml -p domain -p wire -p link -p client -p ledger -p sensing -p exchange -p gateway -p video -p simulator --no-fail-fast
 # It prints what it counted.
 cargo nextest run -p maojiawan --test kill --no-fail-fast --success-output immediate
 deploy/dashboard.sh
