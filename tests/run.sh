@@ -48,7 +48,7 @@ EOF
 suite format cargo fmt --all -- --check
 # Building the tests of the binary builds the binary too: the end-to-end tests run that one.
 suite build cargo nextest run --workspace --no-run
-suite rust cargo nextest run --workspace --no-fail-fast
+suite rust cargo nextest run --config-file tests/nextest.toml --workspace --no-fail-fast
 suite docs env RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items
 suite lint cargo clippy --workspace --all-targets -- -D warnings
 suite packages deploy/dashboard.sh

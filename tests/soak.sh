@@ -20,7 +20,7 @@ FEED_CLIENTS=$(clients 2)
 export FEED_CLIENTS
 
 # In CI a test that cannot have a network or a disk of its own fails.
-CI=true cargo nextest run -p domain -p wire -p link -p client -p ledger -p sensing -p exchange -p gateway -p video -p simulator --no-fail-fast
+CI=true cargo nextest run --config-file tests/nextest.toml -p domain -p wire -p link -p client -p ledger -p sensing -p exchange -p gateway -p video -p simulator --no-fail-fast
 # They print what they counted. One after another: each has many processes of its own.
 CI=true FEED_CLIENTS=$(clients 1) cargo nextest run -p maojiawan --test faults -j 1 --no-fail-fast --success-output immediate
 deploy/dashboard.sh

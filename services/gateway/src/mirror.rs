@@ -29,6 +29,9 @@ use crate::{
 /// Rounds of fetching values for one view while the state moves.
 const ROUNDS: usize = 8;
 
+/// Revisions of forgotten aggregates that are kept at least.
+const SPARE_REVS: usize = 1_024;
+
 /// The state with what the feed needs besides.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
@@ -43,6 +46,28 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) fn rev(&self, key: &Key) -> u64 {
         self.revs.get(key).copied().unwrap_or(0)
+    }
+
+    /// As [`Seen::rev`]; of what memory has forgotten, no older than what anybody holds.
+    pub(crate) fn last_rev(&self, key: &Key) -> u64 {
+        self.revs.get(key).copied().unwrap_or_else(|| self.head.map_or(0, |h| h.seq))
+    }
+
+    /// Forgets what ended long ago, as the writer does, and by and by its revisions.
+    pub(crate) fn trim(&mut self) {
+        let Self { state, revs, .. } = self;
+        state.trim();
+        let kept = state.alarms.len() + state.incidents.len() + state.patrols.len() + state.messages.len();
+        // Seldom, because it looks at each.
+        if revs.len() > SPARE_REVS + 2 * (kept + state.cameras.len() + state.sensors.len() + state.accounts.len()) {
+            revs.retain(|key, _| match key {
+                Key::Alarm(id) => state.alarms.contains_key(id),
+                Key::Incident(id) => state.incidents.contains_key(id),
+                Key::Patrol(id) => state.patrols.contains_key(id),
+                Key::Message(id) => state.messages.contains_key(id),
+                _ => true,
+            });
+        }
     }
 
     /// One aggregate as `audience` may see it; `None` when it may not, or when there is none.
@@ -118,7 +143,7 @@ impl Mirror {
                 take(&mut fresh, &row)?;
             }
         }
-        fresh.state.trim();
+        fresh.trim();
         self.texts.forget();
         self.write(|seen| *seen = fresh);
         Ok(position)
@@ -225,6 +250,18 @@ impl Mirror {
         Ok(())
     }
 
+    /// The documents of alarms that an incident's names and memory lacks.
+    pub(crate) async fn alarms_of(&self, row: &DocumentRow) -> Result<Vec<DocumentRow>, GatewayError> {
+        // What cannot be read is told where it is taken.
+        let mut missing = self.alone(row).map(|alone| alone.state.missing_alarms()).unwrap_or_default();
+        missing.retain(|id| !self.read().state.alarms.contains_key(id));
+        let mut rows = Vec::new();
+        for id in missing {
+            rows.extend(self.row(&Key::Alarm(id)).await?);
+        }
+        Ok(rows)
+    }
+
     /// A state that holds the site, the accounts and one document.
     pub(crate) fn alone(&self, row: &DocumentRow) -> Result<Seen, GatewayError> {
         let mut alone = Seen::default();
@@ -293,4 +330,24 @@ pub(crate) fn document_of<'a>(published: &'a Published, key: &Key) -> Option<&'a
     let (kind, id) = key.parts();
     let id = row_id(id);
     published.documents.iter().find(|d| d.kind == kind && d.id == id && !d.deleted)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::ids::IncidentId;
+
+    use super::*;
+
+    #[test]
+    fn revisions_of_what_is_forgotten_are_forgotten() {
+        let mut seen = Seen { head: Some(Position { log_id: 1, seq: 99_999 }), ..Seen::default() };
+        seen.revs.insert(Key::Site, 1);
+        for n in 0..10_000 {
+            seen.revs.insert(Key::Incident(IncidentId(n)), n + 2);
+            seen.trim();
+            assert!(seen.revs.len() <= SPARE_REVS, "{n}");
+        }
+        assert_eq!((seen.rev(&Key::Site), seen.rev(&Key::Incident(IncidentId(3)))), (1, 0));
+        assert_eq!(seen.last_rev(&Key::Incident(IncidentId(3))), 99_999, "newer than what anybody holds of it");
+    }
 }

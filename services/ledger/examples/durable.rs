@@ -1,5 +1,6 @@
 //! A process of its own for tests of what reaches the disk: `durable append FOLDER COUNT [careless]` answers each append
-//! with a line on standard output, `durable full FOLDER` fills the disk that FOLDER is on.
+//! with a line on standard output, `durable full FOLDER` fills the disk that FOLDER is on, `durable full-postgres FOLDER`
+//! the same under the tables of a PostgreSQL server, with its tablespace in FOLDER/space.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a part of tests")]
 
 use std::{
@@ -9,8 +10,10 @@ use std::{
 };
 
 use ledger::{
-    Batch, Head, LedgerError, Log, Result, SqliteOptions, SqliteStore, SqliteTelemetry, Telemetry,
+    Batch, Head, LedgerError, Log, PostgresStore, Result, SqliteOptions, SqliteStore, SqliteTelemetry, Store,
+    Telemetry,
     conformance::{document, event},
+    testing::postgres::PostgresServer,
     transfer::{self, Backup, Place},
 };
 
@@ -22,6 +25,7 @@ async fn main() {
         ["append", folder, count] => append(Path::new(folder), count.parse().unwrap(), false).await,
         ["append", folder, count, "careless"] => append(Path::new(folder), count.parse().unwrap(), true).await,
         ["full", folder] => full(Path::new(folder)).await,
+        ["full-postgres", folder] => full_postgres(Path::new(folder)).await,
         other => panic!("{other:?}"),
     }
 }
@@ -75,6 +79,35 @@ async fn full(folder: &Path) {
     store.close().await;
     let store = SqliteStore::open(&options).await.unwrap();
     assert_eq!(store.head().await.unwrap(), head);
+    let acknowledged = head.seq;
+    println!("disk full: SQLite, faults 1, inputs acknowledged {acknowledged}, refused 6, lost 0, doubled 0");
+    println!("recovered at {}", head.seq);
+}
+
+/// Fills the disk under the tables by appends, frees some of it, and goes on. The server's own log is on another disk: a
+/// server that cannot write that one stops, which other tests show.
+async fn full_postgres(folder: &Path) {
+    let (server, files) = (PostgresServer::start(), tempfile::tempdir().unwrap());
+    server.sql(&format!("CREATE TABLESPACE small LOCATION '{}'", folder.join("space").display())).await;
+    server.set("default_tablespace", "small").await;
+    let store = PostgresStore::open(&server.options("maojiawan", files.path())).await.unwrap();
+    let ballast = folder.join("ballast");
+    fs::write(&ballast, vec![1; 1 << 20]).unwrap();
+    let mut head = store.open_writer().await.unwrap();
+    head = until_full(&store, head).await;
+    for _ in 0..5 {
+        let refused = store.append(&noise(head)).await;
+        assert!(matches!(refused, Err(LedgerError::Full(_))), "{refused:?}");
+    }
+    assert_whole(&store, head).await;
+    fs::remove_file(ballast).unwrap();
+    for _ in 0..5 {
+        head = store.append(&noise(head)).await.unwrap();
+    }
+    assert_whole(&store, head).await;
+    store.close().await;
+    let acknowledged = head.seq;
+    println!("disk full: PostgreSQL, faults 1, inputs acknowledged {acknowledged}, refused 6, lost 0, doubled 0");
     println!("recovered at {}", head.seq);
 }
 
@@ -98,7 +131,7 @@ fn noise(head: Head) -> Batch {
     batch
 }
 
-async fn until_full(store: &SqliteStore, mut head: Head) -> Head {
+async fn until_full(store: &dyn Store, mut head: Head) -> Head {
     loop {
         match store.append(&noise(head)).await {
             Ok(next) => head = next,
@@ -108,7 +141,7 @@ async fn until_full(store: &SqliteStore, mut head: Head) -> Head {
     }
 }
 
-async fn assert_whole(store: &SqliteStore, head: Head) {
+async fn assert_whole(store: &dyn Store, head: Head) {
     assert_eq!(store.head().await.unwrap(), head);
     let events = store.tail(0, 1_000).await.unwrap();
     assert_eq!(events.len() as u64, head.seq);

@@ -97,12 +97,26 @@ fn the_check_sees_what_is_out_of_order() {
     );
 }
 
-#[test]
-fn a_full_disk_refuses_appends_and_backups_and_is_over_when_there_is_room() {
+/// Runs the helper on a small disk of its own, and shows what it counted.
+fn on_a_small_disk(size: &str, what: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let mut fill = Command::new(durable());
-    fill.arg("full").arg(folder.path());
-    let Some(output) = on_small_disk(folder.path(), "6m", &fill) else { return };
+    let mut fill = Command::new("sh");
+    // PostgreSQL refuses to run as root, so it gets a folder there.
+    let script = r#"[ "$2" = full ] || install -d -o postgres "$1/space" || exit 77
+        exec "$0" "$2" "$1""#;
+    fill.args(["-c", script]).arg(durable()).arg(folder.path()).arg(what);
+    let Some(output) = on_small_disk(folder.path(), size, &fill) else { return };
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && said.contains("recovered at "), "{said}");
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn a_full_disk_refuses_appends_and_backups_and_is_over_when_there_is_room() {
+    on_a_small_disk("6m", "full");
+}
+
+#[test]
+fn a_full_disk_of_postgresql_refuses_appends_and_is_over_when_there_is_room() {
+    on_a_small_disk("8m", "full-postgres");
 }

@@ -173,6 +173,7 @@ async fn a_killed_server_loses_nothing_that_was_acknowledged() {
         assert_eq!(last.at_ms, round);
     }
     resume(&store).await;
+    println!("postgres: killed at rest, faults 3, inputs acknowledged {}, lost 0, doubled 0", head.seq);
 }
 
 fn one_reading(at_ms: i64) -> TelemetryBatch {
@@ -180,14 +181,15 @@ fn one_reading(at_ms: i64) -> TelemetryBatch {
     TelemetryBatch { readings: vec![reading], ..TelemetryBatch::default() }
 }
 
-/// Kills the server while appends are under way, at a different moment each time.
+/// Kills the server while appends are under way, at a different moment each time. `FAULT_CYCLES` kills more often.
 #[tokio::test]
 async fn a_server_killed_under_an_append_stores_it_whole_or_not_at_all() {
     let server = Arc::new(PostgresServer::start());
     let backend = Postgres::on(&server);
     let store = backend.store().await;
     let mut head = store.open_writer().await.unwrap();
-    for round in 0..4 {
+    let (rounds, mut acknowledged, mut unanswered) = (faults(4), 0, 0);
+    for round in 0..rounds {
         let killer = server.clone();
         let (go, begin) = std::sync::mpsc::sync_channel(1);
         let killed = std::thread::spawn(move || {
@@ -196,7 +198,7 @@ async fn a_server_killed_under_an_append_stores_it_whole_or_not_at_all() {
         });
         let mut appended = 0;
         let error = loop {
-            if appended == 1 + round * 7 {
+            if appended == 1 + round % 8 * 7 {
                 go.send(()).unwrap();
             }
             match store.append(&batch(head)).await {
@@ -208,13 +210,24 @@ async fn a_server_killed_under_an_append_stores_it_whole_or_not_at_all() {
         killed.join().unwrap();
         assert!(matches!(error, LedgerError::Unavailable(_) | LedgerError::Io(_)), "{error:?}");
         server.tell("start");
-        let acknowledged = head;
+        let answered = head;
         head = store.open_writer().await.unwrap();
         assert_eq!(assert_whole(&store).await, head);
-        let stored = head.seq - acknowledged.seq;
+        let stored = head.seq - answered.seq;
         assert!(stored == 0 || (stored == 1 && matches!(error, LedgerError::Io(_))), "{stored} after {error:?}");
+        (acknowledged, unanswered) = (acknowledged + appended, unanswered + stored);
     }
     resume(&store).await;
+    println!(
+        "postgres: killed under appends, faults {rounds}, inputs acknowledged {acknowledged}, lost 0, doubled 0, stored \
+         without an answer {unanswered}"
+    );
+}
+
+/// How often a fault strikes: in soak runs more often.
+#[allow(clippy::disallowed_methods, reason = "how long a test runs is said by its environment")]
+fn faults(short: u64) -> u64 {
+    std::env::var("FAULT_CYCLES").map_or(short, |n| n.parse().unwrap())
 }
 
 #[tokio::test]

@@ -319,7 +319,7 @@ impl Hub {
         let forgotten = self.forgotten(&published, &taken).await?;
         let streams = self.apply(&taken, &forgotten, upto);
         self.encode(&streams, &taken, upto).await?;
-        self.mirror.write(|seen| seen.state.trim());
+        self.mirror.write(Seen::trim);
         self.afterwards(&taken);
         if let Some(followed) = self.followed().as_mut() {
             followed.seq = upto;
@@ -349,12 +349,17 @@ impl Hub {
             if !absent || taken.iter().any(|o| o.seq < t.seq && o.key == t.key) {
                 continue;
             }
-            if let Some(row) = document_of(message, &t.key) {
-                rows.push(row.clone());
-                continue;
+            let row = match document_of(message, &t.key) {
+                Some(row) => Some(row.clone()),
+                None => {
+                    let (kind, id) = t.key.parts();
+                    self.store.document(kind, &mirror::row_id(id)).await?
+                }
+            };
+            if let Some(row) = row {
+                rows.extend(self.mirror.alarms_of(&row).await?);
+                rows.push(row);
             }
-            let (kind, id) = t.key.parts();
-            rows.extend(self.store.document(kind, &mirror::row_id(id)).await?);
         }
         Ok(rows)
     }
@@ -441,7 +446,7 @@ impl Hub {
             let items = |(stream, keys): (&Arc<Stream>, &Vec<Key>)| {
                 let gone: Vec<Key> = stream.lock().gone.iter().cloned().collect();
                 let states = keys.iter().filter_map(|k| seen.view(&stream.audience, k, values));
-                let states = states.chain(gone.iter().map(|k| gone_state(k, seen.rev(k))));
+                let states = states.chain(gone.iter().map(|k| gone_state(k, seen.last_rev(k))));
                 states.map(|state| feed::Item { event: None, state: Some(state) }).collect::<Vec<_>>()
             };
             (seen.head.map_or(0, |h| h.seq), streams.iter().zip(&waiting).map(items).collect::<Vec<_>>())

@@ -1,6 +1,9 @@
 //! What a feed socket reads from and writes to: a TCP connection, or a pipe of the model. Nothing here blocks.
 
-use std::io::{self, IoSlice};
+use std::{
+    io::{self, IoSlice},
+    sync::Once,
+};
 
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -18,13 +21,22 @@ pub(super) enum Io {
 impl From<TcpStream> for Io {
     fn from(tcp: TcpStream) -> Self {
         let socket = SockRef::from(&tcp);
-        // A client that is slow should show here, not in megabytes of the kernel.
-        let _ = socket.set_send_buffer_size(FEED_SEND_BUFFER);
-        let _ = socket.set_tcp_notsent_lowat(FEED_UNSENT);
-        // One whose network is gone would otherwise keep its place for a quarter of an hour.
-        let _ = socket.set_tcp_user_timeout(Some(NETWORK_PATIENCE));
+        // A client that is slow should show here, not in megabytes of the kernel. One whose network is gone would otherwise
+        // keep its place for a quarter of an hour.
+        let bounded = [
+            socket.set_send_buffer_size(FEED_SEND_BUFFER),
+            socket.set_tcp_notsent_lowat(FEED_UNSENT),
+            socket.set_tcp_user_timeout(Some(NETWORK_PATIENCE)),
+        ];
+        bounded.iter().filter_map(|done| done.as_ref().err()).for_each(unbounded);
         Self::Tcp(tcp)
     }
+}
+
+/// Of the first connection, or a kernel that cannot do it would fill the log.
+fn unbounded(error: &io::Error) {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| tracing::warn!(%error, "the kernel may hold more than it should for feed clients"));
 }
 
 impl Io {

@@ -2,7 +2,12 @@
 
 use wire::feed::{ClientMessage, ServerMessage, client_message, server_message};
 
-use super::{close::Close, form::Form, stream::Why};
+use super::{
+    close::Close,
+    form::Form,
+    socket::{RETRY_EACH_MS, RETRY_MS},
+    stream::Why,
+};
 use crate::config::{FEED_SEND_BUFFER, FEED_UNSENT, SEND_PATIENCE, SOCKET_MESSAGE};
 
 const PAGE: &str = include_str!("../../../../docs/feed.md");
@@ -49,6 +54,8 @@ fn bounds_are_those_of_the_code() {
     // The kernel doubles what it is asked for.
     let sent = format!("{} KiB, of which unsent {} KiB", FEED_SEND_BUFFER >> 9, FEED_UNSENT >> 10);
     assert_eq!(bound("bytes on their way"), sent);
+    let lot = "1 ms for each client that leaves,\n   between 100 and 5,000 ms";
+    assert!(PAGE.contains(lot) && (RETRY_EACH_MS, RETRY_MS) == (1, (100, 5_000)));
     assert_eq!(bound("a gap beyond"), "1,000 events");
     assert_eq!(ledger::limits::PAGE, 1_000);
 }

@@ -45,8 +45,8 @@ const BEHIND: Duration = Duration::from_millis(20);
 /// Looks that a client gets at most before it is handed over.
 const LAST_LOOKS: usize = 64;
 /// Clients that leave come back within this time for each of them, and these bounds, milliseconds.
-const RETRY_EACH_MS: u32 = 1;
-const RETRY_MS: (u32, u32) = (100, 5_000);
+pub(super) const RETRY_EACH_MS: u32 = 1;
+pub(super) const RETRY_MS: (u32, u32) = (100, 5_000);
 
 /// Opens the feed.
 #[utoipa::path(

@@ -75,6 +75,7 @@ async fn many_that_come_at_once_each_get_everything() {
     assert!(metric(&page, "maojiawan_feed_gaps_read_total") <= 4.0);
     assert!((1.0..20.0).contains(&metric(&page, "maojiawan_feed_snapshots_made_total")));
     assert!(metric(&page, "maojiawan_feed_resyncs_total") == 0.0);
+    println!("crowd: clients at once {crowd}, inputs acknowledged {last}, lost 0, doubled 0, cut off 0");
 }
 
 #[tokio::test]

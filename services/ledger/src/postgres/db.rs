@@ -167,13 +167,18 @@ pub(super) async fn check_settings(conn: &mut sqlx::PgConnection) -> Result<()> 
 }
 
 fn fit_server(row: &PgRow) -> Result<()> {
-    if get::<i32>(row, 0)? < OLDEST {
+    fit(get(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?)
+}
+
+/// Of the number of a server's version and what its settings say.
+fn fit(version: i32, fsync: &str, full_page_writes: &str, encoding: &str) -> Result<()> {
+    if version < OLDEST {
         return Err(LedgerError::invalid("server", "is older than PostgreSQL 15"));
     }
-    if get::<&str>(row, 1)? != "on" || get::<&str>(row, 2)? != "on" {
+    if fsync != "on" || full_page_writes != "on" {
         return Err(LedgerError::invalid("server", "has fsync or full_page_writes off: answers would be no promise"));
     }
-    if get::<&str>(row, 3)? != "UTF8" {
+    if encoding != "UTF8" {
         return Err(LedgerError::invalid("server", "the database is not UTF8"));
     }
     Ok(())
@@ -303,5 +308,32 @@ mod tests {
         tx.commit().await.unwrap();
         let row = db.one(sqlx::query(timeout)).await.unwrap();
         assert_eq!(get::<String>(&row, 0).unwrap(), "1500ms");
+    }
+}
+
+#[cfg(test)]
+mod fit_tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_too_old_or_keeps_no_promise_is_refused() {
+        // The last of 14, the first of 15, and one of these days.
+        for (version, fsync, full, encoding, told) in [
+            (140_019, "on", "on", "UTF8", Some("older than PostgreSQL 15")),
+            (90_624, "on", "on", "UTF8", Some("older than PostgreSQL 15")),
+            (150_000, "on", "on", "UTF8", None),
+            (180_001, "on", "on", "UTF8", None),
+            (150_000, "off", "on", "UTF8", Some("fsync")),
+            (150_000, "on", "off", "UTF8", Some("full_page_writes")),
+            (150_000, "on", "on", "LATIN1", Some("not UTF8")),
+        ] {
+            match (fit(version, fsync, full, encoding), told) {
+                (Ok(()), None) => {}
+                (Err(LedgerError::Invalid { what: "server", reason }), Some(told)) => {
+                    assert!(reason.contains(told), "{version}: {reason}");
+                }
+                (other, told) => panic!("{version} {fsync} {full} {encoding}: {other:?}, not {told:?}"),
+            }
+        }
     }
 }

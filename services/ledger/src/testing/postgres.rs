@@ -251,7 +251,7 @@ fn programs() -> PathBuf {
     newest.expect("PostgreSQL 15 is missing: deploy/prepare.sh --tests").join("bin")
 }
 
-fn is_root() -> bool {
+pub(super) fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 

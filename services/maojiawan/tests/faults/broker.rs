@@ -1,7 +1,7 @@
 //! A real Mosquitto that forgets everything when it is killed, and a tap on the line between it and the centre.
 //!
-//! The tap passes bytes on as they come, and reads along: which messages the centre acknowledged is known from what the
-//! centre itself sent.
+//! The tap reads along: which messages the centre acknowledged is known from what the centre itself sent. Messages to the
+//! centre it holds, swaps and doubles.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,9 +9,11 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use rumqttc::mqttbytes::{self, v4::Packet};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -21,9 +23,19 @@ use tokio::{
     },
     sync::watch,
     task::JoinSet,
+    time::timeout,
 };
 
-use crate::{cluster::behind, support::free_port};
+use crate::{
+    cluster::behind,
+    spoil::{Spoiler, Spoilt},
+    support::free_port,
+};
+
+/// What is held goes on after this time at the latest.
+const LINGER: Duration = Duration::from_millis(20);
+/// Longest packet, bytes.
+const MOST: usize = 1 << 20;
 
 /// A broker.
 pub(crate) struct Mosquitto {
@@ -91,26 +103,44 @@ pub(crate) struct Tap {
     pub(crate) acknowledged: watch::Sender<HashSet<Vec<u8>>>,
     /// How often the centre's subscriptions were confirmed.
     pub(crate) subscribed: watch::Sender<u64>,
+    chance: Option<Mutex<StdRng>>,
+    spoilt: Mutex<Spoilt>,
 }
 
-/// Messages on their way to the centre on one connection, by packet id.
-type Sent = Arc<Mutex<HashMap<u16, Vec<u8>>>>;
+/// Messages on their way to the centre on one connection, by packet id, and how many answers are still to come.
+type Sent = Mutex<HashMap<u16, (Vec<u8>, u32)>>;
 
 impl Tap {
+    /// One that passes on what comes.
     pub(crate) async fn new() -> Arc<Self> {
-        let [at, broker] = [(); 2].map(|()| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())));
-        Self::between(at, broker).await
+        Self::here(None).await
     }
 
-    pub(crate) async fn between(at: SocketAddr, broker: SocketAddr) -> Arc<Self> {
+    /// One that holds, swaps and doubles messages.
+    pub(crate) async fn spoiling(seed: u64) -> Arc<Self> {
+        Self::here(Some(seed)).await
+    }
+
+    async fn here(seed: Option<u64>) -> Arc<Self> {
+        let [at, broker] = [(); 2].map(|()| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())));
+        Self::between(at, broker, seed).await
+    }
+
+    pub(crate) async fn between(at: SocketAddr, broker: SocketAddr, seed: Option<u64>) -> Arc<Self> {
         let listener = TcpListener::bind(at).await.unwrap();
         let (acknowledged, subscribed) = (watch::Sender::default(), watch::Sender::default());
-        Arc::new(Self { at, broker, listener, acknowledged, subscribed })
+        let (chance, spoilt) = (seed.map(|seed| Mutex::new(StdRng::seed_from_u64(seed))), Mutex::default());
+        Arc::new(Self { at, broker, listener, acknowledged, subscribed, chance, spoilt })
     }
 
     /// For the configuration of its centre.
     pub(crate) fn config(&self) -> String {
         format!("[sensing.external]\nhost = \"{}\"\nport = {}\n", self.at.ip(), self.at.port())
+    }
+
+    /// What became of messages so far, on lines that are over.
+    pub(crate) fn spoilt(&self) -> Spoilt {
+        *self.spoilt.lock().unwrap()
     }
 
     /// Passes on until it is dropped.
@@ -131,47 +161,77 @@ impl Tap {
         let (from_centre, to_centre) = centre.into_split();
         let (from_broker, to_broker) = broker.into_split();
         let sent = Sent::default();
+        let chance = self.chance.as_ref().map(|chance| StdRng::seed_from_u64(chance.lock().unwrap().random()));
+        let mut spoiler = Spoiler::new(chance);
         tokio::select! {
-            () = carry(from_broker, to_centre, |packet| self.to_centre(&sent, packet)) => {}
-            () = carry(from_centre, to_broker, |packet| self.to_broker(&sent, &packet)) => {}
+            () = carry(from_broker, to_centre, |packet| self.to_centre(&sent, &mut spoiler, packet)) => {}
+            () = carry(from_centre, to_broker, |packet| self.to_broker(&sent, packet)) => {}
         }
     }
 
-    fn to_centre(&self, sent: &Sent, packet: Packet) {
-        match packet {
-            Packet::Publish(publish) => {
-                sent.lock().unwrap().insert(publish.pkid, publish.payload.to_vec());
+    fn to_centre(&self, sent: &Sent, spoiler: &mut Spoiler, packet: Option<Bytes>) -> Vec<Bytes> {
+        let Some(packet) = packet else { return spoiler.idle() };
+        let read = read(&packet);
+        if matches!(read, Packet::SubAck(_)) {
+            self.subscribed.send_modify(|n| *n += 1);
+        }
+        let before = spoiler.spoilt;
+        let (on, doubled) = spoiler.take(packet);
+        if let Packet::Publish(publish) = read {
+            sent.lock().unwrap().insert(publish.pkid, (publish.payload.to_vec(), 1 + u32::from(doubled)));
+            let mut spoilt = self.spoilt.lock().unwrap();
+            spoilt.swapped += spoiler.spoilt.swapped - before.swapped;
+            spoilt.doubled += spoiler.spoilt.doubled - before.doubled;
+        }
+        on
+    }
+
+    /// The broker hears of the last answer only: what it does not know of must not use its number while it is given anew.
+    fn to_broker(&self, sent: &Sent, packet: Option<Bytes>) -> Vec<Bytes> {
+        let Some(packet) = packet else { return Vec::new() };
+        if let Packet::PubAck(ack) = read(&packet) {
+            let mut sent = sent.lock().unwrap();
+            let (payload, left) = sent.get_mut(&ack.pkid).expect("only what was sent is acknowledged");
+            self.acknowledged.send_modify(|all| _ = all.insert(payload.clone()));
+            *left -= 1;
+            if *left > 0 {
+                return Vec::new();
             }
-            Packet::SubAck(_) => self.subscribed.send_modify(|n| *n += 1),
-            _ => {}
+            sent.remove(&ack.pkid);
         }
+        vec![packet]
     }
+}
 
-    fn to_broker(&self, sent: &Sent, packet: &Packet) {
-        if let Packet::PubAck(ack) = packet {
-            let payload = sent.lock().unwrap().remove(&ack.pkid).expect("only what was sent is acknowledged");
-            self.acknowledged.send_modify(|all| _ = all.insert(payload));
+fn read(packet: &Bytes) -> Packet {
+    Packet::read(&mut BytesMut::from(&packet[..]), MOST).unwrap()
+}
+
+/// Passes packets on as `pass` says, which is also asked when none came for a while.
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut pass: impl FnMut(Option<Bytes>) -> Vec<Bytes>) {
+    let mut bytes = BytesMut::with_capacity(16 << 10);
+    loop {
+        let mut on = Vec::new();
+        match timeout(LINGER, from.read_buf(&mut bytes)).await {
+            Ok(Ok(1..)) => {
+                while let Some(packet) = next(&mut bytes) {
+                    on.extend(pass(Some(packet)));
+                }
+            }
+            Ok(_) => return,
+            Err(_) => on = pass(None),
+        }
+        if to.write_all(&on.concat()).await.is_err() {
+            return;
         }
     }
 }
 
-/// Passes bytes on, and the packets in them to `tell`, each before its last byte goes on.
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, tell: impl Fn(Packet)) {
-    let (mut bytes, mut packets) = (BytesMut::with_capacity(16 << 10), BytesMut::new());
-    loop {
-        match from.read_buf(&mut bytes).await {
-            Ok(1..) => packets.extend_from_slice(&bytes),
-            _ => return,
-        }
-        loop {
-            match Packet::read(&mut packets, 1 << 20) {
-                Ok(packet) => tell(packet),
-                Err(mqttbytes::Error::InsufficientBytes(_)) => break,
-                Err(error) => panic!("no MQTT: {error}"),
-            }
-        }
-        if to.write_all_buf(&mut bytes).await.is_err() {
-            return;
-        }
+/// A whole packet from the front.
+fn next(bytes: &mut BytesMut) -> Option<Bytes> {
+    match mqttbytes::check(bytes.iter(), MOST) {
+        Ok(header) => Some(bytes.split_to(header.frame_length()).freeze()),
+        Err(mqttbytes::Error::InsufficientBytes(_)) => None,
+        Err(error) => panic!("no MQTT: {error}"),
     }
 }

@@ -64,10 +64,11 @@ async fn survive(mut cluster: impl Cluster) {
     let log = cluster.log().await;
     let Tally { acknowledged, repeated, lost, doubled } = load.compare(&log);
     let edges = sensors::compare(&told, &log);
+    let spoilt = cluster.tap().map(|tap| tap.spoilt());
     println!(
         "kill: {}, seed {seed}, cycles {cycles}, faults {faults:?}, inputs acknowledged {acknowledged} ({repeated} \
-         asked again), lost {lost}, doubled {doubled}; edges acknowledged {}, lost {}, doubled {}; connections of {} \
-         clients {}, events {}",
+         asked again), lost {lost}, doubled {doubled}; edges acknowledged {}, lost {}, doubled {}, their messages \
+         {spoilt:?}; connections of {} clients {}, events {}",
         cluster.name(),
         edges.0,
         edges.1,
@@ -77,6 +78,7 @@ async fn survive(mut cluster: impl Cluster) {
         log.len(),
     );
     assert_eq!((lost, doubled, edges.1, edges.2), (0, 0, 0, 0), "KILL_SEED={seed}");
+    assert!(spoilt.is_none_or(|s| s.swapped + s.doubled > 0), "the line is a good one: {spoilt:?}");
     assert!(log.iter().map(|e| e.seq).eq(1..=log.len() as u64), "the log has no gaps");
     for client in seen {
         client.check(load.head());
@@ -90,7 +92,7 @@ async fn one_process_on_sqlite() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_core_and_two_gateways() {
-    let tap = Tap::new().await;
+    let tap = Tap::spoiling(number("KILL_SEED", 1)).await;
     let mut passing = JoinSet::new();
     passing.spawn(tap.clone().pass());
     survive(Nodes::start(tap, "")).await;

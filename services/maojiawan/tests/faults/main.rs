@@ -16,6 +16,7 @@ mod order;
 mod relay;
 mod sensors;
 mod slow;
+mod spoil;
 #[path = "../support/mod.rs"]
 mod support;
 

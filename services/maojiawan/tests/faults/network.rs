@@ -126,7 +126,7 @@ impl House {
         let mut redis = behind(&core_side, "redis-server");
         redis.args(["--bind", "127.0.0.1", "10.214.2.1", "10.214.4.1", "--protected-mode", "no", "--save", ""]);
         let redis = Running::start(redis.arg("--dir").arg(folder.path()), "Ready to accept connections");
-        let tap = Tap::between(address("10.214.4.2:1884"), address("10.214.4.1:1883")).await;
+        let tap = Tap::between(address("10.214.4.2:1884"), address("10.214.4.1:1883"), None).await;
         let mut mosquitto = Mosquitto::behind(folder.path(), tap.broker, &core_side);
         mosquitto.start();
         let relays = [

@@ -15,7 +15,7 @@ mod oracle;
 pub(super) mod pipe;
 mod screen;
 #[path = "../../../tests/gateway/site.rs"]
-mod site;
+pub(super) mod site;
 mod source;
 
 use std::{cell::Cell, collections::BTreeMap};

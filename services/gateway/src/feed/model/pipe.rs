@@ -32,10 +32,10 @@ struct Both {
 pub(in crate::feed) struct Pipe(Arc<Both>);
 
 /// The client's end.
-pub(super) struct Line(Arc<Both>);
+pub(in crate::feed) struct Line(Arc<Both>);
 
 /// A connection with room for so many bytes on their way to the client.
-pub(super) fn pipe(room: usize) -> (Pipe, Line) {
+pub(in crate::feed) fn pipe(room: usize) -> (Pipe, Line) {
     let both = Both {
         ways: Mutex::default(),
         room,
@@ -131,7 +131,7 @@ impl Line {
     }
 
     /// The next binary message; `None` once the connection is over.
-    pub(super) async fn next(&mut self) -> Option<Vec<u8>> {
+    pub(in crate::feed) async fn next(&mut self) -> Option<Vec<u8>> {
         loop {
             {
                 let mut ways = self.0.ways.lock().unwrap();
