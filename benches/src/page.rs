@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use crate::{growth, notes, profile, results::Figure};
 
 const HEAD: &str = "# Results\n\nWritten by `make bench` from `results.json`. Client and server share the machine, so read the \
-     ratios first: × says how often we are better than the peer. ✗ = the target is missed. Medians of five rounds; the \
-     cameras and the start of the demo have three, since each of theirs lasts minutes and they differ little.\n\n\
+     ratios first: × says how often we are better than the peer. ✗ = the target is missed. Medians of the \
+     rounds of each run: five with `make bench`, three of the cameras and the start of the demo, fewer where asked.\n\n\
      The commit stands in each row; **+** means that files were changed on top of it when it was measured.\n\n";
 
 pub(crate) fn page(all: &[Figure]) -> String {
