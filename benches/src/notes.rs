@@ -22,7 +22,8 @@ const REASONS: [(&str, &str); 11] = [
         "G3",
         "rounds begin at most 32 ms apart, so that about seven events share a write to each client, of which a bare `send` takes \
          {G2.floor}; the rest is a commit, the way round by Redis and the encoding of each event, which a thousand clients \
-         share and the peers do not have. A longer wait would be cheaper, and would break the bound of the p99 ({G3.p99} here)",
+         share and the peers do not have. A longer wait would be cheaper, and alarms later: the p99 is {G3.p99} where a bare \
+         fdatasync has {G5.fsync}, p99 {G5.fsync.p99}",
     ),
     (
         "G5.sqlite",
