@@ -138,7 +138,7 @@ impl Tap {
         format!("[sensing.external]\nhost = \"{}\"\nport = {}\n", self.at.ip(), self.at.port())
     }
 
-    /// What became of messages so far, on lines that are over.
+    /// What became of messages so far.
     pub(crate) fn spoilt(&self) -> Spoilt {
         *self.spoilt.lock().unwrap()
     }
@@ -170,19 +170,28 @@ impl Tap {
     }
 
     fn to_centre(&self, sent: &Sent, spoiler: &mut Spoiler, packet: Option<Bytes>) -> Vec<Bytes> {
-        let Some(packet) = packet else { return spoiler.idle() };
-        let read = read(&packet);
-        if matches!(read, Packet::SubAck(_)) {
-            self.subscribed.send_modify(|n| *n += 1);
-        }
         let before = spoiler.spoilt;
-        let (on, doubled) = spoiler.take(packet);
-        if let Packet::Publish(publish) = read {
-            sent.lock().unwrap().insert(publish.pkid, (publish.payload.to_vec(), 1 + u32::from(doubled)));
-            let mut spoilt = self.spoilt.lock().unwrap();
-            spoilt.swapped += spoiler.spoilt.swapped - before.swapped;
-            spoilt.doubled += spoiler.spoilt.doubled - before.doubled;
-        }
+        let on = match packet.map(|packet| (read(&packet), packet)) {
+            None => spoiler.idle(),
+            Some((Packet::Publish(publish), packet)) => {
+                let (on, doubled) = spoiler.take(packet, &publish.topic);
+                let answers = 1 + u32::from(doubled);
+                sent.lock().unwrap().insert(publish.pkid, (publish.payload.to_vec(), answers));
+                on
+            }
+            Some((other, packet)) => {
+                self.subscribed.send_if_modified(|n| {
+                    let confirmed = matches!(other, Packet::SubAck(_));
+                    *n += u64::from(confirmed);
+                    confirmed
+                });
+                vec![packet]
+            }
+        };
+        let (now, mut all) = (spoiler.spoilt, self.spoilt.lock().unwrap());
+        all.swapped += now.swapped - before.swapped;
+        all.doubled += now.doubled - before.doubled;
+        all.overtaken += now.overtaken - before.overtaken;
         on
     }
 

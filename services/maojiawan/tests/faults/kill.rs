@@ -78,7 +78,7 @@ async fn survive(mut cluster: impl Cluster) {
         log.len(),
     );
     assert_eq!((lost, doubled, edges.1, edges.2), (0, 0, 0, 0), "KILL_SEED={seed}");
-    assert!(spoilt.is_none_or(|s| s.swapped + s.doubled > 0), "the line is a good one: {spoilt:?}");
+    assert!(spoilt.is_none_or(|s| s.swapped + s.overtaken > 0), "the line is a good one: {spoilt:?}");
     assert!(log.iter().map(|e| e.seq).eq(1..=log.len() as u64), "the log has no gaps");
     for client in seen {
         client.check(load.head());
