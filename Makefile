@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO_TERM_COLOR ?= auto
 export CARGO_TERM_COLOR
+PROFILE ?= release
 
 .PHONY: help prepare prepare-tests prepare-bench dashboard up test lint deny soak bench
 
@@ -41,10 +42,10 @@ lint: prepare-tests
 soak: prepare-tests
 	@tests/soak.sh
 
-# The profile of `make up`, so that what is measured is what runs.
+# As a site runs it, and as the peers are built. PROFILE=dev measures what `make up` runs.
 bench: prepare-bench
-	cargo build -p maojiawan -p benches
-	@target/debug/bench all
+	cargo build --profile $(PROFILE) -p maojiawan -p benches
+	@target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/bench all
 
 deny:
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny

@@ -7,23 +7,21 @@ use crate::results::Figure;
 const REASONS: [(&str, &str); 11] = [
     (
         "G1",
-        "the kernel copies each event for each client: its TCP send path has {P.G2.kernel-tcp-send-path} of our CPU already \
-         without coalescing, and load client, server and Redis share {cores} cores. The peers spend {G1.each:nchan} (nchan) \
-         and {G1.each:socket.io} (socket.io) a delivery, ours {G1.each}",
+        "the kernel copies each event for each client, and load client and servers share {cores} cores: the peers spend \
+         {G1.each:nchan} (nchan) and {G1.each:socket.io} (socket.io), ours {G1.each}",
     ),
     (
         "G2",
         "one event on its way means one write a client and event. A bare loop of `send` to as many sockets takes {G2.floor} \
-         here, nchan {G2.each:nchan}, ours {G2.each} with the durable append; of ours the kernel's TCP path is \
-         {P.G2.kernel-tcp-send-path} and waking the readers {P.G2.kernel-waking-readers-of-sockets}, which is not ours to save. \
-         And each step of this run waits for a commit, one fdatasync of {G5.fsync} here, which the peers do not have",
+         here, nchan {G2.each:nchan}, ours {G2.each}; of ours the kernel's TCP path is {P.G2.kernel-tcp-send-path} and waking \
+         the readers {P.G2.kernel-waking-readers-of-sockets}, which is not ours to save",
     ),
     (
         "G3",
         "rounds begin at most 32 ms apart, so that about seven events share a write to each client, of which a bare `send` takes \
-         {G2.floor}; the rest is a commit, the way round by Redis and the encoding of each event, which a thousand clients \
-         share and the peers do not have. A longer wait would be cheaper, and alarms later: the p99 is {G3.p99} where a bare \
-         fdatasync has {G5.fsync}, p99 {G5.fsync.p99}",
+         {G2.floor}; the rest is reading and encoding each event once, which the peers do not do. A longer wait would be \
+         cheaper, and alarms later: the p99 is {G3.p99}, and {G3.durable.p99} with a commit, of which a bare fdatasync takes \
+         {G5.fsync}, p99 {G5.fsync.p99}",
     ),
     (
         "G5.sqlite",

@@ -1,8 +1,9 @@
-//! G1 to G3: events to all clients, with many on their way, with one on its way, and at a fixed pace.
+//! G1 to G3: events to all clients, with many on their way, with one on its way, and at a fixed pace. Ours once as the
+//! peers do it, from memory, and once with the durable append and Redis.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{ALONE, All, COALESCED, How, PACE, PEERS, SIZE, System, Turn, floor};
+use super::{ALONE, All, COALESCED, FANNING, How, OURS, PACE, PEERS, SIZE, System, Turn, floor};
 use crate::{profile::Sampling, results::Figure, stats::median};
 
 const TIME: Duration = Duration::from_secs(4);
@@ -57,7 +58,7 @@ pub(super) fn measure(all: &mut All, how: &How) -> anyhow::Result<Vec<Figure>> {
             for system in &mut all.systems {
                 match turn(system, kind, how.clients, None) {
                     Ok(turn) => turns.entry((kind, system.name)).or_default().push(turn),
-                    Err(error) if system.name == "ours" => return Err(error),
+                    Err(error) if system.is_ours() => return Err(error),
                     // An overloaded peer may not even take clients.
                     Err(error) => println!("  {:<10} {kind:?}: left out: {error}", system.name),
                 }
@@ -65,11 +66,12 @@ pub(super) fn measure(all: &mut All, how: &How) -> anyhow::Result<Vec<Figure>> {
             }
         }
     }
-    let mut figures = Seen { turns: &turns, clients: how.clients }.figures();
+    let seen = |ours| Seen { turns: &turns, clients: how.clients, ours };
+    let mut figures = [seen(FANNING).figures(), seen(OURS).figures(), vec![seen(OURS).missed()]].concat();
     figures.push(floor::send(how.clients, how.rounds)?);
     let profiled: Vec<_> = KINDS.iter().filter(|(_, id)| *id != "G1" && how.profiles(&figures, id)).collect();
     for (kind, _) in profiled {
-        for system in all.systems.iter_mut().filter(|s| s.name == "ours") {
+        for system in all.systems.iter_mut().filter(|s| s.name == FANNING) {
             turn(system, *kind, how.clients, Some(&mut figures))?;
             system.rest();
         }
@@ -80,6 +82,8 @@ pub(super) fn measure(all: &mut All, how: &How) -> anyhow::Result<Vec<Figure>> {
 struct Seen<'a> {
     turns: &'a Turns,
     clients: usize,
+    /// Which of ours.
+    ours: &'static str,
 }
 
 impl Seen<'_> {
@@ -87,9 +91,23 @@ impl Seen<'_> {
         median(&self.turns.get(&(kind, name)).map_or_else(Vec::new, |t| t.iter().map(what).collect()))
     }
 
+    /// The targets are of the fan-out alone, as the peers have it.
+    fn durable(&self) -> bool {
+        self.ours == OURS
+    }
+
+    fn id(&self, of: &str, part: &str) -> String {
+        format!("{of}{}{part}", if self.durable() { ".durable" } else { "" })
+    }
+
+    fn words(&self, kind: Kind) -> String {
+        let more = if self.durable() { ", ours with the durable append and Redis" } else { "" };
+        format!("{}{more}", kind.words(self.clients))
+    }
+
     /// Ours beside the peers, less is better.
-    fn beside(&self, id: &str, kind: Kind, what: String, of: fn(&Turn) -> f64, unit: &str) -> Figure {
-        let figure = Figure::new(id, what, self.of(kind, "ours", of), unit);
+    fn beside(&self, id: &str, kind: Kind, what: &str, of: fn(&Turn) -> f64, unit: &str) -> Figure {
+        let figure = Figure::new(id, format!("{}{what}", self.words(kind)), self.of(kind, self.ours, of), unit);
         PEERS.iter().fold(figure, |f, peer| f.peer(peer, self.of(kind, peer, of)))
     }
 
@@ -98,32 +116,34 @@ impl Seen<'_> {
             self.faster("G1", Kind::Coalesced, [20.0, 45.0]),
             self.faster("G2", Kind::Alone, [2.0, 3.0]),
             self.paced(),
-            self.beside("G3.p99", Kind::Paced, format!("{}, p99", Kind::Paced.words(self.clients)), |t| t.p99, "ms"),
+            self.beside(&self.id("G3", ".p99"), Kind::Paced, ", p99", |t| t.p99, "ms"),
         ];
         for (kind, id) in KINDS {
-            let words = kind.words(self.clients);
-            let (cpu, memory) = (format!("{id}.cpu"), format!("{id}.memory"));
-            figures.push(self.beside(&cpu, kind, format!("{words}: CPU of the servers over 4 s"), |t| t.cpu, "CPU s"));
-            figures.push(self.beside(&memory, kind, format!("{words}: memory of the servers"), |t| t.mib, "MiB"));
+            let of = |part| self.id(id, part);
+            figures.push(self.beside(&of(".cpu"), kind, ": CPU of the servers over 4 s", |t| t.cpu, "CPU s"));
+            figures.push(self.beside(&of(".memory"), kind, ": memory of the servers", |t| t.mib, "MiB"));
             if kind != Kind::Paced {
-                let what = format!("{words}: CPU of the servers");
-                figures.push(self.beside(&format!("{id}.each"), kind, what, |t| t.each, "µs a delivery"));
+                figures.push(self.beside(&of(".each"), kind, ": CPU of the servers", |t| t.each, "µs a delivery"));
             }
         }
-        let missed = self.turns.iter().filter(|((_, n), _)| *n == "ours").flat_map(|(_, t)| t).map(|t| t.missed).sum();
-        let what = "Ours, all rounds of G1 to G3: deliveries lost, doubled or late";
-        figures.push(Figure::none("G3.missed", what, missed, "deliveries"));
-        let size = self.of(Kind::Paced, "ours", |t| t.size);
-        figures.push(Figure::new("G3.size", "Bytes of one delivery", size, "B").peer("peers", SIZE as f64));
+        let size = self.of(Kind::Paced, self.ours, |t| t.size);
+        let what = format!("{}: bytes of one delivery", self.words(Kind::Paced));
+        figures.push(Figure::new(&self.id("G3", ".size"), what, size, "B").peer("peers", SIZE as f64));
         figures
+    }
+
+    /// Of both of ours.
+    fn missed(&self) -> Figure {
+        let ours = self.turns.iter().filter(|((_, n), _)| !PEERS.contains(n));
+        let missed = ours.flat_map(|(_, t)| t).map(|t| t.missed).sum();
+        let what = "Ours, all rounds of G1 to G3: deliveries lost, doubled or late";
+        Figure::none("G3.missed", what, missed, "deliveries")
     }
 
     /// G1 and G2.
     fn faster(&self, id: &str, kind: Kind, least: [f64; 2]) -> Figure {
-        let words = kind.words(self.clients);
-        let what = format!("{words}: ours with the durable append, beside others without");
-        let ours = self.of(kind, "ours", |t| t.rate);
-        let mut figure = Figure::new(id, what, ours, "deliveries/s");
+        let ours = self.of(kind, self.ours, |t| t.rate);
+        let mut figure = Figure::new(&self.id(id, ""), self.words(kind), ours, "deliveries/s");
         let mut met = true;
         for (peer, least) in PEERS.into_iter().zip(least) {
             let theirs = self.of(kind, peer, |t| t.rate);
@@ -131,14 +151,18 @@ impl Seen<'_> {
             met &= theirs > 0.0 && ours >= least * theirs;
         }
         let [nchan, socket_io] = least;
-        figure.target(&format!("≥ {nchan} × nchan, ≥ {socket_io} × socket.io"), met)
+        self.asked(figure, &format!("≥ {nchan} × nchan, ≥ {socket_io} × socket.io"), met)
     }
 
     fn paced(&self) -> Figure {
-        let what = format!("{}: CPU of the servers", Kind::Paced.words(self.clients));
-        let figure = self.beside("G3", Kind::Paced, what, |t| t.each, "µs a delivery");
+        let figure = self.beside(&self.id("G3", ""), Kind::Paced, ": CPU of the servers", |t| t.each, "µs a delivery");
         let enough = |peer, least| least * figure.value <= self.of(Kind::Paced, peer, |t| t.each);
-        let met = enough("nchan", 5.0) && enough("socket.io", 8.0) && self.of(Kind::Paced, "ours", |t| t.p99) <= 50.0;
-        figure.target("≤ 1/5 of nchan, ≤ 1/8 of socket.io, p99 ≤ 50 ms", met)
+        let met =
+            enough("nchan", 5.0) && enough("socket.io", 8.0) && self.of(Kind::Paced, self.ours, |t| t.p99) <= 50.0;
+        self.asked(figure, "≤ 1/5 of nchan, ≤ 1/8 of socket.io, p99 ≤ 50 ms", met)
+    }
+
+    fn asked(&self, figure: Figure, target: &str, met: bool) -> Figure {
+        if self.durable() { figure } else { figure.target(target, met) }
     }
 }

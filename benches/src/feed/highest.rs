@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{All, How, PEERS, System, Turn};
+use super::{All, FANNING, How, OURS, PEERS, System, Turn};
 use crate::{results::Figure, stats::median};
 
 /// p99 that a rate must keep, ms.
@@ -56,8 +56,9 @@ fn search(
     clients: usize,
     begin: &BTreeMap<&'static str, f64>,
 ) -> anyhow::Result<(BTreeMap<&'static str, Search>, u64)> {
-    let start = |name| begin.get(name).copied().unwrap_or(if name == "ours" { 200.0 } else { 25.0 });
-    let mut found: BTreeMap<_, _> = all.systems.iter().map(|s| (s.name, Search::from(start(s.name)))).collect();
+    let start = |name| begin.get(name).copied().unwrap_or(if name == OURS { 200.0 } else { 25.0 });
+    let mut found: BTreeMap<_, _> =
+        all.systems.iter().filter(|s| s.name != FANNING).map(|s| (s.name, Search::from(start(s.name)))).collect();
     let mut wrong = 0;
     for _ in 0..STEPS {
         for system in &mut all.systems {
@@ -73,12 +74,12 @@ fn search(
                     if kept && rate > search.good {
                         search.used = (turn.cpu, turn.mib);
                     }
-                    if system.name == "ours" {
+                    if system.name == OURS {
                         wrong += turn.wrong;
                     }
                     kept
                 }
-                Err(error) if system.name == "ours" => return Err(error),
+                Err(error) if system.name == OURS => return Err(error),
                 // An overloaded peer may not even take clients.
                 Err(error) => {
                     println!("  {:<10} {rate:.0} events/s: {error}", system.name);
@@ -106,13 +107,13 @@ pub(super) fn measure(all: &mut All, how: &How) -> anyhow::Result<Vec<Figure>> {
         median(&rounds.iter().filter_map(|r| r.get(name)).map(what).collect::<Vec<_>>())
     };
     let what = format!("Highest rate to {} clients at p99 ≤ {BOUND_MS} ms", how.clients);
-    let ours = of("ours", |s| s.good);
+    let ours = of(OURS, |s| s.good);
     let rate =
         Figure::new("G4", format!("{what}: ours with the durable append, beside others without"), ours, "events/s");
     let rate = PEERS.iter().fold(rate, |f, peer| f.behind(peer, of(peer, |s| s.good)));
     // Each at its own rate, so that these say what it takes and nothing is better.
     let used = |id, unit, what: String, value: fn(&Search) -> f64| {
-        let mut figure = Figure::new(id, what, of("ours", value), unit);
+        let mut figure = Figure::new(id, what, of(OURS, value), unit);
         figure.peers =
             PEERS.iter().map(|peer| ((*peer).to_owned(), (of(peer, value) * 100.0).round() / 100.0)).collect();
         figure

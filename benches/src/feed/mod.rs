@@ -37,6 +37,10 @@ const COALESCED: u64 = 64;
 const ALONE: u64 = 1;
 /// Events a second of G3.
 const PACE: f64 = 200.0;
+/// Ours as it runs: each event durable, and over Redis.
+const OURS: &str = "ours";
+/// Ours without commit and Redis: what the peers do.
+const FANNING: &str = "fan-out only";
 /// The servers that we are measured beside.
 const PEERS: [&str; 2] = ["nchan", "socket.io"];
 /// Filling a long log takes minutes.
@@ -115,6 +119,19 @@ impl Ours {
     pub(crate) fn source(&self) -> anyhow::Result<Source> {
         Source::feeder(self.control.unwrap_or(0), self.head)
     }
+
+    /// `others`: whose CPU and memory count too.
+    async fn system(&self, name: &'static str, others: &[u32]) -> anyhow::Result<System> {
+        let cookie = self.session().await?.cookie();
+        Ok(System {
+            name,
+            dialect: Dialect::Ours { cookie, conflate: false },
+            address: self.address,
+            source: self.source()?,
+            pids: [&[self.run.pid], others].concat(),
+            pid: self.run.pid,
+        })
+    }
 }
 
 /// A server in turn.
@@ -132,29 +149,26 @@ struct System {
 /// All servers.
 struct All {
     systems: Vec<System>,
-    ours: Ours,
+    ours: [Ours; 2],
     nchan: Nchan,
     socket_io: SocketIo,
     redis: Redis,
-    _folder: Folder,
+    _folders: [Folder; 2],
 }
 
 impl All {
     async fn start() -> anyhow::Result<Self> {
-        let (redis, nchan, folder) = (Redis::start().await?, Nchan::start().await?, Folder::new("feed")?);
+        let (redis, nchan) = (Redis::start().await?, Nchan::start().await?);
+        let folders = [Folder::new("feed")?, Folder::new("fanning")?];
         let socket_io = SocketIo::start(redis.port, "pubsub").await?;
-        let ours = Ours::start(&folder.0, true, &["--redis", &redis.url()]).await?;
-        let cookie = ours.session().await?.cookie();
+        let ours = [
+            Ours::start(&folders[0].0, true, &["--redis", &redis.url()]).await?,
+            Ours::start(&folders[1].0, true, &["--memory"]).await?,
+        ];
         let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         let systems = vec![
-            System {
-                name: "ours",
-                dialect: Dialect::Ours { cookie, conflate: false },
-                address: ours.address,
-                source: ours.source()?,
-                pids: vec![ours.run.pid, redis.run.pid],
-                pid: ours.run.pid,
-            },
+            ours[0].system(OURS, &[redis.run.pid]).await?,
+            ours[1].system(FANNING, &[]).await?,
             System {
                 name: "nchan",
                 dialect: Dialect::Nchan,
@@ -172,12 +186,14 @@ impl All {
                 pid: socket_io.run.pid,
             },
         ];
-        Ok(Self { systems, ours, nchan, socket_io, redis, _folder: folder })
+        Ok(Self { systems, ours, nchan, socket_io, redis, _folders: folders })
     }
 
     async fn end(self) -> anyhow::Result<()> {
         drop(self.systems);
-        self.ours.run.end().await?;
+        for ours in self.ours {
+            ours.run.end().await?;
+        }
         self.nchan.run.end().await?;
         self.socket_io.run.end().await?;
         self.redis.run.end().await
@@ -205,6 +221,11 @@ struct Turn {
 }
 
 impl System {
+    /// A fault of ours ends the bench, one of a peer is told.
+    fn is_ours(&self) -> bool {
+        !PEERS.contains(&self.name)
+    }
+
     /// Waits until it has nothing more to do for sockets that are gone, twenty seconds at most.
     fn rest(&self) {
         for _ in 0..40 {

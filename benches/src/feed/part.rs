@@ -20,7 +20,7 @@ use domain::{
 use gateway::{Gateway, NothingElse};
 use ledger::{
     Batch, Bus, Credential, Delivery, Head, LocalBus, PostgresOptions, PostgresStore, Published, RedisBus,
-    RedisOptions, SqliteOptions, SqliteStore, SqliteTelemetry, Store,
+    RedisOptions, SqliteOptions, SqliteStore, SqliteTelemetry, Store, testing::memory::MemoryDisk,
 };
 use link::intake::{Done, Intake, IntakeError, Submission};
 use runtime::{Clock, Criticality, SystemClock, Tasks, tasks::Stage};
@@ -59,6 +59,9 @@ pub(crate) struct Args {
     /// The database; without it SQLite.
     #[arg(long)]
     postgres: Option<String>,
+    /// Keeps the log in memory only, so that no commit is waited for.
+    #[arg(long, conflicts_with = "postgres")]
+    memory: bool,
     /// Documents of open incidents to begin with.
     #[arg(long, default_value_t = 0)]
     incidents: usize,
@@ -130,6 +133,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn open(args: &Args) -> anyhow::Result<Arc<dyn Store>> {
+    if args.memory {
+        return Ok(Arc::new(MemoryDisk::new(1).open()));
+    }
     let store: Arc<dyn Store> = match &args.postgres {
         Some(url) => Arc::new(PostgresStore::open(&PostgresOptions::new(url, None, &args.folder)?).await?),
         None => Arc::new(SqliteStore::open(&SqliteOptions::in_folder(&args.folder)).await?),

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{All, How, PACE, PEERS, dialect::Place, load::Load};
+use super::{All, FANNING, How, OURS, PACE, PEERS, dialect::Place, load::Load};
 use crate::{process::anonymous_kib, results::Figure, stats::median};
 
 /// G7: a fifth reads nothing.
 pub(super) fn measure(all: &mut All, how: &How) -> anyhow::Result<Vec<Figure>> {
-    let Some(system) = all.systems.iter_mut().find(|s| s.name == "ours") else { return Ok(Vec::new()) };
+    let Some(system) = all.systems.iter_mut().find(|s| s.name == OURS) else { return Ok(Vec::new()) };
     let (mut without, mut with, mut missed) = (Vec::new(), Vec::new(), 0);
     for round in 1..=how.rounds {
         for stall in [false, true] {
@@ -38,7 +38,7 @@ pub(super) fn measure(all: &mut All, how: &How) -> anyhow::Result<Vec<Figure>> {
 pub(super) fn memory(all: &mut All, how: &How) -> anyhow::Result<Vec<Figure>> {
     let clients = how.clients * 4;
     let mut found = BTreeMap::new();
-    for system in &mut all.systems {
+    for system in all.systems.iter_mut().filter(|s| s.name != FANNING) {
         // What the first clients ever cost is not theirs.
         drop(system.load(100)?);
         std::thread::sleep(Duration::from_secs(1));
@@ -55,7 +55,7 @@ pub(super) fn memory(all: &mut All, how: &How) -> anyhow::Result<Vec<Figure>> {
         std::thread::sleep(Duration::from_secs(1));
     }
     let of = |name| found.get(name).copied().unwrap_or(0.0);
-    let figure = Figure::new("G8", format!("User memory of one of {clients} idle clients"), of("ours"), "KiB");
+    let figure = Figure::new("G8", format!("User memory of one of {clients} idle clients"), of(OURS), "KiB");
     let figure = PEERS.iter().fold(figure, |f, peer| f.peer(peer, of(peer)));
-    Ok(vec![figure.target("≤ 8 KiB", of("ours") <= 8.0)])
+    Ok(vec![figure.target("≤ 8 KiB", of(OURS) <= 8.0)])
 }

@@ -9,6 +9,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    task::Poll,
 };
 
 use ledger::{
@@ -275,18 +276,17 @@ async fn while_the_centre_writes(postgres: bool) {
     let contents = {
         let work = site.backup(&file, false);
         let mut work = std::pin::pin!(work);
-        // Every append is made between two steps of the backup.
+        // A whole append between any two steps of the backup, so that some come after its moment.
         loop {
+            if let Poll::Ready(done) = futures::poll!(work.as_mut()) {
+                break done;
+            }
             let batch = Batch {
                 events: vec![event("incident/1", "meanwhile")],
                 documents: vec![document("incident", "1", head.seq + 1)],
                 ..Batch::new(head)
             };
-            tokio::select! {
-                biased;
-                done = &mut work => break done,
-                next = store.append(&batch) => head = next.unwrap(),
-            }
+            head = store.append(&batch).await.unwrap();
         }
     };
     assert!(contents.seq >= first && head.seq > contents.seq, "{first} {} {}", contents.seq, head.seq);

@@ -101,7 +101,10 @@ impl Conn {
             *slot = IoSlice::new(piece);
             count += 1;
         }
-        self.io.try_write_vectored(slices.get(..count).unwrap_or(&slices))
+        match slices.get(..count).unwrap_or(&slices) {
+            [piece] => self.io.try_write(piece),
+            pieces => self.io.try_write_vectored(pieces),
+        }
     }
 
     fn hold(&self, out: &mut Out) {

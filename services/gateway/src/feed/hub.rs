@@ -134,9 +134,10 @@ impl Hub {
         }
     }
 
-    /// Whether the log has come as far as `seq`, whatever this gateway knows.
-    pub(crate) async fn has(&self, seq: u64) -> Result<bool, GatewayError> {
-        Ok(self.store.head().await?.seq >= seq)
+    /// Where the log is, whatever this gateway knows.
+    pub(super) async fn log_head(&self) -> Result<Position, GatewayError> {
+        let ledger::Head { log_id, seq, .. } = self.store.head().await?;
+        Ok(Position { log_id, seq })
     }
 
     /// Whether the log is followed, since when, and why not.

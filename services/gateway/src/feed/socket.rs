@@ -248,18 +248,17 @@ impl Client {
         self.snapshot(epoch, None).await
     }
 
-    /// A client that another gateway served may be ahead of this one, which then first gets there: a snapshot from before
-    /// would show the client again what it has seen.
+    /// A client that another gateway served may be ahead of this one, in this log or in the one that replaced it. This one
+    /// then first gets there: a snapshot from before would show the client again what it has seen.
     async fn reach(&self, hello: feed::Hello) -> Result<(), Close> {
-        let behind = || {
-            let head = self.room.mirror.read().head;
-            head.is_some_and(|h| h.log_id == hello.log_id && h.seq < hello.cursor)
-        };
-        if !behind() || !self.room.hub.has(hello.cursor).await.map_err(|error| trouble(&error))? {
+        let here = || self.room.mirror.read().head;
+        if hello.cursor == 0 || here().is_none_or(|h| h.log_id == hello.log_id && h.seq >= hello.cursor) {
             return Ok(());
         }
+        let log = self.room.hub.log_head().await.map_err(|error| trouble(&error))?;
+        let least = if log.log_id == hello.log_id { hello.cursor.min(log.seq) } else { 0 };
         let arrived = async {
-            while behind() {
+            while here().is_none_or(|h| h.log_id != log.log_id || h.seq < least) {
                 tokio::time::sleep(BEHIND).await;
             }
         };

@@ -222,6 +222,13 @@ async fn a_gateway_behind_its_client_does_not_show_it_the_past() {
         feed.upto(head, after).await;
         head = after;
     }
+    // Of the log that replaced the one that the gateway knows, too.
+    let log_id = house.store.renew().await.unwrap().log_id;
+    let mut there = Feed::open_at(&behind, &session, hello(log_id, head, false), None, false).await;
+    let ping = client_message::Kind::Ping(feed::Ping { client_time: 5 });
+    there.send(feed::ClientMessage { kind: Some(ping) }).await;
+    let answer = there.next().await;
+    assert!(matches!(answer, Ok(Kind::Pong(_))), "no snapshot: {answer:?}");
     tasks.drain(std::time::Duration::from_secs(60)).await;
 }
 
