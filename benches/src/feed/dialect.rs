@@ -191,7 +191,7 @@ mod tests {
         let snapshot = feed::Snapshot { log_id: 7, seq: 300, server_time: 5, states, audience: "a".to_owned() };
         assert_eq!(said(Kind::Snapshot(snapshot)), Some(Said::Stands { log_id: 7, at: 300 }));
         assert_eq!(said(Kind::Resync(feed::Resync { reason: "slow".to_owned() })), Some(Said::Resync));
-        assert_eq!(said(Kind::Heartbeat(feed::Heartbeat { server_time: 1, head: 2 })), None);
+        assert_eq!(said(Kind::Heartbeat(feed::Heartbeat { server_time: 1, head: 2, log_id: 3 })), None);
     }
 
     #[test]

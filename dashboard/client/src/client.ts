@@ -61,12 +61,17 @@ interface Link {
   /** The last unanswered ping: its number on the wire and when it left. */
   ping?: { id: bigint; at: number }
   /** The head that a heartbeat named and that has not come yet. */
-  owed?: { head: bigint; since: number }
+  owed?: { logId: bigint; head: bigint; since: number }
   /** The server said goodbye, and after how long another is ready for us. */
   retryAfter?: number
 }
 /** Close codes by which a server says that it does not understand us. */
 const MISUNDERSTOOD = [1002, 1003, 1007, 1009]
+
+/** Whether a log that a heartbeat named has more than is held here, or is another one. */
+function behind(at: Position, named: { logId: bigint; head: bigint }): boolean {
+  return named.head > at.seq || (named.logId !== 0n && at.logId !== 0n && named.logId !== at.logId)
+}
 
 export class FeedClient {
   readonly clock: ServerClock
@@ -274,7 +279,7 @@ export class FeedClient {
         this.tell({ kind: 'handover', reason: outcome.reason, ms: outcome.retryAfter })
         break
       case 'heartbeat':
-        if (outcome.head > at.seq) link.owed ??= { head: outcome.head, since: this.time.steady() }
+        if (behind(at, outcome)) link.owed ??= { logId: outcome.logId, head: outcome.head, since: this.time.steady() }
         else if (this.current.name === 'syncing' && at.logId !== 0n) this.live()
         break
       case 'pong':
@@ -287,7 +292,7 @@ export class FeedClient {
   /** What the newest message means for the state. */
   private settle(link: Link): void {
     const at = this.core.position
-    if (link.owed !== undefined && at.logId !== 0n && at.seq >= link.owed.head) {
+    if (link.owed !== undefined && at.logId !== 0n && !behind(at, link.owed)) {
       delete link.owed
       if (this.current.name !== 'live') this.live()
     }

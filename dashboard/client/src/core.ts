@@ -33,7 +33,8 @@ export type Outcome =
   | { kind: 'resync'; reason: string }
   /** The server closes now; another goes on from our position, after so many milliseconds. */
   | { kind: 'handover'; reason: string; retryAfter: number }
-  | { kind: 'heartbeat'; head: bigint }
+  /** Where the server's log is; log 0 = it does not say which. */
+  | { kind: 'heartbeat'; logId: bigint; head: bigint }
   | { kind: 'pong' }
   /** A message of a later version, of no use to this one. */
   | { kind: 'unknown' }
@@ -73,7 +74,7 @@ export class FeedCore {
       case 'handover':
         return { kind: 'handover', reason: kind.value.reason, retryAfter: kind.value.retryAfterMs }
       case 'heartbeat':
-        return { kind: 'heartbeat', head: kind.value.head }
+        return { kind: 'heartbeat', logId: kind.value.logId, head: kind.value.head }
       case 'pong':
         return { kind: 'pong' }
       case undefined:

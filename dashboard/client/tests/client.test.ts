@@ -4,7 +4,7 @@ import { fullJitter, LIMITS, type FeedState } from '../src'
 import { Bench, bytes, Log } from './world'
 
 const log = (count = 1): Log => new Log(9n, Array.from({ length: count }, (_, n) => ({ id: 1n, stage: `s${n}` })))
-const beat = (head: bigint, serverTime = 0n) => ({ case: 'heartbeat' as const, value: { head, serverTime } })
+const beat = (head: bigint, serverTime = 0n, logId = 0n) => ({ case: 'heartbeat' as const, value: { head, serverTime, logId } })
 const waiting = (state: FeedState) => {
   if (state.name !== 'waiting') throw new Error(`it is ${state.name}`)
   return state
@@ -102,6 +102,23 @@ describe('never silently stale', () => {
     expect(b.state.name).toBe('live')
     c.send(beat(3n))
     beats(LIMITS.dead)
+    expect(waiting(b.state).loss).toEqual({ why: 'behind' })
+  })
+
+  it('leaves a server whose heartbeats are of another log than what it holds', () => {
+    const b = new Bench()
+    const c = b.live(log())
+    const { logId, seq } = b.client.position
+    for (let at = 0; at < LIMITS.dead; at += 500) {
+      b.time.advance(500)
+      if (!c.left) c.send(beat(seq, 0n, logId))
+    }
+    expect(b.state.name).toBe('live')
+    for (let at = 0; at < LIMITS.dead; at += 500) {
+      c.send(beat(0n, 0n, logId + 1n))
+      b.time.advance(500)
+    }
+    expect(b.path.at(-2)).toBe('stale')
     expect(waiting(b.state).loss).toEqual({ why: 'behind' })
   })
 

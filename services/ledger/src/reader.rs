@@ -56,6 +56,12 @@ impl Reader {
         self.cursor
     }
 
+    /// Asks the store where the log is; whether nothing is waited for but news. Cancel safe.
+    pub async fn look(&mut self) -> Result<bool> {
+        self.ask_head().await?;
+        Ok(self.changed.is_none() && self.ready.is_empty() && self.known == self.cursor.seq)
+    }
+
     /// The next step. Cancel safe. After an error of the store the same call may be repeated (with a back-off).
     pub async fn next(&mut self) -> Result<Step> {
         loop {

@@ -83,15 +83,8 @@ fn block_on(work: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
 }
 
-/// A case makes a schema and waits for the disk, and each schema slows those that follow: few of them, where SQLite has
-/// thousands.
-fn cases() -> ProptestConfig {
-    let all = ProptestConfig::default();
-    ProptestConfig { cases: (all.cases / 8).clamp(8, 64), failure_persistence: None, ..all }
-}
-
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_tail_is_complete(sizes in prop::collection::vec(0..40_usize, 1..8), page in 1..50_usize) {

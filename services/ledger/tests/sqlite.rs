@@ -55,14 +55,8 @@ fn block_on(work: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
 }
 
-/// A case opens a database and waits for its disk: fewer of them than where all is in memory.
-fn cases() -> ProptestConfig {
-    let all = ProptestConfig::default();
-    ProptestConfig { cases: (all.cases / 8).max(24), failure_persistence: None, ..all }
-}
-
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_tail_is_complete(sizes in prop::collection::vec(0..40_usize, 1..8), page in 1..50_usize) {

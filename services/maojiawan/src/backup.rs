@@ -27,20 +27,10 @@ use crate::{
 
 const PROGRAM: &str = concat!("maojiawan ", env!("CARGO_PKG_VERSION"));
 
-/// Where a configuration keeps its data.
-fn place(config: &Config) -> anyhow::Result<Place> {
-    let folder = &config.data.folder;
-    let place = match &config.ledger.url {
-        Some(_) => Place::postgres(Stores::postgres_options(config)?, config.data.files()),
-        None => Place::sqlite(folder),
-    };
-    Ok(place.erasures_at(&config.data.erasures()))
-}
-
 /// Writes a backup while the centre runs.
 pub(crate) fn backup(path: Option<&Path>, to: &Path, with_key: bool) -> anyhow::Result<()> {
     let config = config::load(path)?;
-    let place = place(&config)?;
+    let place = Stores::place(&config)?;
     let at_ms = SystemClock.now_ms();
     let what = Backup { to, with_key, at_ms, program: PROGRAM };
     let mut teller = Teller::default();
@@ -69,7 +59,7 @@ pub(crate) fn backup(path: Option<&Path>, to: &Path, with_key: bool) -> anyhow::
 pub(crate) fn restore(path: Option<&Path>, from: &Path, erasures: &[PathBuf]) -> anyhow::Result<()> {
     let config = config::load(path)?;
     let lock = folder::take_all(&[&config.data.folder, config.data.files()])?;
-    let place = place(&config)?;
+    let place = Stores::place(&config)?;
     if let Some(log_id) = block_on(transfer::complete(&place))?? {
         println!(
             "上次恢复已完成，只差收尾，现已收尾；未读取 the restore before was complete but for its last step, which is done \

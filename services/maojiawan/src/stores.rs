@@ -5,12 +5,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use ledger::{
     PostgresOptions, PostgresStore, PostgresTelemetry, SqliteOptions, SqliteStore, SqliteTelemetry, Store, Telemetry,
+    transfer::Place,
 };
 
-use crate::{
-    config::{Config, Data},
-    media::secret,
-};
+use crate::{config::Config, media::secret};
 
 /// The durable parts.
 pub(crate) struct Stores {
@@ -42,12 +40,32 @@ impl Stores {
         }
         match &config.ledger.url {
             Some(_) => Self::postgres(config, lock).await,
-            None => Self::sqlite(&config.data, lock).await,
+            None => Self::sqlite(config, lock).await,
         }
     }
 
-    async fn sqlite(data: &Data, lock: std::fs::File) -> anyhow::Result<Self> {
-        let folder = &data.folder;
+    /// Where a configuration keeps its data.
+    pub(crate) fn place(config: &Config) -> anyhow::Result<Place> {
+        let place = match &config.ledger.url {
+            Some(_) => Place::postgres(Self::postgres_options(config)?, config.data.files()),
+            None => Place::sqlite(&config.data.folder),
+        };
+        Ok(place.erasures_at(&config.data.erasures()))
+    }
+
+    /// An empty log must not take the place of one that was lost, or is in another database.
+    async fn is_whole(config: &Config, database: &str) -> anyhow::Result<()> {
+        if let Some(folder) = Self::place(config)?.orphans().await? {
+            anyhow::bail!(
+                "{database}: 没有数据库，但 {0} 中有它的文件。请放回数据库，或移走 {0} 后从备份恢复 the database is gone, but {0}                  holds its files: put it back, or move {0} away and restore a backup",
+                folder.display()
+            );
+        }
+        Ok(())
+    }
+
+    async fn sqlite(config: &Config, lock: std::fs::File) -> anyhow::Result<Self> {
+        let (data, folder) = (&config.data, &config.data.folder);
         if let Some(moved) = ledger::transfer::moved(folder) {
             anyhow::bail!(
                 "{}: 数据已迁移到 {}，请在配置中写入 [ledger] url；如确要退回这里的旧数据（迁移之后写入的内容不在其中），请删除 {} \
@@ -59,6 +77,7 @@ impl Stores {
             );
         }
         let options = SqliteOptions { erasures: data.erasures(), ..SqliteOptions::in_folder(folder) };
+        Self::is_whole(config, &options.file.display().to_string()).await?;
         let store = Arc::new(SqliteStore::open(&options).await.context("台账无法打开 the ledger cannot be opened")?);
         let telemetry = SqliteTelemetry::open(&folder.join("telemetry.db"), options.busy_timeout).await;
         let telemetry = Arc::new(telemetry.context("遥测库无法打开 the telemetry file cannot be opened")?);
@@ -86,8 +105,9 @@ impl Stores {
     async fn postgres(config: &Config, lock: std::fs::File) -> anyhow::Result<Self> {
         let options = Self::postgres_options(config)?;
         let place = format!("PostgreSQL {}", options.place());
-        let opened = PostgresStore::open(&options).await;
-        let store = Arc::new(opened.with_context(|| format!("台账无法打开 the ledger cannot be opened: {place}"))?);
+        let closed = || format!("台账无法打开 the ledger cannot be opened: {place}");
+        Self::is_whole(config, &place).await.with_context(closed)?;
+        let store = Arc::new(PostgresStore::open(&options).await.with_context(closed)?);
         let telemetry = PostgresTelemetry::open(&options).await;
         let telemetry = Arc::new(telemetry.with_context(|| format!("遥测库无法打开 telemetry: {place}"))?);
         Ok(Self {

@@ -268,7 +268,7 @@ impl Centre {
     /// Until the gateway has come as far as the log.
     async fn followed(&self) {
         let head = self.room.hub.store.head().await.unwrap().seq;
-        while self.room.hub.head() < head {
+        while self.room.mirror.read().head.is_none_or(|h| h.seq < head) {
             tokio::task::yield_now().await;
         }
     }

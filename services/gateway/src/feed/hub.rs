@@ -217,6 +217,7 @@ impl Hub {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut conflate_at: Option<Instant> = None;
         let mut conflated = Instant::now();
+        let mut failing = false;
         loop {
             let step = tokio::select! {
                 biased;
@@ -225,7 +226,7 @@ impl Hub {
                     self.beat();
                     continue;
                 }
-                step = reader.next() => Some(step),
+                step = step(&mut reader, failing) => Some(step),
             };
             let Some(step) = step else {
                 self.conflate().await?;
@@ -233,7 +234,13 @@ impl Hub {
                 continue;
             };
             match step {
-                Ok(Step::Event(event)) => {
+                Ok(Followed::Level) => {
+                    failing = false;
+                    self.set_status(true, String::new());
+                    backoff.reset();
+                }
+                Ok(Followed::Behind) => failing = false,
+                Ok(Followed::Step(Step::Event(event))) => {
                     self.set_status(true, String::new());
                     backoff.reset();
                     self.take(drain(event, &mut reader)).await?;
@@ -241,11 +248,12 @@ impl Hub {
                         conflate_at = Some((conflated + CONFLATE_TICK).max(Instant::now()));
                     }
                 }
-                Ok(Step::LogChanged(head)) => {
+                Ok(Followed::Step(Step::LogChanged(head))) => {
                     tracing::warn!(log.seq = head.seq, "the log was replaced");
                     return Ok(());
                 }
                 Err(error) => {
+                    failing = true;
                     self.failed(&error.into());
                     tokio::time::sleep(backoff.delay()).await;
                 }
@@ -281,7 +289,8 @@ impl Hub {
     /// Tells every client the time and the head, and gives up what nobody uses.
     fn beat(&self) {
         let now = self.clock.now_ms();
-        let heartbeat = || Kind::Heartbeat(feed::Heartbeat { server_time: now, head: self.head() });
+        let at = self.mirror.read().head.unwrap_or(Position { log_id: 0, seq: 0 });
+        let heartbeat = || Kind::Heartbeat(feed::Heartbeat { server_time: now, head: at.seq, log_id: at.log_id });
         let [protobuf, json] = Form::ALL.map(|form| form.message(heartbeat()));
         self.streams.lock().unwrap_or_else(PoisonError::into_inner).0.retain(|_, s| !Self::unused(s, IDLE_BEATS));
         for stream in self.list() {
@@ -306,11 +315,6 @@ impl Hub {
         let stream = Arc::new(Stream::new(kind, ring, epoch, self.porters.clone()));
         streams.0.insert(key, stream.clone());
         Some((stream, epoch))
-    }
-
-    /// The last event that the feed knows.
-    pub(crate) fn head(&self) -> u64 {
-        self.mirror.read().head.map_or(0, |h| h.seq)
     }
 
     /// Takes events into the mirror and the streams.
@@ -483,6 +487,23 @@ fn reached(known: Position, now: Position) -> bool {
     now.log_id == known.log_id && now.seq >= known.seq
 }
 
+/// What following the log brought.
+enum Followed {
+    Step(Step),
+    /// After an error: the log is where the reader is …
+    Level,
+    /// … or further.
+    Behind,
+}
+
+/// After an error the log is looked at, because no event may come for long. Cancel safe.
+async fn step(reader: &mut Reader, failing: bool) -> ledger::Result<Followed> {
+    if !failing {
+        return reader.next().await.map(Followed::Step);
+    }
+    Ok(if reader.look().await? { Followed::Level } else { Followed::Behind })
+}
+
 async fn due(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
@@ -553,7 +574,49 @@ fn gone_state(key: &Key, rev: u64) -> feed::State {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use ledger::{
+        LocalBus,
+        testing::memory::{Call, Ending, Fate, MemoryDisk, Weather},
+    };
+    use runtime::SystemClock;
+
     use super::*;
+    use crate::accounts::Verifier;
+
+    #[derive(Default)]
+    struct Down(AtomicBool);
+
+    impl Weather for Down {
+        fn of(&self, _: Call) -> Fate {
+            let ending = if self.0.load(Ordering::SeqCst) { Ending::Unavailable } else { Ending::Good };
+            Fate { ending, ..Fate::GOOD }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_log_is_followed_again_when_the_store_is_back() {
+        let (down, clock) = (Arc::new(Down::default()), Arc::new(SystemClock));
+        let store: Arc<dyn Store> = Arc::new(MemoryDisk::new(1).open_in(down.clone()));
+        let (mirror, config) = (Arc::new(Mirror::new(store.clone())), Config::default());
+        let verifier = Verifier::new().unwrap();
+        let sessions = Arc::new(Sessions::with(verifier, &config, store.clone(), clock.clone(), mirror.clone()));
+        let (hub, tasks) = (Arc::new(Hub::new(&config, store, clock, mirror, sessions)), Tasks::default());
+        hub.start(Arc::new(LocalBus::new(8)), CancellationToken::new(), &tasks);
+        for outage in [false, true, false, true, false] {
+            down.0.store(outage, Ordering::SeqCst);
+            let told = async {
+                while hub.status().0 == outage {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            let told = tokio::time::timeout(Duration::from_secs(60), told).await;
+            assert!(told.is_ok(), "outage {outage}: {:?}", hub.status());
+        }
+        tasks.drain(Duration::from_secs(1)).await;
+    }
 
     #[test]
     fn only_another_log_or_an_earlier_place_makes_everybody_start_anew() {

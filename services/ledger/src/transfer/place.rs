@@ -76,6 +76,24 @@ impl Place {
         }
     }
 
+    /// A folder with files of a database that is not there: it was lost, or another one is meant. A new log must not begin
+    /// beside them.
+    pub async fn orphans(&self) -> Result<Option<PathBuf>> {
+        if self.has_database().await? {
+            return Ok(None);
+        }
+        let folders = [BLOBS, ARCHIVE].map(|name| self.folder.join(name));
+        super::blocking(move || {
+            for folder in folders {
+                if !is_empty(&folder)? {
+                    return Ok(Some(folder));
+                }
+            }
+            Ok(None)
+        })
+        .await
+    }
+
     /// Begins to fill it; refused when anything is there. With `files` its folders of files must be empty too.
     pub(super) async fn stage(&self, files: bool) -> Result<Stage> {
         let has_database = self.has_database().await?;

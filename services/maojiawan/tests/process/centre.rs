@@ -165,6 +165,30 @@ fn its_data_folder_is_its_own() {
 }
 
 #[test]
+fn it_begins_no_empty_log_beside_the_files_of_a_lost_one() {
+    let server = PostgresServer::start();
+    let elsewhere = format!("[ledger]\nurl = \"{}\"\n", server.url("postgres"));
+    let folder = tempfile::tempdir().unwrap();
+    write_password(folder.path());
+    let (data, kept) = (folder.path().join("centre-data"), folder.path().join("kept.db"));
+    assert_eq!(Centre::start(folder.path()).end("-TERM").0, Some(0));
+    let config = std::fs::read_to_string(folder.path().join("centre.toml")).unwrap();
+    let other = folder.path().join("other.toml");
+    std::fs::write(data.join("blobs/a-photo"), "sealed").unwrap();
+    std::fs::rename(data.join("ledger.db"), &kept).unwrap();
+    for ledger in ["", &elsewhere] {
+        std::fs::write(&other, config.clone() + ledger).unwrap();
+        let refused = Command::new(PROGRAM).args(["up", "--config"]).arg(&other).output().unwrap();
+        let log = String::from_utf8(refused.stderr).unwrap();
+        assert!(log.contains("请放回数据库") && log.contains("centre-data/blobs"), "{log}");
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(!data.join("ledger.db").exists(), "nothing is in the way of the one that is put back");
+    }
+    std::fs::rename(&kept, data.join("ledger.db")).unwrap();
+    assert_eq!(Centre::start(folder.path()).end("-TERM").0, Some(0));
+}
+
+#[test]
 fn its_broker_dies_with_it() {
     let folder = tempfile::tempdir().unwrap();
     write_password(folder.path());
