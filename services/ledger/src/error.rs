@@ -75,6 +75,12 @@ pub enum LedgerError {
         /// What is wrong.
         reason: String,
     },
+    /// The database is not there, but files of one are.
+    #[error("the database is gone, but its files are there: {files}")]
+    Orphans {
+        /// A folder or a file.
+        files: String,
+    },
     /// A backup or an archive is cut off or damaged.
     #[error("{file}: byte {at}: {what}")]
     File {
@@ -113,6 +119,7 @@ impl LedgerError {
             Self::Corrupt { .. } => "ledger.corrupt",
             Self::Io(_) => "ledger.io",
             Self::MasterKey { .. } => "ledger.master_key",
+            Self::Orphans { .. } => "ledger.orphans",
             Self::File { .. } => "ledger.file",
             Self::Schema(_) => "ledger.schema",
         }

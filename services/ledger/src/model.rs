@@ -20,6 +20,8 @@ pub mod limits {
     pub const BATCH_BYTES: usize = 32 << 20;
     /// Bytes of a kind, stage, grid, unit, stream, subject, scope, target or id.
     pub const NAME: usize = 128;
+    /// Nothing is put off for longer, milliseconds: what is due later was written by a clock that was ahead.
+    pub const PUT_OFF_MS: i64 = 900_000;
     /// Bytes of an idempotency key.
     pub const KEY: usize = 256;
     /// Units of one document.

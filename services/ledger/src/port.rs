@@ -122,7 +122,8 @@ pub enum FoundBlob {
 /// Deliveries, at least once.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Deliveries of these kinds due at `now_ms`, longest due first, at most `limit` and
+    /// Deliveries of these kinds due at `now_ms`, or so late that a clock was ahead
+    /// ([`limits::PUT_OFF_MS`](crate::limits::PUT_OFF_MS)), longest due first, at most `limit` and
     /// [`limits::PAGE`](crate::limits::PAGE). Each deliverer asks for its own, so that none waits behind another's.
     async fn outbox_due(&self, kinds: &[&str], now_ms: i64, limit: usize) -> Result<Vec<StoredOutbox>>;
 

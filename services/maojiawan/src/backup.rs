@@ -22,7 +22,7 @@ use crate::{
     config::{self, Config},
     folder,
     media::secret,
-    stores::Stores,
+    stores::{Stores, stayed},
 };
 
 const PROGRAM: &str = concat!("maojiawan ", env!("CARGO_PKG_VERSION"));
@@ -31,6 +31,12 @@ const PROGRAM: &str = concat!("maojiawan ", env!("CARGO_PKG_VERSION"));
 pub(crate) fn backup(path: Option<&Path>, to: &Path, with_key: bool) -> anyhow::Result<()> {
     let config = config::load(path)?;
     let place = Stores::place(&config)?;
+    if config.ledger.url.is_none() {
+        stayed(&config.data.folder)?;
+    }
+    for folder in [&*config.data.folder, config.data.files()] {
+        Stores::is_finished(folder)?;
+    }
     let at_ms = SystemClock.now_ms();
     let what = Backup { to, with_key, at_ms, program: PROGRAM };
     let mut teller = Teller::default();
@@ -240,6 +246,13 @@ pub(crate) fn migrate(what: &Migration) -> anyhow::Result<()> {
         ),
     };
     let target = options.place();
+    if let Some(moved) = transfer::moved(source).filter(|moved| moved.to != target) {
+        bail!(
+            "{}: 数据已迁移到 {}，不能再迁往 {target} the data moved there and cannot move elsewhere",
+            source.display(),
+            moved.to
+        );
+    }
     let (from, into) = (Place::sqlite(source), Place::postgres(options, files));
     if let Some(log_id) = block_on(transfer::complete(&into))?? {
         println!("上次迁移已完成，现已收尾 the migration before was complete, its last step is done now: log {log_id}");

@@ -112,7 +112,7 @@ impl Core {
 
     async fn status(&self) -> Result<CoreStatus, &'static str> {
         let asked = self.peer.pass(axum::http::Method::GET, STATUS, HeaderMap::new(), bytes::Bytes::new());
-        let response = asked.await.map_err(|_| "连接不上 cannot be reached")?;
+        let response = asked.await.ok().flatten().ok_or("连接不上 cannot be reached")?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED => return Err("令牌不同 it has another token"),
@@ -185,7 +185,13 @@ async fn pass(State(peer): State<Arc<Peer>>, request: Request) -> Response {
             ("核心节点暂时连接不上，请用同一个键重试", "The core cannot be reached; try again with the same key");
         problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", zh, en)
     };
-    let Ok(answer) = peer.pass(method, &path, headers, body).await else { return away() };
+    let answer = match peer.pass(method, &path, headers, body).await {
+        Ok(Some(answer)) => answer,
+        Ok(None) => {
+            return problem(StatusCode::NOT_FOUND, "not_found", "没有这个地址", "There is nothing at this address");
+        }
+        Err(_) => return away(),
+    };
     let (status, mut headers) = (answer.status(), answer.headers().clone());
     for name in OWN {
         headers.remove(name);

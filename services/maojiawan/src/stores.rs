@@ -1,11 +1,11 @@
 //! Opens the ledger and telemetry where the configuration keeps them: SQLite in the data folder, or PostgreSQL.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use ledger::{
-    PostgresOptions, PostgresStore, PostgresTelemetry, SqliteOptions, SqliteStore, SqliteTelemetry, Store, Telemetry,
-    transfer::Place,
+    LedgerError, PostgresOptions, PostgresStore, PostgresTelemetry, SqliteOptions, SqliteStore, SqliteTelemetry, Store,
+    Telemetry, transfer::Place,
 };
 
 use crate::{config::Config, media::secret};
@@ -32,16 +32,22 @@ impl Stores {
         let lock = crate::folder::take(&config.data.folder)?;
         // Files may lie elsewhere, and it is there that they were to be put into their place.
         for folder in [&*config.data.folder, config.data.files()] {
-            anyhow::ensure!(
-                !ledger::transfer::unfinished(folder),
-                "{}: 上次恢复或迁移未完成，请重新运行该命令 a restore or a migration was cut off: run it again",
-                folder.display()
-            );
+            Self::is_finished(folder)?;
         }
         match &config.ledger.url {
             Some(_) => Self::postgres(config, lock).await,
             None => Self::sqlite(config, lock).await,
         }
+    }
+
+    /// Refuses what a restore or a migration left that was cut off.
+    pub(crate) fn is_finished(folder: &Path) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            !ledger::transfer::unfinished(folder),
+            "{}: 上次恢复或迁移未完成，请重新运行该命令 a restore or a migration was cut off: run it again",
+            folder.display()
+        );
+        Ok(())
     }
 
     /// Where a configuration keeps its data.
@@ -53,32 +59,12 @@ impl Stores {
         Ok(place.erasures_at(&config.data.erasures()))
     }
 
-    /// An empty log must not take the place of one that was lost, or is in another database.
-    async fn is_whole(config: &Config, database: &str) -> anyhow::Result<()> {
-        if let Some(folder) = Self::place(config)?.orphans().await? {
-            anyhow::bail!(
-                "{database}: 没有数据库，但 {0} 中有它的文件。请放回数据库，或移走 {0} 后从备份恢复 the database is gone, but {0}                  holds its files: put it back, or move {0} away and restore a backup",
-                folder.display()
-            );
-        }
-        Ok(())
-    }
-
     async fn sqlite(config: &Config, lock: std::fs::File) -> anyhow::Result<Self> {
         let (data, folder) = (&config.data, &config.data.folder);
-        if let Some(moved) = ledger::transfer::moved(folder) {
-            anyhow::bail!(
-                "{}: 数据已迁移到 {}，请在配置中写入 [ledger] url；如确要退回这里的旧数据（迁移之后写入的内容不在其中），请删除 {} \
-                 the data moved there: set [ledger] url; to go back to the old data on purpose, without what was written \
-                 since, remove that file",
-                folder.display(),
-                moved.to,
-                moved.mark.display()
-            );
-        }
+        stayed(folder)?;
         let options = SqliteOptions { erasures: data.erasures(), ..SqliteOptions::in_folder(folder) };
-        Self::is_whole(config, &options.file.display().to_string()).await?;
-        let store = Arc::new(SqliteStore::open(&options).await.context("台账无法打开 the ledger cannot be opened")?);
+        let closed = "台账无法打开 the ledger cannot be opened";
+        let store = Arc::new(SqliteStore::open(&options).await.map_err(told).context(closed)?);
         let telemetry = SqliteTelemetry::open(&folder.join("telemetry.db"), options.busy_timeout).await;
         let telemetry = Arc::new(telemetry.context("遥测库无法打开 the telemetry file cannot be opened")?);
         Ok(Self {
@@ -106,8 +92,7 @@ impl Stores {
         let options = Self::postgres_options(config)?;
         let place = format!("PostgreSQL {}", options.place());
         let closed = || format!("台账无法打开 the ledger cannot be opened: {place}");
-        Self::is_whole(config, &place).await.with_context(closed)?;
-        let store = Arc::new(PostgresStore::open(&options).await.with_context(closed)?);
+        let store = Arc::new(PostgresStore::open(&options).await.map_err(told).with_context(closed)?);
         let telemetry = PostgresTelemetry::open(&options).await;
         let telemetry = Arc::new(telemetry.with_context(|| format!("遥测库无法打开 telemetry: {place}"))?);
         Ok(Self {
@@ -131,6 +116,30 @@ impl Stores {
                 store.close().await;
             }
         }
+    }
+}
+
+/// Refuses SQLite data that were moved to another database.
+pub(crate) fn stayed(folder: &Path) -> anyhow::Result<()> {
+    let Some(moved) = ledger::transfer::moved(folder) else { return Ok(()) };
+    anyhow::bail!(
+        "{}: 数据已迁移到 {}，请在配置中写入 [ledger] url；如确要退回这里的旧数据（迁移之后写入的内容不在其中），请删除 {} \
+         the data moved there: set [ledger] url; to go back to the old data on purpose, without what was written \
+         since, remove that file",
+        folder.display(),
+        moved.to,
+        moved.mark.display()
+    )
+}
+
+/// In words, where a person has to do something.
+fn told(error: LedgerError) -> anyhow::Error {
+    match error {
+        LedgerError::Orphans { files } => anyhow::anyhow!(
+            "没有数据库，但它的文件还在：{files}。请放回数据库，或移走这些文件后从备份恢复 the database is gone, but its files \
+             are there: put it back, or move them away and restore a backup"
+        ),
+        error => error.into(),
     }
 }
 

@@ -87,18 +87,22 @@ async fn room(weather: Arc<Counted>, most: usize) -> Room {
     let disk = MemoryDisk::new(1);
     let store = disk.open_in(weather);
     let head = store.open_writer().await.unwrap();
+    store.append(&Batch { events: vec![remark(); 20], ..Batch::new(head) }).await.unwrap();
+    room_of(store, most).await
+}
+
+/// An event.
+pub(super) fn remark() -> EventRow {
     let body = Body::Noted { incident: IncidentId(1), text: VaultId(1) };
     let event = Event { at: Timestamp(NOW), mode: Mode::Real, by: By::System, vault_next: 2, body };
-    let row = EventRow {
+    EventRow {
         at_ms: NOW,
         kind: event.body.name().to_owned(),
         version: wire::event::VERSION,
         stream: "incident/1".to_owned(),
         mode: 0,
         payload: wire::event::encode(&event).into(),
-    };
-    store.append(&Batch { events: vec![row; 20], ..Batch::new(head) }).await.unwrap();
-    room_of(store, most).await
+    }
 }
 
 async fn room_of(store: MemoryStore, most: usize) -> Room {

@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -170,21 +171,22 @@ impl Hub {
     fn loaded(&self, position: Position) {
         let followed = self.followed().replace(position);
         let Some(followed) = followed else { return };
-        let after = if reached(followed, position) {
-            self.refill(position);
-            followed.seq
-        } else {
-            self.restart(position, Why::LogReplaced);
-            0
-        };
+        let goes_on = reached(followed, position);
+        let after = if goes_on { followed.seq } else { 0 };
         let changed: Vec<_> = {
             let seen = self.mirror.read();
             let accounts = seen.state.accounts.keys();
             accounts.filter(|id| seen.rev(&Key::Account((*id).clone())) > after).cloned().collect()
         };
         if !changed.is_empty() {
+            // Before anybody is given what came under the new rights.
             let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
             judge_anew(&mut streams);
+        }
+        if goes_on {
+            self.refill(position);
+        } else {
+            self.restart(position, Why::LogReplaced);
         }
         changed.into_iter().for_each(|account| self.sessions.account_changed(account));
     }
@@ -219,19 +221,20 @@ impl Hub {
         let mut conflated = Instant::now();
         let mut failing = false;
         loop {
-            let step = tokio::select! {
-                biased;
-                () = due(conflate_at) => None,
-                _ = beat.tick() => {
-                    self.beat();
-                    continue;
+            // The same step goes on whatever comes between: a slow store would never answer one that begins anew.
+            let step = {
+                let mut step = pin!(step(&mut reader, failing));
+                loop {
+                    tokio::select! {
+                        biased;
+                        () = due(conflate_at) => {
+                            self.conflate().await?;
+                            (conflate_at, conflated) = (None, Instant::now());
+                        }
+                        _ = beat.tick() => self.beat(),
+                        step = &mut step => break step,
+                    }
                 }
-                step = step(&mut reader, failing) => Some(step),
-            };
-            let Some(step) = step else {
-                self.conflate().await?;
-                (conflate_at, conflated) = (None, Instant::now());
-                continue;
             };
             match step {
                 Ok(Followed::Level) => {
@@ -324,7 +327,7 @@ impl Hub {
         let forgotten = self.forgotten(&published, &taken).await?;
         let streams = self.apply(&taken, &forgotten, upto);
         self.encode(&streams, &taken, upto).await?;
-        self.mirror.write(Seen::trim);
+        self.trim();
         self.afterwards(&taken);
         if let Some(followed) = self.followed().as_mut() {
             followed.seq = upto;
@@ -461,7 +464,15 @@ impl Hub {
         for (stream, items) in streams.iter().zip(all) {
             stream.conflated(upto, now, &items);
         }
+        self.trim();
         Ok(())
+    }
+
+    /// Forgets what ended long ago, but for what a conflating stream still has to show as ended.
+    fn trim(&self) {
+        if !self.dirty() {
+            self.mirror.write(Seen::trim);
+        }
     }
 }
 
@@ -578,43 +589,69 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use ledger::{
-        LocalBus,
+        Batch, LocalBus, Log as _,
         testing::memory::{Call, Ending, Fate, MemoryDisk, Weather},
     };
     use runtime::SystemClock;
 
     use super::*;
-    use crate::accounts::Verifier;
+    use crate::{accounts::Verifier, feed::bounds::remark};
 
-    #[derive(Default)]
-    struct Down(AtomicBool);
+    /// Down or slow when it is told.
+    struct Bad {
+        on: AtomicBool,
+        fate: Fate,
+    }
 
-    impl Weather for Down {
+    impl Weather for Bad {
         fn of(&self, _: Call) -> Fate {
-            let ending = if self.0.load(Ordering::SeqCst) { Ending::Unavailable } else { Ending::Good };
-            Fate { ending, ..Fate::GOOD }
+            if self.on.load(Ordering::SeqCst) { self.fate } else { Fate::GOOD }
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_quiet_log_is_followed_again_when_the_store_is_back() {
-        let (down, clock) = (Arc::new(Down::default()), Arc::new(SystemClock));
-        let store: Arc<dyn Store> = Arc::new(MemoryDisk::new(1).open_in(down.clone()));
+    /// A hub that follows a log whose bus is silent.
+    async fn following(disk: &MemoryDisk, bad: Arc<Bad>) -> (Arc<Hub>, Tasks) {
+        let (store, clock): (Arc<dyn Store>, _) = (Arc::new(disk.open_in(bad)), Arc::new(SystemClock));
         let (mirror, config) = (Arc::new(Mirror::new(store.clone())), Config::default());
         let verifier = Verifier::new().unwrap();
         let sessions = Arc::new(Sessions::with(verifier, &config, store.clone(), clock.clone(), mirror.clone()));
         let (hub, tasks) = (Arc::new(Hub::new(&config, store, clock, mirror, sessions)), Tasks::default());
         hub.start(Arc::new(LocalBus::new(8)), CancellationToken::new(), &tasks);
-        for outage in [false, true, false, true, false] {
-            down.0.store(outage, Ordering::SeqCst);
-            let told = async {
-                while hub.status().0 == outage {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-            };
-            let told = tokio::time::timeout(Duration::from_secs(60), told).await;
-            assert!(told.is_ok(), "outage {outage}: {:?}", hub.status());
+        within_a_minute(|| hub.status().0).await;
+        (hub, tasks)
+    }
+
+    async fn within_a_minute(done: impl Fn() -> bool) {
+        let waited = async {
+            while !done() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waited).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_log_is_followed_again_when_the_store_is_back() {
+        let fate = Fate { ending: Ending::Unavailable, ..Fate::GOOD };
+        let down = Arc::new(Bad { on: AtomicBool::new(false), fate });
+        let (hub, tasks) = following(&MemoryDisk::new(1), down.clone()).await;
+        for outage in [true, false, true, false] {
+            down.on.store(outage, Ordering::SeqCst);
+            within_a_minute(|| hub.status().0 != outage).await;
         }
+        tasks.drain(Duration::from_secs(1)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_is_slower_than_heartbeats_is_followed_all_the_same() {
+        let slow = Arc::new(Bad { on: AtomicBool::new(false), fate: Fate { before: 2 * HEARTBEAT, ..Fate::GOOD } });
+        let disk = MemoryDisk::new(1);
+        let (hub, tasks) = following(&disk, slow.clone()).await;
+        slow.on.store(true, Ordering::SeqCst);
+        let writer = disk.open();
+        let head = writer.open_writer().await.unwrap();
+        let head = writer.append(&Batch { events: vec![remark(); 3], ..Batch::new(head) }).await.unwrap();
+        within_a_minute(|| hub.mirror.read().head == Some(head.position())).await;
         tasks.drain(Duration::from_secs(1)).await;
     }
 

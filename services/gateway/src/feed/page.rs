@@ -54,7 +54,7 @@ fn bounds_are_those_of_the_code() {
     // The kernel doubles what it is asked for.
     let sent = format!("{} KiB, of which unsent {} KiB", FEED_SEND_BUFFER >> 9, FEED_UNSENT >> 10);
     assert_eq!(bound("bytes on their way"), sent);
-    let lot = "1 ms for each client that leaves,\n   between 100 and 5,000 ms";
+    let lot = "from 0 up to 1 ms for each client that leaves, but up to 100 ms at least and 5,000 ms at most";
     assert!(PAGE.contains(lot) && (RETRY_EACH_MS, RETRY_MS) == (1, (100, 5_000)));
     assert_eq!(bound("a gap beyond"), "1,000 events");
     assert_eq!(ledger::limits::PAGE, 1_000);

@@ -103,8 +103,9 @@ impl Porters {
                 // In order, so that a model can repeat a run.
                 biased;
                 () = stop.cancelled() => return,
-                () = wake.notified() => None,
+                // Before the news, which may never end.
                 Ok(()) = beats.changed() => Some(beats.borrow_and_update().clone()),
+                () = wake.notified() => None,
             };
             let waited = tokio::select! {
                 biased;

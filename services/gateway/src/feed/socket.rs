@@ -255,14 +255,14 @@ impl Client {
         if hello.cursor == 0 || here().is_none_or(|h| h.log_id == hello.log_id && h.seq >= hello.cursor) {
             return Ok(());
         }
-        let log = self.room.hub.log_head().await.map_err(|error| trouble(&error))?;
+        let log = self.patiently(self.room.hub.log_head()).await.map_err(|error| trouble(&error))?;
         let least = if log.log_id == hello.log_id { hello.cursor.min(log.seq) } else { 0 };
         let arrived = async {
             while here().is_none_or(|h| h.log_id != log.log_id || h.seq < least) {
                 tokio::time::sleep(BEHIND).await;
             }
         };
-        timeout(SEND_PATIENCE, arrived).await.map_err(|_| Close::Trouble)
+        self.patiently(timeout(SEND_PATIENCE, arrived)).await.map_err(|_| Close::Trouble)
     }
 
     /// Sits down at the stream that fits the caller; its epoch.

@@ -24,6 +24,8 @@ pub async fn the_outbox_delivers_at_least_once(backend: &dyn Backend) {
     let each = [("fire".to_owned(), 1), ("late".to_owned(), 1), ("police".to_owned(), 1)];
     assert_eq!(store.outbox_by_target().await.unwrap(), each);
     assert!(store.outbox_due(KINDS, 99, 10).await.unwrap().is_empty());
+    let back = store.outbox_due(KINDS, 99 - limits::PUT_OFF_MS, 10).await.unwrap();
+    assert_eq!(back.len(), 3, "written by a clock that was ahead");
     let due = store.outbox_due(KINDS, 200, 10).await.unwrap();
     assert_eq!(due.iter().map(|d| d.row.clone()).collect::<Vec<_>>(), [outbox[1].clone(), outbox[2].clone()]);
     assert_eq!(store.outbox_due(KINDS, 200, 10).await.unwrap(), due, "until it is done it is due");

@@ -36,6 +36,7 @@ use crate::{
     schema::Migration,
     seal::Key,
     sealer::Sealer,
+    transfer::{blocking, no_orphans},
 };
 use db::{Db, get, get_u64};
 use slots::Lease;
@@ -126,7 +127,7 @@ impl std::fmt::Debug for PostgresStore {
 impl PostgresStore {
     /// Opens or creates the store and applies migrations. Writing needs [`crate::Log::open_writer`] besides.
     ///
-    /// Errors: `Unavailable` (no server, no such database, login refused), `Invalid` (a server that is too old, not
+    /// Errors: `Orphans` (a new log beside files of another), `Unavailable` (no server, no such database, login refused), `Invalid` (a server that is too old, not
     /// UTF8 or does not sync), `MasterKey`, `Corrupt` (another master key), `Schema` (written by a newer program),
     /// `ReadOnly`, or another failure of the server.
     pub async fn open(options: &PostgresOptions) -> Result<Self> {
@@ -137,7 +138,11 @@ impl PostgresStore {
         let sealer = Sealer::load(options.master_key.clone(), row.is_none()).await?;
         let request_secret = match row {
             Some(row) => sealer.request_secret(get(&row, 0)?)?,
-            None => create_meta(&mut tx, &sealer).await?,
+            None => {
+                let (blobs, archive) = (options.blobs.clone(), options.archive.clone());
+                blocking(move || no_orphans([&blobs, &archive], None)).await?;
+                create_meta(&mut tx, &sealer).await?
+            }
         };
         tx.commit().await?;
         let journal = Journal::at(options.erasures.clone());

@@ -18,9 +18,10 @@ impl Outbox for PostgresStore {
     async fn outbox_due(&self, kinds: &[&str], now_ms: i64, limit: usize) -> Result<Vec<StoredOutbox>> {
         let sql = sqlx::query(
             "SELECT id, seq, attempts, last_error, kind, target, payload, due_ms FROM outbox \
-             WHERE due_ms <= $1 AND kind = ANY($2) ORDER BY due_ms, id LIMIT $3",
+             WHERE (due_ms <= $1 OR due_ms > $4) AND kind = ANY($2) ORDER BY due_ms, id LIMIT $3",
         );
         let sql = sql.bind(now_ms).bind(kinds.to_vec()).bind(page(limit, limits::PAGE));
+        let sql = sql.bind(now_ms.saturating_add(limits::PUT_OFF_MS));
         self.db.collect(sql, outbox_row, limits::PAGE).await
     }
 

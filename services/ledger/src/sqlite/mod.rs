@@ -29,7 +29,7 @@ use crate::{
     schema::Migration,
     seal::Key,
     sealer::Sealer,
-    transfer::{blocking, make_folder},
+    transfer::{blocking, make_folder, no_orphans},
 };
 use db::{Db, db_error, get, get_u64};
 pub use telemetry::SqliteTelemetry;
@@ -92,12 +92,18 @@ impl std::fmt::Debug for SqliteStore {
 impl SqliteStore {
     /// Opens or creates the store and applies migrations. Writing needs [`crate::Log::open_writer`] besides.
     ///
-    /// Errors: `MasterKey` (missing, readable by others), `Corrupt` (not a database, another master key), `Schema`
+    /// Errors: `Orphans` (a new log beside files of another), `MasterKey` (missing, readable by others), `Corrupt` (not a database, another master key), `Schema`
     /// (written by a newer program), or a failure of the disk.
     pub async fn open(options: &SqliteOptions) -> Result<Self> {
         if let Some(folder) = options.file.parent() {
             let folder = folder.to_owned();
             blocking(move || if folder.as_os_str().is_empty() { Ok(()) } else { make_folder(&folder) }).await?;
+        }
+        let (at, blobs, archive) = (options.file.clone(), options.blobs.clone(), options.archive.clone());
+        let orphans = move || no_orphans([&blobs, &archive], Some(&at));
+        // Before anything is made that would be in the way of the database that is put back.
+        if tokio::fs::metadata(&options.file).await.map_or(true, |file| file.len() == 0) {
+            blocking(orphans).await?;
         }
         let files = BlobFiles::open(options.blobs.clone()).await?;
         let db = Db::open(&options.file, options.busy_timeout, MIGRATIONS).await?;

@@ -17,9 +17,10 @@ use crate::{
 impl Outbox for SqliteStore {
     async fn outbox_due(&self, kinds: &[&str], now_ms: i64, limit: usize) -> Result<Vec<StoredOutbox>> {
         let mut sql = QueryBuilder::<Sqlite>::new(
-            "SELECT id, seq, attempts, last_error, kind, target, payload, due_ms FROM outbox WHERE due_ms <= ",
+            "SELECT id, seq, attempts, last_error, kind, target, payload, due_ms FROM outbox WHERE (due_ms <= ",
         );
-        sql.push_bind(now_ms).push(" AND kind IN (");
+        sql.push_bind(now_ms).push(" OR due_ms > ").push_bind(now_ms.saturating_add(limits::PUT_OFF_MS));
+        sql.push(") AND kind IN (");
         let mut list = sql.separated(", ");
         for kind in kinds {
             list.push_bind(*kind);

@@ -28,6 +28,7 @@ use cell::Tallying;
 pub(crate) use cell::{Cell, Row};
 pub(crate) use file::{make_folder, sync_folder};
 pub use migrate::{Pair, migrate};
+pub(crate) use place::no_orphans;
 pub use place::{Moved, Place, complete, moved, unfinished};
 pub use restore::{Restored, restore};
 pub(crate) use scan::is_archive;

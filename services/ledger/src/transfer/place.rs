@@ -76,24 +76,6 @@ impl Place {
         }
     }
 
-    /// A folder with files of a database that is not there: it was lost, or another one is meant. A new log must not begin
-    /// beside them.
-    pub async fn orphans(&self) -> Result<Option<PathBuf>> {
-        if self.has_database().await? {
-            return Ok(None);
-        }
-        let folders = [BLOBS, ARCHIVE].map(|name| self.folder.join(name));
-        super::blocking(move || {
-            for folder in folders {
-                if !is_empty(&folder)? {
-                    return Ok(Some(folder));
-                }
-            }
-            Ok(None)
-        })
-        .await
-    }
-
     /// Begins to fill it; refused when anything is there. With `files` its folders of files must be empty too.
     pub(super) async fn stage(&self, files: bool) -> Result<Stage> {
         let has_database = self.has_database().await?;
@@ -212,6 +194,21 @@ impl Place {
         let mark = self.folder.join(MOVED);
         super::blocking(move || gone(fs::remove_file(mark))).await
     }
+}
+
+/// Refused when photos or archives of a database are there, or the write-ahead log of `sqlite`: the database is lost, or another one
+/// is meant, and an empty log must not take its place. A log that was begun wrote none of them before its first commit.
+/// Blocks.
+pub(crate) fn no_orphans(folders: [&Path; 2], sqlite: Option<&Path>) -> Result<()> {
+    for folder in folders {
+        if !is_empty(folder)? {
+            return Err(LedgerError::Orphans { files: folder.display().to_string() });
+        }
+    }
+    if let Some(wal) = sqlite.map(|file| format!("{}-wal", file.display())).filter(|wal| Path::new(wal).exists()) {
+        return Err(LedgerError::Orphans { files: wal });
+    }
+    Ok(())
 }
 
 /// Removes what an attempt that was cut off left, where there is no database.

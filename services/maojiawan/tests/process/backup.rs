@@ -99,6 +99,16 @@ fn the_data_move_to_postgresql_with_proof() {
     assert!(!refused.status.success() && said(&refused).contains("is not empty"), "{}", said(&refused));
     let refused = run(&["migrate"], &config);
     assert!(!refused.status.success() && said(&refused).contains("数据已迁移到"), "{}", said(&refused));
+    // Nothing is made of the old data any more: neither another log, nor backups that would be of the past for ever.
+    let elsewhere = run(&["migrate", "--to", &server.url("template1")], &config);
+    assert!(!elsewhere.status.success() && said(&elsewhere).contains("不能再迁往"), "{}", said(&elsewhere));
+    let past = folder.path().join("past.mjw");
+    let refused = run(&["backup", "--to", past.to_str().unwrap()], &config);
+    assert!(
+        !refused.status.success() && said(&refused).contains("数据已迁移到") && !past.exists(),
+        "{}",
+        said(&refused)
+    );
     let centre = Centre::start_with(folder.path(), &format!("[ledger]\nurl = \"{url}\"\n"));
     works(&centre);
     let refused = run(&["migrate", "--to", &url], &config);

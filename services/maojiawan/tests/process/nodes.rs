@@ -102,6 +102,14 @@ fn a_core_and_two_gateways_are_one_centre() {
     let (status, answer) = two.ask(&call("v1=00"), body);
     assert_eq!(status, 401, "{answer}");
 
+    // Through it nothing else of the core is reached: the gateway's token is not the caller's.
+    for dots in ["..", ".%2e", "%2e%2E", "x/../..", "..%5c..", "..\\.."] {
+        for (method, path) in [("POST", "submit"), ("GET", "status"), ("GET", "media/c001/still")] {
+            let (status, answer) = two.ask(&format!("{method} /api/v1/exchange/{dots}/{path} HTTP/1.1"), "");
+            assert!(matches!(status, 400 | 404 | 405), "{method} {dots}/{path}: {status} {answer}");
+        }
+    }
+
     // Each says what it depends on.
     for name in ["store", "feed", "bus", "core", "writer", "broker"] {
         while two.dependency(name)["state"] != "up" {

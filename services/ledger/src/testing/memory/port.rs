@@ -137,7 +137,9 @@ impl Blobs for MemoryStore {
 impl Outbox for MemoryStore {
     async fn outbox_due(&self, kinds: &[&str], now_ms: i64, limit: usize) -> Result<Vec<StoredOutbox>> {
         self.call(Call::Read, |d| {
-            let due = |o: &&StoredOutbox| o.row.due_ms <= now_ms && kinds.contains(&&*o.row.kind);
+            let far = now_ms.saturating_add(limits::PUT_OFF_MS);
+            let due =
+                |o: &&StoredOutbox| (o.row.due_ms <= now_ms || o.row.due_ms > far) && kinds.contains(&&*o.row.kind);
             let mut due: Vec<_> = d.outbox.values().filter(due).cloned().collect();
             due.sort_by_key(|o| o.row.due_ms);
             due.truncate(limit.min(limits::PAGE));
