@@ -52,6 +52,8 @@ async function give(one: Given): Promise<boolean> {
 
 test('kill -9 under load: what was acknowledged is in the log once, and sockets go on where they were', FAULT, async () => {
   screens.announce(/WebSocket|ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE_CHUNKED/)
+  // Whoever asks for the session while the centre loads is told that it is starting.
+  screens.announce(/^answer 503: GET [^ ]+\/api\/v1\/session$/, /503 \(Service Unavailable\) \([^ ]+\/api\/v1\/session\)$/)
   const feed = new Feed(centre, duty)
   await feed.connect()
   const device = await Device.connect(centre.site(), 'e2e-device')
