@@ -39,13 +39,12 @@ const REASONS: [(&str, &str); 12] = [
     ),
     (
         "G4",
-        "every few seconds commits stall for 0.1 to 0.3 s here, at whatever rate, while the median stays at milliseconds (see M100 \
-         and G7 too; the fan-out alone has a p99 of {G3.p99}). The likeliest cause, not proven yet: the commit that fills \
-         SQLite's write-ahead log also moves it into the database file",
+        "each commit waits for the disk, and this machine's stalls for 0.1 to 0.3 s at times; the fan-out alone has a p99 of {G3.p99}",
     ),
     (
         "G7",
-        "the same stalls of commits as in G4, with and without stalled clients: the runs differ by how many of them they met",
+        "the others share {cores} cores with the load client, and each commit waits for a disk that stalls at times; the runs with \
+         and without stalled clients differ by less than rounds do",
     ),
     (
         "V1",
@@ -53,7 +52,7 @@ const REASONS: [(&str, &str); 12] = [
     ),
     (
         "T20000",
-        "publisher, broker, rules and both databases share {cores} cores, and commits stall as in G4: the median is {T20000.alarm.p50}",
+        "publisher, broker, rules and both databases share {cores} cores, and the disk stalls at times: the median is {T20000.alarm.p50}",
     ),
     ("X1", "ten thousand sockets and their load client share {cores} cores"),
     ("M", "load, broker, centre and Redis share {cores} cores"),
