@@ -85,7 +85,7 @@ fn note(text: &str) -> Submission {
     Submission::keyed("account/duty", "k", b"request".to_vec(), input).settling(5)
 }
 
-/// Cameras of which `c1` is there and `flood` sends more than anybody takes.
+/// Cameras of which `c1` is there, `flood` sends more than anybody takes, and `endless` as much as is taken.
 struct Cameras {
     /// Subscriptions that were dropped.
     left: Arc<Notify>,
@@ -129,6 +129,7 @@ impl Media for Cameras {
             "c1/北" => {}
             "busy" => return Err(MediaError::Busy("viewers")),
             "flood" => return Ok(flood(self.left.clone())),
+            "endless" => return Ok(endless()),
             _ => return Err(MediaError::UnknownCamera),
         }
         let (to, items) = mpsc::channel(8);
@@ -205,6 +206,17 @@ fn flood(left: Arc<Notify>) -> Live {
     Live { items }
 }
 
+fn endless() -> Live {
+    let (to, items) = mpsc::channel(8);
+    tokio::spawn(async move {
+        let mut number = 0;
+        while to.send(fragment(number)).await.is_ok() {
+            number += 1;
+        }
+    });
+    Live { items }
+}
+
 /// The ports under test, and what stands behind them.
 struct House {
     intake: Arc<dyn Intake>,
@@ -269,7 +281,7 @@ macro_rules! on_both {
 }
 
 on_both! { inputs_arrive_whole outcomes_come_back an_input_outlives_its_caller pictures_come_as_they_are
-a_slow_viewer_is_told a_viewer_that_leaves_is_noticed changes_are_told }
+a_slow_viewer_is_told viewers_that_do_not_look_hold_nobody_up a_viewer_that_leaves_is_noticed changes_are_told }
 
 mod suite {
     use super::*;
@@ -369,6 +381,21 @@ mod suite {
         }
         let MediaItem::Fragment { pts, .. } = live.items.recv().await.unwrap() else { panic!("no fragment") };
         assert_eq!(Some(pts), expected);
+    }
+
+    pub(super) async fn viewers_that_do_not_look_hold_nobody_up(house: House) {
+        let watch = async || house.media.subscribe(&CameraId::new("endless"), Quality::Sub).await.unwrap();
+        let mut asleep = Vec::new();
+        for _ in 0..100 {
+            asleep.push(watch().await);
+        }
+        let mut awake = watch().await;
+        // More than a stream holds: by then the others are as full as they get.
+        for number in 0..200 {
+            let MediaItem::Fragment { pts, .. } = awake.items.recv().await.unwrap() else { panic!("no fragment") };
+            assert_eq!(pts, number);
+        }
+        assert!(watch().await.items.recv().await.is_some(), "nor whoever comes");
     }
 
     pub(super) async fn a_viewer_that_leaves_is_noticed(house: House) {

@@ -155,7 +155,8 @@ fn client(options: &PeerOptions) -> Result<Client, LinkError> {
         .http2_keep_alive_timeout(SILENCE)
         .http2_keep_alive_while_idle(true)
         .http2_initial_stream_window_size(512 << 10)
-        .http2_initial_connection_window_size(16 << 20)
+        // No bound of its own: viewers that do not look would hold up all others.
+        .http2_initial_connection_window_size(1 << 30)
         .connect_timeout(SILENCE)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
