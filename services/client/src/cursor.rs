@@ -33,8 +33,10 @@ pub enum Step {
     Heartbeat {
         /// Milliseconds since 1970.
         server_time: i64,
-        /// The last event that the server knows.
+        /// The last event that the server knows …
         head: u64,
+        /// … and of which log.
+        log_id: u64,
     },
     /// The answer to a ping.
     Pong {
@@ -96,7 +98,9 @@ impl Cursor {
                 self.0 = None;
                 Step::Resync(resync.reason)
             }
-            Kind::Heartbeat(beat) => Step::Heartbeat { server_time: beat.server_time, head: beat.head },
+            Kind::Heartbeat(feed::Heartbeat { server_time, head, log_id }) => {
+                Step::Heartbeat { server_time, head, log_id }
+            }
             Kind::Pong(pong) => Step::Pong { client_time: pong.client_time, server_time: pong.server_time },
         })
     }

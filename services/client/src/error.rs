@@ -16,6 +16,8 @@ pub enum Error {
         status: u16,
         /// Code of the problem, if it came with one.
         code: String,
+        /// Seconds after which to come again, if it says so.
+        retry_after: Option<u64>,
     },
     /// The server closed; 1006 = without saying why.
     #[error("the server closed: {code} {reason}")]
@@ -42,11 +44,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether another connection may help: not when the session is over or the request itself is refused.
+    /// Whether another connection may help: not when the session is over, the request itself is refused, or the server
+    /// does not understand us.
     pub fn passes(&self) -> bool {
         match self {
             Self::Refused { status, .. } => *status >= 500 || *status == 429,
-            Self::Closed { code, .. } => *code != 4401,
+            Self::Closed { code, .. } => !matches!(code, 4401 | 1002 | 1003 | 1007 | 1009),
             Self::Io(_) | Self::Socket(_) | Self::Silent | Self::Gap { .. } | Self::Protocol(_) => true,
         }
     }
@@ -58,10 +61,35 @@ impl From<tokio_tungstenite::tungstenite::Error> for Error {
         match error {
             Ws::Http(response) => {
                 let code = response.body().as_deref().map(crate::login::code).unwrap_or_default();
-                Self::Refused { status: response.status().as_u16(), code }
+                let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
+                Self::Refused { status: response.status().as_u16(), code, retry_after }
             }
             Ws::Io(error) => Self::Io(error),
             other => Self::Socket(Box::new(other)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use tokio_tungstenite::tungstenite::{self, http};
+
+    use super::*;
+
+    #[test]
+    fn what_no_further_connection_heals_is_final() {
+        let closed = |code| Error::Closed { code, reason: String::new() }.passes();
+        assert_eq!([4401, 1002, 1003, 1007, 1009].map(closed), [false; 5]);
+        assert_eq!([1001, 1006, 1013].map(closed), [true; 3]);
+        let refused = |status| Error::Refused { status, code: String::new(), retry_after: None }.passes();
+        assert_eq!([401, 403, 429, 503].map(refused), [false, false, true, true]);
+    }
+
+    #[test]
+    fn a_refusal_says_when_to_come_again() {
+        let answer = http::Response::builder().status(503).header("retry-after", "7").body(None).unwrap();
+        let error = Error::from(tungstenite::Error::Http(answer.into()));
+        assert!(matches!(error, Error::Refused { status: 503, retry_after: Some(7), .. }), "{error:?}");
     }
 }

@@ -9,7 +9,7 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, client::IntoClientRequest as _, http::HeaderValue, protocol::WebSocketConfig},
 };
-use wire::feed::{self, client_message};
+use wire::feed::{self, client_message, server_message};
 
 use crate::{Cursor, Error, Position, Session, Step};
 
@@ -86,11 +86,12 @@ impl Feed {
     /// # Errors
     /// See [`Error`]; the position stays where it was.
     pub async fn next(&mut self) -> Result<Step, Error> {
-        let bytes = timeout(self.patience, self.bytes()).await.map_err(|_| Error::Silent)??;
-        let message = feed::ServerMessage::decode(bytes).map_err(|_| Error::Protocol("not a message"))?;
-        // A kind that a newer server has is no kind here.
-        let kind = message.kind.ok_or(Error::Protocol("a message of an unknown kind"))?;
-        self.cursor.take(kind)
+        loop {
+            let bytes = timeout(self.patience, self.bytes()).await.map_err(|_| Error::Silent)??;
+            if let Some(kind) = read(bytes)? {
+                return self.cursor.take(kind);
+            }
+        }
     }
 
     /// Asks for [`Step::Pong`].
@@ -123,6 +124,15 @@ impl Feed {
     }
 }
 
+/// A message; `None` when it is of a kind that only a newer server knows.
+fn read(bytes: tokio_tungstenite::tungstenite::Bytes) -> Result<Option<server_message::Kind>, Error> {
+    if bytes.is_empty() {
+        return Err(Error::Protocol("an empty message"));
+    }
+    let message = feed::ServerMessage::decode(bytes).map_err(|_| Error::Protocol("not a message"))?;
+    Ok(message.kind)
+}
+
 type Request = tokio_tungstenite::tungstenite::handshake::client::Request;
 
 fn request(address: &str, session: &Session) -> Result<Request, Error> {
@@ -133,4 +143,21 @@ fn request(address: &str, session: &Session) -> Result<Request, Error> {
     headers.insert("cookie", value(session.cookie())?);
     headers.insert("sec-websocket-protocol", HeaderValue::from_static(PROTOCOL));
     Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn kinds_of_a_newer_server_pass_and_what_is_no_message_does_not() {
+        assert_eq!(read(vec![0x7a, 0x02, 0x08, 0x01].into()).unwrap(), None);
+        assert!(matches!(read(vec![].into()), Err(Error::Protocol(_))));
+        assert!(matches!(read(vec![0x0a, 0x7f].into()), Err(Error::Protocol(_))));
+        let beat = feed::Heartbeat { head: 3, ..feed::Heartbeat::default() };
+        let kind = server_message::Kind::Heartbeat(beat);
+        let bytes = feed::ServerMessage { kind: Some(kind.clone()) }.encode_to_vec();
+        assert_eq!(read(bytes.into()).unwrap(), Some(kind));
+    }
 }

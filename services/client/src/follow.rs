@@ -65,7 +65,7 @@ impl Follower {
         match step {
             Ok(step) => {
                 if let Step::Handover { retry_after_ms, .. } = &step {
-                    self.asked = Some(Duration::from_millis((*retry_after_ms).into()).min(LONGEST));
+                    self.asked = Some(Duration::from_millis((*retry_after_ms).into()));
                 }
                 if matches!(step, Step::Frame(_) | Step::Snapshot(_) | Step::Heartbeat { .. }) {
                     self.backoff.reset();
@@ -94,7 +94,12 @@ impl Follower {
         if !error.passes() {
             return Err(error);
         }
-        let pause = self.asked.take().unwrap_or_else(|| self.backoff.delay());
+        let refused = match &error {
+            Error::Refused { retry_after, .. } => retry_after.map(Duration::from_secs),
+            _ => None,
+        };
+        let asked = self.asked.take().or(refused).map(|asked| asked.min(LONGEST));
+        let pause = asked.unwrap_or_else(|| self.backoff.delay());
         self.due = Some(Instant::now() + pause);
         Ok(Told::Lost(error))
     }

@@ -61,7 +61,7 @@ fn read(answer: &[u8]) -> Result<Session, Error> {
     let (head, body) = text.split_once("\r\n\r\n").ok_or(Error::Protocol("no HTTP answer"))?;
     let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or(Error::Protocol("no HTTP status"))?;
     if status != 200 {
-        return Err(Error::Refused { status, code: code(body.as_bytes()) });
+        return Err(Error::Refused { status, code: code(body.as_bytes()), retry_after: None });
     }
     let mut token = head.lines().filter_map(|line| {
         let (name, value) = line.split_once(':')?;
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn refusals_carry_the_code() {
         let answer = b"HTTP/1.1 401 Unauthorized\r\ncontent-type: x\r\n\r\n{\"code\":\"wrong_password\"}";
-        let Err(Error::Refused { status, code }) = read(answer) else { panic!() };
+        let Err(Error::Refused { status, code, .. }) = read(answer) else { panic!() };
         assert_eq!((status, code.as_str()), (401, "wrong_password"));
         assert!(matches!(read(b"HTTP/1.1 500 x\r\n\r\n<html>"), Err(Error::Refused { status: 500, .. })));
         assert!(matches!(read(b"HTTP/1.1 200 OK\r\n\r\n{}"), Err(Error::Protocol(_))));

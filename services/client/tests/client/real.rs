@@ -32,7 +32,7 @@ async fn a_wrong_password_is_refused_for_good() {
     let house = House::new().await;
     let gateway = house.gateway(None).await;
     let error = log_in(&gateway.address, "chief", "wrong").await.unwrap_err();
-    assert!(matches!(&error, Error::Refused { status: 401, code } if !code.is_empty()), "{error:?}");
+    assert!(matches!(&error, Error::Refused { status: 401, code, .. } if !code.is_empty()), "{error:?}");
     assert!(!error.passes());
     let nobody = Session::new("nobody");
     let error = Feed::open(&Options::at(&gateway.address), &nobody, None).await.unwrap_err();
