@@ -13,10 +13,12 @@ export interface Limits {
   connect: number
   /** Time from there until up to date. */
   sync: number
-  /** What is shown counts as old when nothing came for so long, or when events that are there do not come. */
+  /** What is shown counts as old when nothing said for so long that it is not, or when events that are there do not come. */
   stale: number
-  /** The same, until the connection is given up. */
+  /** Nothing at all came, or events that are there did not: until the connection is given up. */
   dead: number
+  /** The server answers, but cannot say where the log is: until another connection is tried. */
+  unsure: number
   ping: number
   backoffFirst: number
   backoffCap: number
@@ -26,7 +28,7 @@ export interface Limits {
   retryCap: number
 }
 export const LIMITS: Limits = {
-  connect: 10_000, sync: 15_000, stale: 3_000, dead: 6_000, ping: 1_000, backoffFirst: 500, backoffCap: 8_000, steady: 10_000, retryCap: 60_000,
+  connect: 10_000, sync: 15_000, stale: 3_000, dead: 6_000, unsure: 15_000, ping: 1_000, backoffFirst: 500, backoffCap: 8_000, steady: 10_000, retryCap: 60_000,
 }
 /** No ping is added to a socket that holds so many unsent bytes. */
 const UNSENT = 16_384
@@ -56,7 +58,10 @@ interface Link {
   socket?: Socket
   since: number
   opened: boolean
+  /** When the last message came … */
   heard: number
+  /** … and the last that tells where the log is. */
+  sure: number
   pingAt: number
   /** The last unanswered ping: its number on the wire and when it left. */
   ping?: { id: bigint; at: number }
@@ -133,7 +138,7 @@ export class FeedClient {
   private connect(): void {
     const address = this.options.addresses[this.address % this.options.addresses.length] as string
     const now = this.time.steady()
-    const link: Link = { since: now, opened: false, heard: now, pingAt: now }
+    const link: Link = { since: now, opened: false, heard: now, sure: now, pingAt: now }
     this.link = link
     this.become({ name: 'connecting', address, attempt: this.attempt })
     // A listener may have stopped us.
@@ -154,7 +159,7 @@ export class FeedClient {
   private opened(link: Link): void {
     const { logId, seq } = this.core.position
     link.opened = true
-    link.since = link.heard = link.pingAt = this.time.steady()
+    link.since = link.heard = link.sure = link.pingAt = this.time.steady()
     this.say({ case: 'hello', value: { logId, cursor: seq, conflate: this.options.conflate ?? false } })
     this.become({ name: 'syncing', resume: logId !== 0n })
     this.tick()
@@ -179,8 +184,9 @@ export class FeedClient {
     if (loss.why !== 'missed' && loss.why !== 'sink') this.address = (this.address + 1) % this.options.addresses.length
     const { backoffFirst, backoffCap, retryCap } = this.limits
     const round = Math.floor(attempt / this.options.addresses.length)
-    // Drawn by lot for us already.
-    const delay = asked === undefined ? fullJitter(round, backoffFirst, backoffCap, this.random) : Math.min(asked, retryCap)
+    const lot = fullJitter(round, backoffFirst, backoffCap, this.random)
+    // What was asked is drawn by lot for us already; no server in trouble is asked more often than a dead one.
+    const delay = asked === undefined ? lot : Math.min(attempt === 0 ? asked : Math.max(asked, lot), retryCap)
     this.retryAt = this.time.steady() + delay
     this.become({ name: 'waiting', loss, delay, attempt })
     this.arm()
@@ -233,8 +239,10 @@ export class FeedClient {
       this.core.reset()
       return this.lose({ why: 'sink', error })
     }
+    const sure = outcome.kind === 'snapshot' || outcome.kind === 'applied' || outcome.kind === 'heartbeat'
+    if (sure) link.sure = link.heard
     this.follow(link, outcome)
-    if (link === this.link) this.settle(link)
+    if (link === this.link) this.settle(link, sure)
   }
 
   private hearTime(link: Link, { kind }: ServerMessage): void {
@@ -289,15 +297,15 @@ export class FeedClient {
     }
   }
 
-  /** What the newest message means for the state. */
-  private settle(link: Link): void {
+  /** What the newest message means for the state; `sure`: it tells where the log is. */
+  private settle(link: Link, sure: boolean): void {
     const at = this.core.position
     if (link.owed !== undefined && at.logId !== 0n && !behind(at, link.owed)) {
       delete link.owed
       if (this.current.name !== 'live') this.live()
     }
-    if (this.current.name === 'stale' && link.owed === undefined && link === this.link) this.live()
-    if (this.current.name === 'live' && link.owed === undefined) this.freshAt = this.clock.time()
+    if (sure && this.current.name === 'stale' && link.owed === undefined && link === this.link) this.live()
+    if (sure && this.current.name === 'live' && link.owed === undefined) this.freshAt = this.clock.time()
     if (link === this.link) this.arm()
   }
 
@@ -322,13 +330,14 @@ export class FeedClient {
 
   private nextDeadline(): number | undefined {
     const link = this.link
-    const { connect, sync, stale, dead } = this.limits
+    const { connect, sync, stale, dead, unsure } = this.limits
     if (link === undefined) return this.current.name === 'waiting' ? this.retryAt : undefined
     if (!link.opened) return link.since + connect
     const all = [link.pingAt, link.heard + dead]
     if (this.current.name === 'syncing') all.push(link.since + sync)
+    else all.push(link.sure + unsure)
     if (this.current.name === 'live') {
-      all.push(link.heard + stale)
+      all.push(link.sure + stale)
       if (link.owed !== undefined) all.push(link.owed.since + stale)
     }
     if (link.owed !== undefined && this.current.name === 'stale') all.push(link.owed.since + dead)
@@ -346,18 +355,27 @@ export class FeedClient {
     if (loss !== undefined) return this.lose(loss)
     if (link.opened && now >= link.pingAt) this.ping(link, now)
     if (this.current.name === 'live') {
-      const old = now - link.heard >= this.limits.stale ? 'silent' : link.owed !== undefined && now - link.owed.since >= this.limits.stale ? 'behind' : undefined
+      const old = this.old(link, now)
       if (old !== undefined) this.become({ name: 'stale', why: old, since: this.freshAt })
       else if (now - this.liveSince >= this.limits.steady) this.attempt = 0
     }
     if (link === this.link) this.arm()
   }
 
+  /** Why what is held may be old. */
+  private old(link: Link, now: number): 'silent' | 'unsure' | 'behind' | undefined {
+    const { stale } = this.limits
+    if (now - link.heard >= stale) return 'silent'
+    if (now - link.sure >= stale) return 'unsure'
+    return link.owed !== undefined && now - link.owed.since >= stale ? 'behind' : undefined
+  }
+
   private overdue(link: Link, now: number): Loss | undefined {
-    const { connect, sync, dead } = this.limits
+    const { connect, sync, dead, unsure } = this.limits
     if (!link.opened) return now - link.since >= connect ? { why: 'unanswered' } : undefined
     if (now - link.heard >= dead) return { why: 'silent' }
     if (this.current.name === 'syncing') return now - link.since >= sync ? { why: 'unsynced' } : undefined
+    if (now - link.sure >= unsure) return { why: 'unsure' }
     return link.owed !== undefined && now - link.owed.since >= dead ? { why: 'behind' } : undefined
   }
 

@@ -70,6 +70,8 @@ export class FeedCore {
         return this.frame(kind.value)
       case 'resync':
         this.reset()
+        // What comes has nothing to do with what was told, even where its numbers are the same.
+        if (kind.value.reason === 'log_replaced') this.told = NOWHERE
         return { kind: 'resync', reason: kind.value.reason }
       case 'handover':
         return { kind: 'handover', reason: kind.value.reason, retryAfter: kind.value.retryAfterMs }

@@ -11,6 +11,8 @@ export type Loss =
   | { why: 'unsynced' }
   /** Nothing at all came for too long. */
   | { why: 'silent' }
+  /** It answered, but could not say for too long where the log is. */
+  | { why: 'unsure' }
   /** Heartbeats name events that do not come. */
   | { why: 'behind' }
   /** A frame did not join. */
@@ -27,7 +29,7 @@ export type FeedState =
   | { readonly name: 'syncing'; readonly resume: boolean }
   | { readonly name: 'live' }
   /** Still connected, but what is held may be old since `since` (server time, ms). */
-  | { readonly name: 'stale'; readonly why: 'silent' | 'behind'; readonly since: number }
+  | { readonly name: 'stale'; readonly why: 'silent' | 'unsure' | 'behind'; readonly since: number }
   /** The next attempt comes in `delay` milliseconds. */
   | { readonly name: 'waiting'; readonly loss: Loss; readonly delay: number; readonly attempt: number }
   /** `session`: it ended; `protocol`: the server does not understand us. Neither is tried again. */

@@ -85,6 +85,31 @@ describe('never silently stale', () => {
     expect(b.path).toEqual(['connecting', 'syncing', 'live', 'stale', 'live', 'stale', 'waiting'])
   })
 
+  it('does not take an answer to a ping for news: who answers may know nothing of the log', () => {
+    const b = new Bench({ addresses: ['ws://a', 'ws://b'] })
+    const c = b.live(log())
+    const good = b.client.freshAt
+    const pongs = (ms: number): void => {
+      for (let at = 0; at < ms; at += 500) {
+        b.time.advance(500)
+        if (!c.left) c.send({ case: 'pong', value: { clientTime: c.pings.at(-1)!, serverTime: BigInt(b.time.wall()) } })
+      }
+    }
+    pongs(LIMITS.stale)
+    expect([b.state, b.client.freshAt]).toEqual([{ name: 'stale', why: 'unsure', since: good }, good])
+    // A frame that was here before is none either.
+    c.send(log().frame(0n, 1n))
+    expect(b.state.name).toBe('stale')
+    c.send(beat(1n))
+    expect([b.state.name, b.client.freshAt]).toEqual(['live', b.client.clock.time()])
+    pongs(LIMITS.unsure - 500)
+    expect(b.state.name, 'nobody leaves a server that answers so soon').toBe('stale')
+    pongs(500)
+    expect(waiting(b.state).loss).toEqual({ why: 'unsure' })
+    b.time.advance(waiting(b.state).delay)
+    expect(b.last.address).toBe('ws://b')
+  })
+
   it('is not fooled by heartbeats when the events that they name do not come', () => {
     const b = new Bench()
     const c = b.live(log())
@@ -179,6 +204,20 @@ describe('what a close means', () => {
     // The time holds for one attempt.
     b.last.close(1001, 'draining')
     expect(waiting(b.state).delay).not.toBe(630)
+  })
+
+  it('a server in trouble is not asked more often than a dead one', () => {
+    const b = new Bench()
+    b.client.start()
+    const delays = Array.from({ length: 6 }, () => {
+      b.last.accept()
+      b.last.send({ case: 'handover', value: { reason: 'trouble', retryAfterMs: 1_000 } })
+      b.last.close(1013, 'try again')
+      const { delay } = waiting(b.state)
+      b.time.advance(delay)
+      return delay
+    })
+    expect(delays).toEqual([1_000, 1_000, 1_000, 2_000, 4_000, 4_000])
   })
 
   it('a server asks for a minute at most', () => {

@@ -26,6 +26,18 @@ describe('the core', () => {
     expect([core.position, shown(), events]).toEqual([{ logId: 9n, seq: 7n }, ['1/accepted'], [2]])
   })
 
+  it('delivers what a log that was cut back says anew under the same numbers', () => {
+    const { log, events, apply } = setUp(['reported', 'accepted', 'filed'])
+    apply(log.snapshot(1n))
+    apply(log.frame(1n, 3n))
+    apply({ case: 'resync', value: { reason: 'log_replaced' } })
+    log.events.splice(1)
+    apply(log.snapshot(1n))
+    log.events.push({ id: 1n, stage: 'rejected' })
+    apply(log.frame(1n, 2n))
+    expect(events).toEqual([2, 3, 2])
+  })
+
   it('tells what was missed exactly when a frame does not join, and what it had before', () => {
     const { log, core, events, apply, shown } = setUp(['reported', 'accepted', 'filed', 'approved', 'closed'])
     apply(log.snapshot(3n))

@@ -32,8 +32,6 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('advance' as const, 'hold' as const), ms: fc.nat({ max: 9_000 }) }) },
 )
 
-/** The tag of a resync on the wire. */
-
 /** Two gateways of one log; the second may lag behind. */
 class Site {
   readonly logs: Log[] = [new Log(1n)]
@@ -52,6 +50,7 @@ class Site {
       this.told = { logId: this.told.logId, seq: BigInt(event.seq) }
     }
     this.bench.client.on((note) => {
+      if (note.kind === 'resync' && note.reason === 'log_replaced') this.told = NOWHERE
       if (note.kind === 'snapshot') {
         if (!conflate && (note.from.logId !== this.told.logId || note.from.seq !== this.told.seq)) this.wrong.push(`skipped from ${note.from.seq}, told up to ${this.told.seq}`)
         if (note.at.logId !== this.told.logId || note.at.seq > this.told.seq) this.told = note.at

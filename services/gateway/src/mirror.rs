@@ -53,6 +53,11 @@ impl Seen {
         self.revs.get(key).copied().unwrap_or_else(|| self.head.map_or(0, |h| h.seq))
     }
 
+    /// Whether memory has the aggregate, or it is of a kind that is never forgotten.
+    pub(crate) fn holds(&self, key: &Key) -> bool {
+        held(&self.state, key)
+    }
+
     /// Forgets what ended long ago, as the writer does, and by and by its revisions.
     pub(crate) fn trim(&mut self) {
         let Self { state, revs, .. } = self;
@@ -60,13 +65,7 @@ impl Seen {
         let kept = state.alarms.len() + state.incidents.len() + state.patrols.len() + state.messages.len();
         // Seldom, because it looks at each.
         if revs.len() > SPARE_REVS + 2 * (kept + state.cameras.len() + state.sensors.len() + state.accounts.len()) {
-            revs.retain(|key, _| match key {
-                Key::Alarm(id) => state.alarms.contains_key(id),
-                Key::Incident(id) => state.incidents.contains_key(id),
-                Key::Patrol(id) => state.patrols.contains_key(id),
-                Key::Message(id) => state.messages.contains_key(id),
-                _ => true,
-            });
+            revs.retain(|key, _| held(state, key));
         }
     }
 
@@ -78,6 +77,16 @@ impl Seen {
         }
         let shown = view::state(&self.state, key, self.rev(key), sight, &Fetched(values));
         (!matches!(shown.kind, Some(feed::state::Kind::Gone(_)))).then_some(shown)
+    }
+}
+
+fn held(state: &State, key: &Key) -> bool {
+    match key {
+        Key::Alarm(id) => state.alarms.contains_key(id),
+        Key::Incident(id) => state.incidents.contains_key(id),
+        Key::Patrol(id) => state.patrols.contains_key(id),
+        Key::Message(id) => state.messages.contains_key(id),
+        _ => true,
     }
 }
 

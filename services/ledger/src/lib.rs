@@ -52,5 +52,5 @@ pub use port::{
     Telemetry, TelemetryBatch, Vault,
 };
 pub use postgres::{PostgresOptions, PostgresStore, PostgresTelemetry};
-pub use reader::{Reader, Step};
+pub use reader::{Known, Reader, Step};
 pub use sqlite::{SqliteOptions, SqliteStore, SqliteTelemetry};

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::{
+    sync::watch,
+    time::{Instant, Interval, MissedTickBehavior, interval},
+};
 
 use crate::{Bus, Delivery, Head, LedgerError, Position, Published, Result, Store, Subscription, limits};
 
@@ -20,6 +23,15 @@ pub enum Step {
     Event(Arc<Published>),
     /// The log was restored or truncated: take a snapshot and start a new reader. Every later step says so again.
     LogChanged(Head),
+}
+
+/// What the store said last about the end of the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// The last event known to exist.
+    pub head: Position,
+    /// When the store was asked.
+    pub asked: Instant,
 }
 
 /// Follows the log.
@@ -34,6 +46,7 @@ pub struct Reader {
     ready: VecDeque<Arc<Published>>,
     poll: Interval,
     changed: Option<Head>,
+    knows: watch::Sender<Option<Known>>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -48,7 +61,13 @@ impl Reader {
         let subscription = Some(bus.subscribe().await?);
         let mut poll = interval(poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { store, subscription, cursor, known: cursor.seq, ready: VecDeque::new(), poll, changed: None })
+        let (ready, knows) = (VecDeque::new(), watch::Sender::default());
+        Ok(Self { store, subscription, cursor, known: cursor.seq, ready, poll, changed: None, knows })
+    }
+
+    /// What it knows of the log's end, also while a step is awaited; `None` before the store has answered.
+    pub fn knows(&self) -> watch::Receiver<Option<Known>> {
+        self.knows.subscribe()
     }
 
     /// The last event yielded.
@@ -119,11 +138,14 @@ impl Reader {
         if planted(Bug::HeadNotPolled) {
             return Ok(());
         }
+        let asked = Instant::now();
         let head = self.store.head().await?;
         if head.log_id != self.cursor.log_id || head.seq < self.cursor.seq {
             self.changed = Some(head);
+            self.knows.send_replace(None);
         } else {
             self.known = self.known.max(head.seq);
+            self.knows.send_replace(Some(Known { head: head.position(), asked }));
         }
         Ok(())
     }

@@ -20,14 +20,14 @@ use domain::{
     ids::{AlarmId, IncidentId, VaultId},
     incident::Channel,
     input::{Actor, Command, Input, Observation, PushTarget, Refs},
-    site::{Place, Point},
+    site::{Level, Place, Point},
     state::KEEP_ENDED,
     task::FeedbackResult,
     time::Timestamp,
 };
 use futures::future::join_all;
 use ledger::{
-    Batch, Bus, EventRow, LocalBus, Log as _, Store,
+    Batch, Bus, EventRow, LocalBus, Log as _, Position, Published, Store,
     testing::memory::{Call, Ending, Fate, MemoryDisk, MemoryStore, Weather},
 };
 use link::intake::{Intake as _, Submission};
@@ -50,6 +50,7 @@ use super::{
         pipe::{Line, pipe},
         site::site,
     },
+    ring::Look,
     socket::{RETRY_EACH_MS, RETRY_MS, Room, converse},
     stream::Kind,
     supply::GAP_READS,
@@ -91,10 +92,13 @@ async fn room(weather: Arc<Counted>, most: usize) -> Room {
     room_of(store, most).await
 }
 
+fn event(body: Body) -> Event {
+    Event { at: Timestamp(NOW), mode: Mode::Real, by: By::System, vault_next: 2, body }
+}
+
 /// An event.
 pub(super) fn remark() -> EventRow {
-    let body = Body::Noted { incident: IncidentId(1), text: VaultId(1) };
-    let event = Event { at: Timestamp(NOW), mode: Mode::Real, by: By::System, vault_next: 2, body };
+    let event = event(Body::Noted { incident: IncidentId(1), text: VaultId(1) });
     EventRow {
         at_ms: NOW,
         kind: event.body.name().to_owned(),
@@ -103,6 +107,22 @@ pub(super) fn remark() -> EventRow {
         mode: 0,
         payload: wire::event::encode(&event).into(),
     }
+}
+
+/// As if memory had the incident of the remarks.
+fn remember(room: &Room) {
+    let reported = Body::Reported {
+        incident: IncidentId(1),
+        class: "noise".into(),
+        level: Level::Yellow,
+        place: Place::about("g1".into(), Point { x: 20.0, y: 20.0 }),
+        channel: Channel::Call,
+        code: "1".to_owned(),
+        reporter: None,
+        text: None,
+        alarm: None,
+    };
+    room.mirror.write(|seen| seen.state.apply(&event(reported)));
 }
 
 async fn room_of(store: MemoryStore, most: usize) -> Room {
@@ -128,6 +148,7 @@ fn caller() -> Caller {
 async fn a_few_gaps_are_read_at_once_however_many_audiences_ask() {
     let weather = Arc::new(Counted::default());
     let room = room(weather.clone(), 1).await;
+    remember(&room);
     let streams: Vec<_> = (0..10 * GAP_READS)
         .map(|n| {
             let audience = Audience::Unit(format!("unit{n}").as_str().into());
@@ -143,6 +164,44 @@ async fn a_few_gaps_are_read_at_once_however_many_audiences_ask() {
     let counts: Vec<usize> = begun.values().copied().collect();
     // Of each audience the events and their texts, once.
     assert_eq!(counts, [GAP_READS; 20], "reads that run at once");
+}
+
+#[tokio::test]
+async fn a_gap_over_what_memory_has_forgotten_is_no_gap_to_fill() {
+    let room = room(Arc::default(), 1).await;
+    let kind = Kind { audience: Audience::Centre, conflate: false, form: Form::Protobuf };
+    let (stream, epoch) = room.hub.stream(kind).unwrap();
+    let filled = async || room.hub.history(&stream, epoch.number, 3).await.unwrap().is_some();
+    assert!(!filled().await, "its events would be left out");
+    remember(&room);
+    assert!(filled().await);
+}
+
+#[tokio::test]
+async fn a_case_that_moved_away_is_gone_for_who_saw_it_elsewhere_just_before() {
+    let centre = Centre::start().await;
+    centre.followed().await;
+    // A gateway that takes all at once what another took one by one.
+    let slow = room_of(centre.disk.open(), 1).await;
+    let audience = Audience::Grid("g2".into(), "team2".into());
+    let (stream, epoch) = slow.hub.stream(Kind { audience, conflate: false, form: Form::Json }).unwrap();
+    let Position { log_id, seq: before } = slow.mirror.read().head.unwrap();
+    let place = |grid: &str| Place::about(grid.into(), Point { x: 130.0, y: 20.0 });
+    let (class, channel) = ("noise".into(), Channel::Call);
+    let report = Command::Report { class, level: None, place: place("g2"), channel, reporter: None, text: None };
+    let incident = centre.command(report).await.incident.unwrap();
+    let reported = centre.room.hub.store.head().await.unwrap().seq;
+    centre.command(Command::CorrectPlace { incident, place: place("g1") }).await;
+    let events = centre.room.hub.store.tail(before, 100).await.unwrap();
+    let published = |event| Arc::new(Published { log_id, event, documents: Vec::new() });
+    let published: Vec<_> = events.into_iter().map(published).collect();
+    assert!(published.len() >= 2);
+    slow.hub.take_all(&published).await.unwrap();
+    let Ok(Look::Messages(messages, upto)) = stream.look(epoch.number, reported) else { panic!("it fell off") };
+    assert_eq!(upto, published.last().unwrap().event.seq);
+    let told = messages.iter().map(|m| String::from_utf8_lossy(m).into_owned()).collect::<String>();
+    assert!(told.contains(r#""gone":{"kind":"incident""#), "{told}");
+    centre.tasks.drain(Duration::from_secs(5)).await;
 }
 
 #[tokio::test]
@@ -200,6 +259,7 @@ async fn clients_of_a_drained_gateway_come_back_by_lot_over_a_time_that_grows_wi
 
 /// A writer beside a gateway that follows it.
 struct Centre {
+    disk: MemoryDisk,
     writer: Writer,
     room: Room,
     tasks: Tasks,
@@ -213,7 +273,7 @@ impl Centre {
         let writer = dispatch::start("test".into(), Arc::new(disk.open()), bus.clone(), clock, options, &tasks);
         let room = room_of(disk.open(), 1).await;
         room.hub.start(bus, CancellationToken::new(), &tasks);
-        let centre = Self { writer, room, tasks };
+        let centre = Self { disk, writer, room, tasks };
         centre.command(Command::SetSite(Arc::new(site()))).await;
         centre
     }

@@ -26,6 +26,9 @@ use crate::config::SEND_PATIENCE;
 /// Pieces of one write: one look and a heartbeat.
 const PIECES: usize = LOOK + 1;
 
+/// Short messages that wait for a client that takes nothing; what it asks for beyond is not answered.
+const MOST_SAID: u8 = 16;
+
 /// Messages of a round up to so many bytes are joined.
 const JOINED: usize = 64 << 10;
 
@@ -43,6 +46,8 @@ struct Out {
     held: bool,
     /// Given, but not yet taken by the kernel.
     rest: VecDeque<Bytes>,
+    /// Short messages said since all was taken.
+    said: u8,
 }
 
 pub(super) struct Conn {
@@ -67,7 +72,7 @@ pub(super) enum Next {
 
 impl Conn {
     pub(super) fn new(io: impl Into<Io>) -> Self {
-        let out = Mutex::new(Out { at: At::default(), held: true, rest: VecDeque::new() });
+        let out = Mutex::new(Out { at: At::default(), held: true, rest: VecDeque::new(), said: 0 });
         Self { io: io.into(), out, wake: Notify::new() }
     }
 
@@ -135,7 +140,10 @@ impl Conn {
     pub(super) fn say(&self, message: Bytes) {
         let mut out = self.out();
         if !out.rest.is_empty() {
-            out.rest.push_back(message);
+            if out.said < MOST_SAID {
+                out.said += 1;
+                out.rest.push_back(message);
+            }
             return;
         }
         let taken = self.try_write(std::iter::once(&message)).unwrap_or(0);
@@ -200,7 +208,7 @@ impl Conn {
                 Err(_) => return Err(Close::Gone),
             }
         }
-        out.rest = VecDeque::new();
+        (out.rest, out.said) = (VecDeque::new(), 0);
         Ok(true)
     }
 
@@ -310,7 +318,8 @@ mod tests {
     }
 
     fn out(pieces: &[&'static str]) -> Out {
-        Out { at: At::default(), held: false, rest: pieces.iter().map(|p| Bytes::from_static(p.as_bytes())).collect() }
+        let rest = pieces.iter().map(|p| Bytes::from_static(p.as_bytes())).collect();
+        Out { at: At::default(), held: false, rest, said: 0 }
     }
 
     #[test]

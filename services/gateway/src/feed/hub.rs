@@ -14,7 +14,7 @@ use domain::{
     event::{Body, Event, Key},
 };
 use futures::FutureExt;
-use ledger::{Bus, Position, Published, Reader, Step, Store};
+use ledger::{Bus, Known, Position, Published, Reader, Step, Store};
 use runtime::{Clock, Criticality, Tasks, retry::Backoff, tasks::Stage};
 use tokio::{
     sync::Semaphore,
@@ -43,6 +43,8 @@ use crate::{
 
 /// Events taken at once when they wait.
 const BATCH: usize = 256;
+/// How long the store's word on the log's end is true enough for a heartbeat.
+const SURE: Duration = HEAD_POLL.saturating_mul(2);
 /// Heartbeats after which a stream without clients is given up.
 const IDLE_BEATS: u32 = 600;
 /// Most porters. The model has one: tokio wakes several that wait for one watch in random order.
@@ -165,6 +167,7 @@ impl Hub {
             tracing::error!(error = %why, "the feed does not follow the log");
         }
         self.set_status(false, why);
+        self.porters.hush();
     }
 
     /// What a load means to those who were served before. The first one means nothing: streams are made from then on.
@@ -209,9 +212,11 @@ impl Hub {
         began: &CancellationToken,
         backoff: &mut Backoff,
     ) -> Result<(), GatewayError> {
+        self.porters.hush();
         let position = self.mirror.load().await?;
         self.loaded(position);
         let mut reader = Reader::follow(self.store.clone(), bus, position, HEAD_POLL).await?;
+        let known = reader.knows();
         tracing::info!(log.seq = position.seq, "the feed follows the log");
         self.set_status(true, String::new());
         began.cancel();
@@ -219,7 +224,7 @@ impl Hub {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut conflate_at: Option<Instant> = None;
         let mut conflated = Instant::now();
-        let mut failing = false;
+        let mut failing = None;
         loop {
             // The same step goes on whatever comes between: a slow store would never answer one that begins anew.
             let step = {
@@ -231,22 +236,22 @@ impl Hub {
                             self.conflate().await?;
                             (conflate_at, conflated) = (None, Instant::now());
                         }
-                        _ = beat.tick() => self.beat(),
+                        _ = beat.tick() => self.beat(*known.borrow()),
                         step = &mut step => break step,
                     }
                 }
             };
             match step {
                 Ok(Followed::Level) => {
-                    failing = false;
+                    failing = None;
                     self.set_status(true, String::new());
                     backoff.reset();
                 }
-                Ok(Followed::Behind) => failing = false,
+                Ok(Followed::Behind) => failing = None,
                 Ok(Followed::Step(Step::Event(event))) => {
                     self.set_status(true, String::new());
                     backoff.reset();
-                    self.take(drain(event, &mut reader)).await?;
+                    self.take_all(&drain(event, &mut reader)).await?;
                     if conflate_at.is_none() && self.dirty() {
                         conflate_at = Some((conflated + CONFLATE_TICK).max(Instant::now()));
                     }
@@ -256,9 +261,8 @@ impl Hub {
                     return Ok(());
                 }
                 Err(error) => {
-                    failing = true;
+                    failing = Some(backoff.delay());
                     self.failed(&error.into());
-                    tokio::time::sleep(backoff.delay()).await;
                 }
             }
         }
@@ -289,12 +293,9 @@ impl Hub {
         self.list().iter().any(|s| s.conflate && s.dirty())
     }
 
-    /// Tells every client the time and the head, and gives up what nobody uses.
-    fn beat(&self) {
+    /// Tells every client the time and where the log is, if the store has just said so, and gives up what nobody uses.
+    fn beat(&self, known: Option<Known>) {
         let now = self.clock.now_ms();
-        let at = self.mirror.read().head.unwrap_or(Position { log_id: 0, seq: 0 });
-        let heartbeat = || Kind::Heartbeat(feed::Heartbeat { server_time: now, head: at.seq, log_id: at.log_id });
-        let [protobuf, json] = Form::ALL.map(|form| form.message(heartbeat()));
         self.streams.lock().unwrap_or_else(PoisonError::into_inner).0.retain(|_, s| !Self::unused(s, IDLE_BEATS));
         for stream in self.list() {
             Self::forget_history(&stream);
@@ -302,6 +303,13 @@ impl Hub {
                 stream.flush(now);
             }
         }
+        let Some(Known { head: Position { log_id, seq }, .. }) = known.filter(|k| k.asked.elapsed() <= SURE) else {
+            return self.porters.hush();
+        };
+        // The bus may have brought more since.
+        let head = self.mirror.read().head.map_or(seq, |h| h.seq.max(seq));
+        let heartbeat = || Kind::Heartbeat(feed::Heartbeat { server_time: now, head, log_id });
+        let [protobuf, json] = Form::ALL.map(|form| form.message(heartbeat()));
         self.porters.beat(Beat { protobuf, json });
     }
 
@@ -321,14 +329,26 @@ impl Hub {
     }
 
     /// Takes events into the mirror and the streams.
-    async fn take(&self, published: Vec<Arc<Published>>) -> Result<(), GatewayError> {
-        let taken = read(&published)?;
+    pub(super) async fn take_all(&self, published: &[Arc<Published>]) -> Result<(), GatewayError> {
+        let mut taken = read(published)?;
+        let mut rest = published;
+        while !taken.is_empty() {
+            let later = taken.split_off(together(&taken));
+            let (now, behind) = rest.split_at_checked(taken.len()).unwrap_or((rest, &[]));
+            mark_last(&mut taken);
+            self.take(now, &taken).await?;
+            (taken, rest) = (later, behind);
+        }
+        Ok(())
+    }
+
+    async fn take(&self, published: &[Arc<Published>], taken: &[Taken]) -> Result<(), GatewayError> {
         let Some(upto) = taken.last().map(|t| t.seq) else { return Ok(()) };
-        let forgotten = self.forgotten(&published, &taken).await?;
-        let streams = self.apply(&taken, &forgotten, upto);
-        self.encode(&streams, &taken, upto).await?;
+        let forgotten = self.forgotten(published, taken).await?;
+        let streams = self.apply(taken, &forgotten, upto);
+        self.encode(&streams, taken, upto).await?;
         self.trim();
-        self.afterwards(&taken);
+        self.afterwards(taken);
         if let Some(followed) = self.followed().as_mut() {
             followed.seq = upto;
         }
@@ -343,17 +363,14 @@ impl Hub {
     ) -> Result<Vec<ledger::DocumentRow>, GatewayError> {
         let mut rows = Vec::new();
         for (message, t) in published.iter().zip(taken) {
-            let absent = {
-                let state = &self.mirror.read().state;
-                match (&t.key, &t.event.body) {
-                    (_, Body::Reported { .. } | Body::AlarmRaised { .. } | Body::PatrolPlanned { .. }) => false,
-                    (Key::Incident(id), _) => !state.incidents.contains_key(id),
-                    (Key::Alarm(id), _) => !state.alarms.contains_key(id),
-                    (Key::Patrol(id), _) => !state.patrols.contains_key(id),
-                    (Key::Message(id), Body::MessageSent { .. }) => !state.messages.contains_key(id),
-                    _ => false,
-                }
-            };
+            let begins = matches!(
+                t.event.body,
+                Body::Reported { .. }
+                    | Body::AlarmRaised { .. }
+                    | Body::PatrolPlanned { .. }
+                    | Body::MessageKept { .. }
+            );
+            let absent = !begins && !self.mirror.read().holds(&t.key);
             if !absent || taken.iter().any(|o| o.seq < t.seq && o.key == t.key) {
                 continue;
             }
@@ -507,11 +524,10 @@ enum Followed {
     Behind,
 }
 
-/// After an error the log is looked at, because no event may come for long. Cancel safe.
-async fn step(reader: &mut Reader, failing: bool) -> ledger::Result<Followed> {
-    if !failing {
-        return reader.next().await.map(Followed::Step);
-    }
+/// A while after an error the log is looked at, because no event may come for long.
+async fn step(reader: &mut Reader, failing: Option<Duration>) -> ledger::Result<Followed> {
+    let Some(pause) = failing else { return reader.next().await.map(Followed::Step) };
+    tokio::time::sleep(pause).await;
     Ok(if reader.look().await? { Followed::Level } else { Followed::Behind })
 }
 
@@ -541,8 +557,14 @@ fn read(published: &[Arc<Published>]) -> Result<Vec<Taken>, GatewayError> {
         let event = read_event(&message.event)?;
         taken.push(Taken { seq: message.event.seq, key: event.body.key(), event, last: false });
     }
-    mark_last(&mut taken);
     Ok(taken)
+}
+
+/// How many of these events are one batch. A correction of a place is its own: whoever saw the case at another gateway,
+/// just before, is told that it is gone.
+fn together(taken: &[Taken]) -> usize {
+    let moves = |t: &Taken| matches!(t.event.body, Body::PlaceCorrected { .. });
+    taken.iter().position(moves).unwrap_or(taken.len()).max(1)
 }
 
 pub(super) fn mark_last(taken: &mut [Taken]) {
@@ -585,75 +607,7 @@ fn gone_state(key: &Key, rev: u64) -> feed::State {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    use ledger::{
-        Batch, LocalBus, Log as _,
-        testing::memory::{Call, Ending, Fate, MemoryDisk, Weather},
-    };
-    use runtime::SystemClock;
-
     use super::*;
-    use crate::{accounts::Verifier, feed::bounds::remark};
-
-    /// Down or slow when it is told.
-    struct Bad {
-        on: AtomicBool,
-        fate: Fate,
-    }
-
-    impl Weather for Bad {
-        fn of(&self, _: Call) -> Fate {
-            if self.on.load(Ordering::SeqCst) { self.fate } else { Fate::GOOD }
-        }
-    }
-
-    /// A hub that follows a log whose bus is silent.
-    async fn following(disk: &MemoryDisk, bad: Arc<Bad>) -> (Arc<Hub>, Tasks) {
-        let (store, clock): (Arc<dyn Store>, _) = (Arc::new(disk.open_in(bad)), Arc::new(SystemClock));
-        let (mirror, config) = (Arc::new(Mirror::new(store.clone())), Config::default());
-        let verifier = Verifier::new().unwrap();
-        let sessions = Arc::new(Sessions::with(verifier, &config, store.clone(), clock.clone(), mirror.clone()));
-        let (hub, tasks) = (Arc::new(Hub::new(&config, store, clock, mirror, sessions)), Tasks::default());
-        hub.start(Arc::new(LocalBus::new(8)), CancellationToken::new(), &tasks);
-        within_a_minute(|| hub.status().0).await;
-        (hub, tasks)
-    }
-
-    async fn within_a_minute(done: impl Fn() -> bool) {
-        let waited = async {
-            while !done() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), waited).await.unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_quiet_log_is_followed_again_when_the_store_is_back() {
-        let fate = Fate { ending: Ending::Unavailable, ..Fate::GOOD };
-        let down = Arc::new(Bad { on: AtomicBool::new(false), fate });
-        let (hub, tasks) = following(&MemoryDisk::new(1), down.clone()).await;
-        for outage in [true, false, true, false] {
-            down.on.store(outage, Ordering::SeqCst);
-            within_a_minute(|| hub.status().0 != outage).await;
-        }
-        tasks.drain(Duration::from_secs(1)).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_store_that_is_slower_than_heartbeats_is_followed_all_the_same() {
-        let slow = Arc::new(Bad { on: AtomicBool::new(false), fate: Fate { before: 2 * HEARTBEAT, ..Fate::GOOD } });
-        let disk = MemoryDisk::new(1);
-        let (hub, tasks) = following(&disk, slow.clone()).await;
-        slow.on.store(true, Ordering::SeqCst);
-        let writer = disk.open();
-        let head = writer.open_writer().await.unwrap();
-        let head = writer.append(&Batch { events: vec![remark(); 3], ..Batch::new(head) }).await.unwrap();
-        within_a_minute(|| hub.mirror.read().head == Some(head.position())).await;
-        tasks.drain(Duration::from_secs(1)).await;
-    }
 
     #[test]
     fn only_another_log_or_an_earlier_place_makes_everybody_start_anew() {

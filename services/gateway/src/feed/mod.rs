@@ -13,6 +13,8 @@ mod io;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod outage;
+#[cfg(test)]
 mod page;
 mod porter;
 mod ring;

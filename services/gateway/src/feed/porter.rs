@@ -39,7 +39,7 @@ const MOST_VAIN: u32 = 10;
 const CHUNK: usize = 32;
 
 /// A heartbeat in both forms.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Beat {
     pub(super) protobuf: Bytes,
     pub(super) json: Bytes,
@@ -57,7 +57,8 @@ impl Beat {
 /// What wakes the porters.
 pub(super) struct Porters {
     wakes: Box<[Notify]>,
-    beat: watch::Sender<Beat>,
+    /// `None` while this gateway cannot say where the log is.
+    beat: watch::Sender<Option<Beat>>,
     /// The newest event that streams know.
     head: AtomicU64,
     turn: AtomicUsize,
@@ -85,12 +86,20 @@ impl Porters {
     }
 
     pub(super) fn beat(&self, beat: Beat) {
-        self.beat.send_replace(beat);
+        self.beat.send_replace(Some(beat));
     }
 
-    /// The newest heartbeat.
-    pub(super) fn last_beat(&self, form: Form) -> Bytes {
-        self.beat.borrow().of(form).clone()
+    /// No heartbeat until the next one.
+    pub(super) fn hush(&self) {
+        self.beat.send_if_modified(|beat| {
+            *beat = None;
+            false
+        });
+    }
+
+    /// The newest heartbeat, as long as it is true.
+    pub(super) fn last_beat(&self, form: Form) -> Option<Bytes> {
+        self.beat.borrow().as_ref().map(|beat| beat.of(form).clone())
     }
 
     /// Runs one lane until told to stop.
@@ -104,7 +113,7 @@ impl Porters {
                 biased;
                 () = stop.cancelled() => return,
                 // Before the news, which may never end.
-                Ok(()) = beats.changed() => Some(beats.borrow_and_update().clone()),
+                Ok(()) = beats.changed() => beats.borrow_and_update().clone(),
                 () = wake.notified() => None,
             };
             let waited = tokio::select! {
@@ -180,6 +189,10 @@ pub(super) struct Lane {
 impl Lane {
     fn conns(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Conn>>> {
         self.conns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn clients(&self) -> usize {
+        self.conns().len()
     }
 
     /// One round over its clients.

@@ -1,19 +1,16 @@
-//! One feed socket: its task reads what the client says, and writes whenever the client is behind: snapshots, gaps, what
-//! did not fit. While the client is up to date the porter of its lane writes.
+//! One feed socket: its task hears what the client says, watches its session, and writes whenever the client is behind:
+//! snapshots, gaps, what did not fit; all at once. While the client is up to date the porter of its lane writes.
 //!
 //! A client that takes nothing for ten seconds is cut off; one that falls off the ring is told and gets a snapshot.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{extract::State, response::Response};
-use domain::event::Key;
+use domain::{event::Key, ids::AccountId};
 use hyper::upgrade::OnUpgrade;
 use runtime::{Clock, chance::lot, telemetry::names};
 use tokio::{
-    sync::{
-        Semaphore,
-        broadcast::{Receiver, error::RecvError},
-    },
+    sync::{Semaphore, broadcast::error::RecvError},
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -35,7 +32,7 @@ use crate::{
     desk::Desk,
     mirror::Mirror,
     problem::Problem,
-    session::{Caller, Ended, Sessions},
+    session::{Caller, Ended, Sessions, TokenHash},
 };
 
 /// A session that ended elsewhere is noticed within this time.
@@ -47,6 +44,8 @@ const LAST_LOOKS: usize = 64;
 /// Clients that leave come back within this time for each of them, and these bounds, milliseconds.
 pub(super) const RETRY_EACH_MS: u32 = 1;
 pub(super) const RETRY_MS: (u32, u32) = (100, 5_000);
+/// … and after so long at least where the store fails, ms.
+const TROUBLE_MS: u32 = 1_000;
 
 /// Opens the feed.
 #[utoipa::path(
@@ -115,64 +114,28 @@ pub(super) struct Room {
 
 /// Serves a client until one of both leaves; `ahead` is what it has said already.
 pub(super) async fn converse(room: Room, caller: Caller, form: Form, io: Io, ahead: &[u8]) {
-    let mut client = Client::new(room, caller, form, io);
-    client.parser.push(ahead);
-    let stop = client.room.stop.clone();
+    let (conn, stop) = (Arc::new(Conn::new(io)), room.stop.clone());
+    let mut ears = Ears { conn: conn.clone(), form, clock: room.clock.clone(), parser: Parser::default() };
+    ears.parser.push(ahead);
+    let mut client = Client { room, caller, form, conn, conflate: false, seat: None };
     let close = tokio::select! {
         biased;
         () = stop.cancelled() => Close::Draining,
-        close = client.serve() => close.err().unwrap_or(Close::Gone),
+        close = client.serve(&mut ears) => close,
     };
     Box::pin(client.part(close)).await;
     tracing::debug!(?close, "feed socket closed");
 }
 
-struct Client {
-    room: Room,
-    caller: Caller,
-    form: Form,
+/// What hears a client, whatever is written to it meanwhile.
+struct Ears {
     conn: Arc<Conn>,
+    form: Form,
+    clock: Arc<dyn Clock>,
     parser: Parser,
-    endings: Receiver<Ended>,
-    conflate: bool,
-    /// `None` until it has said what it wants.
-    seat: Option<Seat>,
 }
 
-impl Client {
-    fn new(room: Room, caller: Caller, form: Form, io: Io) -> Self {
-        let (conn, endings) = (Arc::new(Conn::new(io)), room.sessions.endings());
-        Self { room, caller, form, conn, parser: Parser::default(), endings, conflate: false, seat: None }
-    }
-
-    async fn serve(&mut self) -> Result<(), Close> {
-        let hello = Box::pin(timeout(HELLO_PATIENCE, self.hello())).await.map_err(|_| Close::Protocol)??;
-        Box::pin(self.join(hello)).await?;
-        let mut recheck = interval(RECHECK);
-        recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        recheck.reset();
-        loop {
-            Box::pin(self.catch_up()).await?;
-            tokio::select! {
-                // In order, so that a model can repeat a run.
-                biased;
-                () = self.conn.called() => {}
-                readable = self.conn.readable() => {
-                    readable.map_err(|_| Close::Gone)?;
-                    self.hear()?;
-                }
-                _ = recheck.tick() => Box::pin(self.recheck()).await?,
-                ended = self.endings.recv() => match ended {
-                    Ok(Ended::Token(token)) if token != self.caller.token => {}
-                    Ok(Ended::Account(account)) if account != self.caller.account.id => {}
-                    Ok(Ended::Token(_)) => return Err(Close::Session),
-                    Ok(Ended::Account(_)) | Err(RecvError::Lagged(_)) => Box::pin(self.recheck()).await?,
-                    Err(RecvError::Closed) => return Err(Close::Trouble),
-                },
-            }
-        }
-    }
-
+impl Ears {
     /// The first message.
     async fn hello(&mut self) -> Result<feed::Hello, Close> {
         loop {
@@ -183,30 +146,33 @@ impl Client {
                     None => {}
                 }
             }
-            self.conn.readable().await.map_err(|_| Close::Gone)?;
-            self.read()?;
+            self.read().await?;
         }
     }
 
-    /// Everything that the client has said.
-    fn hear(&mut self) -> Result<(), Close> {
-        self.read()?;
-        while let Some(message) = self.parser.next()? {
-            match self.answer(message)? {
-                Some(client_message::Kind::Ping(ping)) => {
-                    let server_time = self.room.clock.now_ms();
-                    let pong = feed::Pong { client_time: ping.client_time, server_time };
-                    self.conn.say(self.form.message(Kind::Pong(pong)));
+    /// Everything that it says from then on.
+    async fn listen(&mut self) -> Result<Infallible, Close> {
+        loop {
+            while let Some(message) = self.parser.next()? {
+                match self.answer(message)? {
+                    Some(client_message::Kind::Ping(ping)) => {
+                        let server_time = self.clock.now_ms();
+                        let pong = feed::Pong { client_time: ping.client_time, server_time };
+                        self.conn.say(self.form.message(Kind::Pong(pong)));
+                    }
+                    Some(client_message::Kind::Hello(_)) => return Err(Close::Protocol),
+                    None => {}
                 }
-                Some(client_message::Kind::Hello(_)) => return Err(Close::Protocol),
-                None => {}
             }
+            self.read().await?;
+            // Who talks without end is served in between.
+            tokio::task::yield_now().await;
         }
-        Ok(())
     }
 
-    /// Takes one reading; a client that says more is served in between.
-    fn read(&mut self) -> Result<(), Close> {
+    /// Takes one reading.
+    async fn read(&mut self) -> Result<(), Close> {
+        self.conn.readable().await.map_err(|_| Close::Gone)?;
         let mut buffer = [0; SOCKET_READ];
         match self.conn.try_read(&mut buffer) {
             Ok(0) => Err(Close::Gone),
@@ -229,6 +195,76 @@ impl Client {
             Incoming::Pong => Ok(None),
             Incoming::Close(code) => Err(Close::Answer(code)),
             message => self.form.read(message).map(Some),
+        }
+    }
+}
+
+/// Until the session of the token ends. What its account may see is no matter here: that comes with the stream.
+async fn session(sessions: &Sessions, token: TokenHash, account: AccountId) -> Close {
+    let mut endings = sessions.endings();
+    let mut recheck = interval(RECHECK);
+    recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    recheck.reset();
+    loop {
+        let ended = tokio::select! {
+            biased;
+            ended = endings.recv() => Some(ended),
+            _ = recheck.tick() => None,
+        };
+        match ended {
+            Some(Ok(Ended::Token(ended))) if ended == token => return Close::Session,
+            Some(Ok(Ended::Token(_))) => continue,
+            Some(Ok(Ended::Account(changed))) if changed != account => continue,
+            Some(Err(RecvError::Closed)) => return Close::Trouble,
+            Some(Ok(Ended::Account(_)) | Err(RecvError::Lagged(_))) | None => {}
+        }
+        // A store that does not answer ends no session.
+        if sessions.check(&token).await.is_err_and(|problem| !problem.status().is_server_error()) {
+            return Close::Session;
+        }
+    }
+}
+
+struct Client {
+    room: Room,
+    caller: Caller,
+    form: Form,
+    conn: Arc<Conn>,
+    conflate: bool,
+    /// `None` until it has said what it wants.
+    seat: Option<Seat>,
+}
+
+impl Client {
+    async fn serve(&mut self, ears: &mut Ears) -> Close {
+        let sessions = self.room.sessions.clone();
+        let session = session(&sessions, self.caller.token, self.caller.account.id.clone());
+        let talk = async {
+            // On a bad line a first word may be late: it is no fault of the client.
+            let hello = Box::pin(timeout(HELLO_PATIENCE, ears.hello())).await.map_err(|_| Close::Stuck)??;
+            tokio::select! {
+                biased;
+                heard = ears.listen() => heard,
+                given = self.give(hello) => given,
+            }
+        };
+        tokio::select! {
+            // In order, so that a model can repeat a run.
+            biased;
+            close = session => close,
+            talked = talk => match talked { Err(close) => close },
+        }
+    }
+
+    /// Gives what it asked for, and then all that is new.
+    async fn give(&mut self, hello: feed::Hello) -> Result<Infallible, Close> {
+        Box::pin(self.join(hello)).await?;
+        Box::pin(self.catch_up()).await?;
+        // So that it need not wait for the next one to know that this is all.
+        self.beat();
+        loop {
+            self.conn.called().await;
+            Box::pin(self.catch_up()).await?;
         }
     }
 
@@ -293,14 +329,17 @@ impl Client {
         Ok(other)
     }
 
+    /// Whether the account changed after this event. It may have had other rights in between, and has its old ones again.
+    fn changed(&self, after: u64) -> bool {
+        self.room.mirror.read().rev(&Key::Account(self.caller.account.id.clone())) > after
+    }
+
     /// The epoch of the stream has ended: on from the same place, or anew.
     async fn go_on(&mut self, ended: Epoch) -> Result<(), Close> {
         let other = self.look_anew()?;
         let at = self.conn.at();
         let void = !ended.goes_on_from(at.epoch);
-        // It may have had other rights in between, and has its old ones again.
-        let changed = self.room.mirror.read().rev(&Key::Account(self.caller.account.id.clone())) > at.cursor;
-        if other || (changed && !void) {
+        if other || (self.changed(at.cursor) && !void) {
             let epoch = self.sit()?;
             return self.snapshot(epoch, Some(Why::Policy)).await;
         }
@@ -312,8 +351,7 @@ impl Client {
     }
 
     /// Queues a snapshot, and before it why there is one.
-    async fn snapshot(&self, epoch: u64, why: Option<Why>) -> Result<(), Close> {
-        let Some(seat) = &self.seat else { return Err(Close::Protocol) };
+    async fn snapshot(&mut self, mut epoch: u64, why: Option<Why>) -> Result<(), Close> {
         self.conn.take_over();
         if let Some(why) = why {
             let resync = feed::Resync { reason: why.name().to_owned() };
@@ -321,16 +359,20 @@ impl Client {
             self.conn.queue([self.form.message(Kind::Resync(resync))], Some(At::default()));
             self.conn.flush().await?;
         }
-        let made = self.patiently(self.room.hub.snapshot(&seat.stream, epoch)).await;
-        let made = made.map_err(|error| trouble(&error))?;
-        if !seat.stream.is_in(epoch) {
-            // It may show more than the client sees by now.
-            self.conn.queue([], Some(At::default()));
+        loop {
+            let stream = self.seat.as_ref().ok_or(Close::Protocol)?.stream.clone();
+            let made = self.patiently(self.room.hub.snapshot(&stream, epoch)).await;
+            let made = made.map_err(|error| trouble(&error))?;
+            let now = stream.epoch();
+            // Somebody's rights changed meanwhile, or all is void: it may show more than the client sees by now.
+            if now.number != epoch && (self.look_anew()? || self.changed(made.seq) || !now.goes_on_from(epoch)) {
+                epoch = self.sit()?;
+                continue;
+            }
+            let at = At { epoch: now.number, log_id: made.log_id, cursor: made.seq };
+            self.conn.queue(made.message(self.room.clock.now_ms()), Some(at));
             return Ok(());
         }
-        let at = At { epoch, log_id: made.log_id, cursor: made.seq };
-        self.conn.queue(made.message(self.room.clock.now_ms()), Some(at));
-        Ok(())
     }
 
     /// Writes everything that is there; then the porter goes on.
@@ -341,22 +383,23 @@ impl Client {
             match self.conn.next(&seat.stream) {
                 Next::Live => return Ok(()),
                 Next::Flush => {}
-                Next::Off => self.fill(seat).await?,
+                Next::Off => self.fill().await?,
                 Next::Anew(epoch) => self.go_on(epoch).await?,
             }
         }
     }
 
     /// From the log where it is short enough, else anew.
-    async fn fill(&self, seat: &Seat) -> Result<(), Close> {
+    async fn fill(&mut self) -> Result<(), Close> {
         let mut at = self.conn.at();
-        let history = self.patiently(self.room.hub.history(&seat.stream, at.epoch, at.cursor)).await;
+        let stream = self.seat.as_ref().ok_or(Close::Protocol)?.stream.clone();
+        let history = self.patiently(self.room.hub.history(&stream, at.epoch, at.cursor)).await;
         let Some(history) = history.map_err(|error| trouble(&error))? else {
             metrics::counter!(names::FEED_RESYNCS).increment(1);
             return self.snapshot(at.epoch, Some(Why::Slow)).await;
         };
         while let Some((messages, upto)) = history.look(at.cursor) {
-            if !seat.stream.is_in(at.epoch) {
+            if stream.epoch().number != at.epoch {
                 return Ok(());
             }
             at.cursor = upto;
@@ -372,28 +415,14 @@ impl Client {
         loop {
             match timeout(HEARTBEAT, &mut work).await {
                 Ok(done) => return done,
-                Err(_) => self.conn.say(self.room.hub.porters.last_beat(self.form)),
+                Err(_) => self.beat(),
             }
         }
     }
 
-    /// Whether the session is still good and sees the same.
-    async fn recheck(&mut self) -> Result<(), Close> {
-        match self.room.sessions.check(&self.caller.token).await {
-            Ok(caller) => {
-                let same = caller.audience == self.caller.audience;
-                self.caller = caller;
-                if same {
-                    return Ok(());
-                }
-                self.conn.take_over();
-                self.conn.flush().await?;
-                let epoch = self.sit()?;
-                self.snapshot(epoch, Some(Why::Policy)).await
-            }
-            // A store that does not answer ends no session.
-            Err(problem) if problem.status().is_server_error() => Ok(()),
-            Err(_) => Err(Close::Session),
+    fn beat(&self) {
+        if let Some(beat) = self.room.hub.porters.last_beat(self.form) {
+            self.conn.say(beat);
         }
     }
 
@@ -419,8 +448,8 @@ impl Client {
         self.conn.take_over();
         self.conn.flush().await?;
         match close {
-            Close::Draining => self.hand_over("draining").await?,
-            Close::Trouble => self.hand_over("trouble").await?,
+            Close::Draining => self.hand_over("draining", 0).await?,
+            Close::Trouble => self.hand_over("trouble", TROUBLE_MS).await?,
             _ => {}
         }
         self.conn.queue([frame::close(code, reason)], None);
@@ -428,7 +457,7 @@ impl Client {
     }
 
     /// Gives what is there, and the place at which to go on elsewhere.
-    async fn hand_over(&self, reason: &str) -> Result<(), Close> {
+    async fn hand_over(&self, reason: &str, least_ms: u32) -> Result<(), Close> {
         if let Some(seat) = &self.seat {
             for _ in 0..LAST_LOOKS {
                 match self.conn.next(&seat.stream) {
@@ -439,7 +468,7 @@ impl Client {
         }
         self.conn.take_over();
         let At { log_id, cursor, .. } = self.conn.at();
-        let retry_after_ms = lot(0..=self.retry_within_ms());
+        let retry_after_ms = least_ms + lot(0..=self.retry_within_ms());
         let handover = feed::Handover { reason: reason.to_owned(), log_id, cursor, retry_after_ms };
         self.conn.queue([self.form.message(Kind::Handover(handover))], None);
         Ok(())

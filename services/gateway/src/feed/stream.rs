@@ -162,9 +162,12 @@ impl Stream {
         self.lock().epoch = epoch;
     }
 
-    /// Whether the epoch of this number is the present one.
-    pub(crate) fn is_in(&self, epoch: u64) -> bool {
-        self.lock().epoch.number == epoch
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.lock().epoch
+    }
+
+    pub(super) fn clients(&self) -> usize {
+        self.lanes.iter().map(Lane::clients).sum()
     }
 
     /// Goes on from `ring` if that is further: who stands before it gets what lies between from the log.

@@ -163,14 +163,17 @@ impl Hub {
         let mut start = head.seq.saturating_sub(limits::PAGE as u64);
         let mut taken = Vec::new();
         for stored in self.store.tail(start, limits::PAGE).await?.iter().filter(|s| s.seq <= head.seq) {
-            let event = read_event(stored)?;
-            // A client must drop what was erased, and what went out of its sight while it was away.
-            if matches!(event.body, EventBody::Erased { .. } | EventBody::PlaceCorrected { .. }) {
-                taken.clear();
-                start = stored.seq;
-                continue;
+            match read_event(stored) {
+                // A client must drop what was erased, and what went out of its sight while it was away.
+                Ok(event) if !matches!(event.body, EventBody::Erased { .. } | EventBody::PlaceCorrected { .. }) => {
+                    taken.push(Taken { seq: stored.seq, key: event.body.key(), event, last: false });
+                }
+                // Nor does it lead over what cannot be read.
+                _ => {
+                    taken.clear();
+                    start = stored.seq;
+                }
             }
-            taken.push(Taken { seq: stored.seq, key: event.body.key(), event, last: false });
         }
         mark_last(&mut taken);
         let whole = taken.iter().zip(start + 1..).all(|(t, seq)| t.seq == seq);
@@ -183,12 +186,12 @@ impl Hub {
         };
         let none = HashSet::new();
         let make = |seen: &Seen, values: &Values| {
-            (seen.head.map(|h| h.log_id), news(stream, &none, &taken, seen, values).items)
+            let log_id = seen.head.map(|h| h.log_id);
+            // Of what memory has forgotten nobody can say here who sees it.
+            let known = log_id == Some(head.log_id) && taken.iter().all(|t| seen.holds(&t.key));
+            known.then(|| news(stream, &none, &taken, seen, values).items)
         };
-        let (log_id, items) = self.mirror.with(refs, make).await?;
-        if log_id != Some(head.log_id) {
-            return Ok(None);
-        }
+        let Some(items) = self.mirror.with(refs, make).await? else { return Ok(None) };
         metrics::counter!(runtime::telemetry::names::FEED_GAPS).increment(1);
         let mut ring = Ring::new(stream.form, head.log_id, start, limits::PAGE + 1, self.ring_bytes, false);
         let now = self.clock.now_ms();
@@ -211,13 +214,14 @@ impl Hub {
         }
     }
 
-    /// Whether a stream has been without clients for `beats` heartbeats. Only the map may hold it then.
+    /// Whether a stream has been without clients for `beats` heartbeats. Only the map may hold it then: somebody might
+    /// just be about to sit down, or a porter is passing.
     pub(super) fn unused(stream: &Arc<Stream>, beats: u32) -> bool {
-        if Arc::strong_count(stream) > 1 {
+        if stream.clients() > 0 {
             stream.idle.store(0, Ordering::Relaxed);
             return false;
         }
-        stream.idle.fetch_add(1, Ordering::Relaxed) >= beats
+        stream.idle.fetch_add(1, Ordering::Relaxed) >= beats && Arc::strong_count(stream) == 1
     }
 }
 
@@ -274,8 +278,11 @@ mod tests {
 
     use super::*;
     use crate::feed::{
+        conn::Conn,
         form::Form,
-        porter::Porters,
+        io::Io,
+        model::pipe::pipe,
+        porter::{Porters, Seat},
         stream::{Epoch, Kind},
     };
 
@@ -284,12 +291,19 @@ mod tests {
         let kind = Kind { audience: Audience::Wall, conflate: true, form: Form::Json };
         let ring = Ring::new(kind.form, 1, 0, 8, 1 << 10, true);
         let epoch = Epoch::FIRST;
-        let stream = Arc::new(Stream::new(kind, ring, epoch, Arc::new(Porters::new(1))));
+        let porters = Arc::new(Porters::new(1));
+        let stream = Arc::new(Stream::new(kind, ring, epoch, porters.clone()));
         let beats = || [(); 3].map(|()| Hub::unused(&stream, 2));
         assert_eq!(beats(), [false, false, true]);
-        let client = stream.clone();
+        // Somebody passes by, or is about to sit down.
+        let passing = stream.clone();
         assert_eq!(beats(), [false; 3]);
-        drop(client);
+        drop(passing);
+        assert_eq!(beats(), [true; 3], "that was no client");
+        let conn = Arc::new(Conn::new(Io::Pipe(pipe(64).0)));
+        let seat = Seat::take(&porters, stream.clone(), conn);
+        assert_eq!(beats(), [false; 3]);
+        drop(seat);
         assert_eq!(beats(), [false, false, true]);
     }
 }

@@ -22,6 +22,8 @@ use data::Data;
 /// What a call wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
+    /// Where the log is.
+    Head,
     /// Only to look.
     Read,
     /// To become the writer, or to store something beside the log.
@@ -130,7 +132,9 @@ impl MemoryStore {
         let done = match fate.ending {
             Ending::Good => work(&mut self.disk.lock()),
             Ending::Unavailable => Err(LedgerError::Unavailable(told("the model's weather"))),
-            Ending::Full if call != Call::Read => Err(LedgerError::Full(told("the model's weather"))),
+            Ending::Full if !matches!(call, Call::Head | Call::Read) => {
+                Err(LedgerError::Full(told("the model's weather")))
+            }
             Ending::Full => work(&mut self.disk.lock()),
             Ending::Unknown { stored } => {
                 if stored {

@@ -8,11 +8,11 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, process::Command, sync::Arc, time::Duration};
 
-use client::Told;
+use client::{Feed, Options, Step, Told};
 use ledger::testing::{networks::Networks, permitted, postgres::PostgresServer};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use tempfile::TempDir;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet, time::interval};
 
 use crate::{
     all, answered,
@@ -37,6 +37,8 @@ const TELLERS: usize = 6;
 const PAUSE: Duration = Duration::from_millis(200);
 const CLIENTS: usize = 4;
 const SENSORS: usize = 1;
+/// Patience of a client that asks by itself whether its gateway lives.
+const LONG: Duration = Duration::from_secs(60);
 /// Places of the gateways.
 const ONE: usize = 0;
 const TWO: usize = 1;
@@ -202,6 +204,27 @@ impl Loyal {
     }
 }
 
+async fn heartbeat(screen: &mut Feed) {
+    while !matches!(screen.next().await.unwrap(), Step::Heartbeat { .. }) {}
+}
+
+/// Twelve answers in a row, a quarter of a second apart, and no heartbeat between them.
+async fn pongs_alone(screen: &mut Feed) {
+    let mut pause = interval(Duration::from_millis(250));
+    let mut alone = 0;
+    while alone < 12 {
+        pause.tick().await;
+        screen.ping(0).await.unwrap();
+        loop {
+            match screen.next().await.unwrap() {
+                Step::Pong { .. } => break alone += 1,
+                Step::Heartbeat { .. } => alone = 0,
+                _ => {}
+            }
+        }
+    }
+}
+
 /// Strikes at a house under load.
 struct Striker<'a> {
     house: &'a House,
@@ -240,9 +263,14 @@ impl Striker<'_> {
     }
 
     /// A command there is refused in words, or its answer is not known; when the wire is whole, its key has one answer.
+    /// Meanwhile it lives, and does not say that a screen is up to date.
     async fn core_cut(&mut self) {
         let key = self.key();
+        let options = Options { patience: LONG, ..Options::at(GATEWAY_ONE) };
+        let mut screen = Feed::open(&options, &self.load.session, None).await.unwrap();
+        soon("it says where the log is", heartbeat(&mut screen)).await;
         self.house.networks.cut("core", "core");
+        soon("it says no more where the log is", pongs_alone(&mut screen)).await;
         let refused = async || {
             let answer = self.load.try_to_report(GATEWAY_ONE, &key).await;
             assert!(answer.as_ref().is_none_or(|a| a.status == 503), "the core cannot have answered");
@@ -251,6 +279,7 @@ impl Striker<'_> {
         until("it is refused", refused).await;
         self.some_answers().await;
         self.house.networks.mend("core", "core");
+        soon("it says again where the log is", heartbeat(&mut screen)).await;
         let first = self.load.at(ONE, &key).await;
         let again = self.load.try_to_report(GATEWAY_TWO, &key).await.unwrap().json();
         assert_eq!((&again["replayed"], &again["refs"]), (&serde_json::json!(true), &first["refs"]), "{again}");

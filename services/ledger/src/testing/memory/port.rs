@@ -35,7 +35,7 @@ impl Log for MemoryStore {
     }
 
     async fn head(&self) -> Result<Head> {
-        self.call(Call::Read, |d| Ok(d.head)).await
+        self.call(Call::Head, |d| Ok(d.head)).await
     }
 
     async fn tail(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>> {
