@@ -53,6 +53,8 @@ pub struct Status {
     pub since_ms: i64,
     /// Why not; names no values.
     pub reason: String,
+    /// Another writer has the log: this one is over for good, and so is its process.
+    pub fenced: bool,
 }
 
 /// How devices log in, as the newest commit left it; `None` before the first load.
@@ -118,7 +120,7 @@ pub fn start(
     tasks: &Tasks,
 ) -> Writer {
     let (sender, inbox) = mpsc::channel(options.queue.max(1));
-    let first = Status { ok: false, since_ms: clock.now_ms(), reason: "loading".to_owned() };
+    let first = Status { ok: false, since_ms: clock.now_ms(), reason: "loading".to_owned(), fenced: false };
     let (status_sender, status) = watch::channel(first);
     let (credentials_sender, credentials) = watch::channel(None);
     let core = Core {
@@ -255,11 +257,11 @@ impl Core {
     }
 
     fn set_status(&self, ok: bool, reason: String) {
-        let since_ms = self.clock.now_ms();
+        let (since_ms, fenced) = (self.clock.now_ms(), self.fenced);
         self.status.send_if_modified(|s| {
-            let changed = s.ok != ok || s.reason != reason;
+            let changed = s.ok != ok || s.reason != reason || s.fenced != fenced;
             if changed {
-                *s = Status { ok, since_ms, reason };
+                *s = Status { ok, since_ms, reason, fenced };
             }
             changed
         });

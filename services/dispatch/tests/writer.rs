@@ -335,6 +335,7 @@ async fn a_writer_that_was_fenced_off_ends_and_takes_nothing_back() {
     let answer = centre.writer.submit(Submission::keyless(input)).await;
     assert!(matches!(answer, Err(IntakeError::Unavailable(_))), "{answer:?}");
     centre.tasks.failed().cancelled().await;
+    assert!(centre.writer.status().borrow().fenced, "whoever runs it can tell this end from others");
     assert_eq!(other.head().await.unwrap().term, term);
 }
 
@@ -351,5 +352,6 @@ async fn a_writer_that_could_not_store_takes_nothing_back_from_its_successor() {
     let term = other.open_writer().await.unwrap().term;
     centre.store.refuse_writes(false).await.unwrap();
     centre.tasks.failed().cancelled().await;
+    assert!(centre.writer.status().borrow().fenced, "whoever runs it can tell this end from others");
     assert_eq!(other.head().await.unwrap().term, term);
 }

@@ -166,7 +166,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");
-            ExitCode::FAILURE
+            if error.is::<up::Fenced>() { ExitCode::from(up::FENCED) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -46,6 +46,25 @@ pub(crate) struct Run {
     pub(crate) parts: Vec<Part>,
 }
 
+/// The exit code of a core whose log another core took over. `deploy/maojiawan.service` does not restart it: both would
+/// take the log from each other for ever.
+pub(crate) const FENCED: u8 = 3;
+
+/// Another core has the log.
+#[derive(Debug)]
+pub(crate) struct Fenced;
+
+impl std::fmt::Display for Fenced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(
+            "另一个核心接管了台账，本进程已停止。一个台账只能有一个核心：请先停掉另一个，再启动这一个 another core took the log over, \
+             so this one ended. A log has one core: stop the other one before you start this one again",
+        )
+    }
+}
+
+impl std::error::Error for Fenced {}
+
 /// Runs until a signal, or until a critical task breaks off.
 pub(crate) fn run(run: Run) -> anyhow::Result<()> {
     let Run { config: path, demo, listen, data, parts } = run;
@@ -92,10 +111,19 @@ async fn up(mut config: Config, (core, gateway): (bool, bool), demo: bool, metri
     let tasks = Tasks::default();
     let bus = Fanout::start(&config.bus, site.id.as_str(), stores.store.as_ref(), &clock, &tasks)?;
     let base = Base { config, site, stores, clock, tasks, bus, metrics };
-    if core {
-        Centre::start(base, demo.as_ref()).await?.serve(listener, gateway, demo).await
-    } else {
-        front(base, listener).await
+    if !core {
+        return front(base, listener).await;
+    }
+    let centre = Centre::start(base).await;
+    let writer = centre.writer.status();
+    let work = async {
+        centre.fill(demo.as_ref()).await?;
+        centre.serve(listener, gateway, demo).await
+    };
+    match work.await {
+        // Whatever broke off first, this is why.
+        Err(_) if writer.borrow().fenced => Err(Fenced.into()),
+        outcome => outcome,
     }
 }
 
@@ -209,25 +237,29 @@ struct Centre {
 }
 
 impl Centre {
-    /// Starts the writer and puts site and accounts into the log where they are missing.
-    async fn start(base: Base, demo: Option<&Demo>) -> anyhow::Result<Self> {
+    /// Starts the writer.
+    async fn start(base: Base) -> Self {
         let Base { config, site, stores, clock, tasks, bus, .. } = &base;
         // Before anything is written by a clock that may be wrong.
         let steady = Arc::new(upkeep::steady(&config.data.folder, stores.store.as_ref(), clock.clone()).await);
         let options = WriterOptions::default();
         let writer = dispatch::start(site.id.clone(), stores.store.clone(), bus.port(), clock.clone(), options, tasks);
-        let mut status = writer.status();
+        Self { intake: Arc::new(writer.clone()), base, writer, steady }
+    }
+
+    /// Waits for the writer and puts site and accounts into the log where they are missing.
+    async fn fill(&self, demo: Option<&Demo>) -> anyhow::Result<()> {
+        let Base { config, site, stores, bus, .. } = &self.base;
+        let mut status = self.writer.status();
         // What `wait_for` returns holds the watch's lock, so it must not outlive the line.
         let wait = async { status.wait_for(|s| s.ok).await.is_ok() };
         let loaded = tokio::time::timeout(Duration::from_secs(60), wait).await == Ok(true);
         if !loaded {
-            bail!("写入者未能就绪 the writer is not ready: {}", writer.status().borrow().reason);
+            bail!("写入者未能就绪 the writer is not ready: {}", self.writer.status().borrow().reason);
         }
         bus.announce(stores.store.head().await?.position());
-        let intake: SharedIntake = Arc::new(writer.clone());
-        start_site(&stores.store, intake.as_ref(), site, first_accounts(config, demo)?).await?;
-        crate::backup::append_erased(stores.store.as_ref(), intake.as_ref()).await?;
-        Ok(Self { base, intake, writer, steady })
+        start_site(&stores.store, self.intake.as_ref(), site, first_accounts(config, demo)?).await?;
+        crate::backup::append_erased(stores.store.as_ref(), self.intake.as_ref()).await
     }
 
     async fn serve(self, listener: TcpListener, gateway: bool, demo: Option<Demo>) -> anyhow::Result<()> {

@@ -223,6 +223,45 @@ fn a_device_logs_in_with_what_a_gateway_issued() {
 }
 
 #[test]
+fn of_two_cores_on_one_database_the_older_ends_and_says_so() {
+    let house = House::new();
+    let folder = house.folder.path();
+    let files = format!("files = \"{}/files\"\n", folder.display());
+    let ledger = format!("[ledger]\nurl = \"{}\"\n", house.postgres.url("postgres"));
+    let start = |name: &str| Centre::launch(folder, name, &["up"], &files, &ledger, "ready: http://");
+    let older = start("older");
+    let cookie = older.log_in("chief", PASSWORD);
+    let newer = start("newer");
+    // With the next input it hears of it, if it has not yet.
+    let _ = report_to(&older, &cookie);
+    // No signal: it ends by itself.
+    let (code, said, log) = older.end("-0");
+    assert_eq!(code, Some(3), "{said}{log}");
+    let told = log.lines().last().unwrap();
+    assert!(told.starts_with("另一个核心接管了台账") && told.contains("stop the other one"), "{log}");
+    let unit = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/maojiawan.service")).unwrap();
+    assert!(unit.lines().any(|line| line == "RestartPreventExitStatus=3"), "systemd does not start it again");
+    let (status, answer) = report(&newer, &newer.log_in("chief", PASSWORD), "k-1", "六楼冒烟");
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(newer.end("-TERM").0, Some(0));
+}
+
+/// As [`report`], to a centre that may be ending: nobody waits for the answer.
+fn report_to(centre: &Centre, cookie: &str) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(&centre.address)?;
+    let body = r#"{"class":"fire","place":{"building":"b12"},"channel":"call","text":"冒烟"}"#;
+    write!(
+        stream,
+        "POST /api/v1/incidents HTTP/1.1\r\nhost: {0}\r\ncookie: {cookie}\r\norigin: http://{0}\r\nconnection: close\r\n\
+         idempotency-key: k-0\r\ncontent-type: application/json\r\ncontent-length: {1}\r\n\r\n{body}",
+        centre.address,
+        body.len()
+    )?;
+    stream.read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+#[test]
 fn parts_on_sqlite_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("c.toml");
