@@ -167,6 +167,7 @@ async fn serve(
         telemetry: Arc::new(telemetry),
         intake: Arc::new(Nobody),
         media: None,
+        session_clock: clock.clone(),
         clock,
         tasks: tasks.clone(),
         extra_routes: Router::new(),

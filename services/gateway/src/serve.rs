@@ -15,7 +15,7 @@ use hyper_util::{
 };
 use ledger::{Bus, Store, Telemetry};
 use link::{intake::SharedIntake, media::Media};
-use runtime::{Clock, Criticality, Tasks, tasks::Stage};
+use runtime::{Clock, Tasks, tasks::Stage};
 use tokio::{
     net::{TcpListener, TcpSocket},
     sync::Semaphore,
@@ -63,6 +63,8 @@ pub struct Gateway {
     pub media: Option<Arc<dyn Media>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Time by which sessions end and locks last: it should believe no leap, so that none logs everybody out.
+    pub session_clock: Arc<dyn Clock>,
     /// Where tasks run and how they stop.
     pub tasks: Tasks,
     /// Routes below `/api/v1/exchange`, which sign their own requests.
@@ -105,11 +107,9 @@ pub async fn serve(listener: TcpListener, gateway: Gateway) -> Result<(), Gatewa
     let (connectors, metrics, demo, began) = (gateway.connectors, gateway.metrics, gateway.demo, gateway.began);
     let stop = tasks.stop(Stage::Sockets);
     let mirror = Arc::new(Mirror::new(store.clone()));
-    let sessions = sessions(&config, &store, &clock, &mirror).await?;
+    let sessions = sessions(&config, &store, &gateway.session_clock, &mirror).await?;
     let hub = Arc::new(Hub::new(&config, store.clone(), clock.clone(), mirror.clone(), sessions.clone()));
     hub.start(bus, began, &tasks);
-    let sweep = sweep_sessions(store.clone(), clock.clone(), stop.clone());
-    tasks.spawn("gateway.sessions", Stage::Sockets, Criticality::Ordinary, sweep);
     let store_state = std::sync::Mutex::new((true, clock.now_ms()));
     let desk: Desk = Arc::new(Inner {
         feed_places: Arc::new(Semaphore::new(config.feed_clients)),
@@ -137,21 +137,6 @@ pub async fn serve(listener: TcpListener, gateway: Gateway) -> Result<(), Gatewa
     desk.sockets.close();
     desk.sockets.wait().await;
     Ok(())
-}
-
-/// Removes sessions that are over, once an hour; they are refused before that.
-async fn sweep_sessions(store: Arc<dyn Store>, clock: Arc<dyn Clock>, stop: CancellationToken) {
-    let mut hourly = tokio::time::interval(Duration::from_secs(3_600));
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = hourly.tick() => {
-                if let Err(error) = store.expire_sessions(clock.now_ms()).await {
-                    tracing::warn!(code = error.code(), "old sessions were not removed");
-                }
-            }
-        }
-    }
 }
 
 async fn sessions(

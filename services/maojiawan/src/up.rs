@@ -185,6 +185,8 @@ impl Base {
             intake,
             media,
             clock: self.clock.clone(),
+            // It believes the clock of the start: who was away over a long stop is asked for the password again.
+            session_clock: Arc::new(SteadyClock::new(self.clock.clone(), None)),
             tasks: self.tasks.clone(),
             extra_routes,
             ready,

@@ -116,6 +116,10 @@ async fn sweep(store: &dyn Store, now_ms: Option<i64>, keep_ms: i64) {
                 }
             }
         }
+        // They are refused before that.
+        if let Err(error) = store.expire_sessions(now_ms).await {
+            tracing::warn!(code = error.code(), "old sessions were not removed");
+        }
     }
     // The store has logged what failed, and the next turn tries again.
     let _ = store.forget_destroyed().await;
@@ -169,7 +173,7 @@ mod tests {
         event::Mode,
         input::{Actor, Command, Input},
     };
-    use ledger::{Blobs as _, NewBlob, SqliteOptions, SqliteStore};
+    use ledger::{Accounts as _, Blobs as _, NewBlob, SqliteOptions, SqliteStore};
     use link::intake::{Done, Intake, Submission};
     use runtime::{ManualClock, Tasks};
 
@@ -238,6 +242,16 @@ mod tests {
             at_ms: NOW,
         };
         let photo = machine.store.put_blob(photo, &mut &b"photo"[..]).await.unwrap();
+        let token_hash = [7; 32];
+        let session = ledger::Session {
+            token_hash,
+            account: "duty".to_owned(),
+            created_ms: NOW,
+            last_seen_ms: NOW,
+            expires_ms: NOW + 7 * DAY_MS,
+        };
+        machine.store.put_session(&session).await.unwrap();
+        let is_kept = async || machine.store.session(&token_hash).await.unwrap().is_some();
         let is_there = async || matches!(machine.store.get_blob(&photo.id).await.unwrap(), ledger::FoundBlob::Blob(_));
         machine.clock.advance(40 * DAY_MS);
         machine.sweep().await;
@@ -245,7 +259,7 @@ mod tests {
         machine.sweep().await;
         let again = machine.ask().await;
         assert!(again.replayed && again.position == first.position, "the one answer");
-        assert!(is_there().await);
+        assert!(is_there().await && is_kept().await);
         let shown = clock(&machine.steady, NOW);
         assert_eq!((shown.state, shown.since_ms), (Status::Degraded, NOW + 40 * DAY_MS));
         // The clock is put right.
@@ -256,7 +270,7 @@ mod tests {
         machine.live(31 * 24);
         machine.sweep().await;
         assert!(!machine.ask().await.replayed, "what is old goes as ever");
-        assert!(!is_there().await);
+        assert!(!is_there().await && !is_kept().await);
         machine.stop().await;
     }
 

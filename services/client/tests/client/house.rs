@@ -110,6 +110,7 @@ impl House {
             intake: Arc::new(self.writer.clone()),
             media: None,
             clock: Arc::new(SystemClock),
+            session_clock: Arc::new(SystemClock),
             tasks: tasks.clone(),
             extra_routes: axum::Router::new(),
             ready: Arc::new(NothingElse),

@@ -21,7 +21,7 @@ use link::{
     media::Media,
 };
 use prost::Message as _;
-use runtime::{Clock, ManualClock, Tasks};
+use runtime::{Clock, ManualClock, SteadyClock, Tasks};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_tungstenite::{
     WebSocketStream,
@@ -72,6 +72,8 @@ pub(crate) struct Plan {
     pub(crate) media: Option<Arc<dyn Media>>,
     pub(crate) demo: Option<gateway::DemoConfig>,
     pub(crate) broker_elsewhere: bool,
+    /// Sessions go by a clock that believes no leap, as in the centre.
+    pub(crate) steady: bool,
 }
 
 pub(crate) struct House {
@@ -112,7 +114,8 @@ impl House {
             telemetry: telemetry.clone(),
             intake: intake.clone(),
             media: plan.media,
-            clock: shared,
+            clock: shared.clone(),
+            session_clock: if plan.steady { Arc::new(SteadyClock::new(shared, None)) } else { shared },
             tasks: tasks.clone(),
             extra_routes: axum::Router::new(),
             ready: Arc::new(NothingElse),
@@ -144,6 +147,7 @@ impl House {
             intake: self.intake.clone(),
             media: None,
             clock: Arc::new(self.clock.clone()),
+            session_clock: Arc::new(self.clock.clone()),
             tasks: tasks.clone(),
             extra_routes: axum::Router::new(),
             ready: Arc::new(NothingElse),

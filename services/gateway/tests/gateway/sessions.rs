@@ -2,7 +2,7 @@
 
 use domain::account::Role;
 
-use crate::house::{Ask, Feed, House, PASSWORD, account, hello, token};
+use crate::house::{Ask, Feed, House, PASSWORD, Plan, account, hello, token};
 
 #[tokio::test]
 async fn the_cookie_is_strict_and_logging_out_ends_it() {
@@ -66,6 +66,38 @@ async fn twelve_idle_hours_end_a_session_but_not_a_walls() {
     assert_eq!(house.get("/api/v1/session", Some(&duty)).await.status, 401);
     house.clock.advance(400 * 24 * HOUR);
     assert_eq!(house.get("/api/v1/session", Some(&wall)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_clock_that_leaps_logs_nobody_out() {
+    const DAY: i64 = 24 * 3_600_000;
+    let house = House::with(Plan { steady: true, ..Plan::default() }).await;
+    let before = house.log_in("duty").await;
+    for days in [40, -40, -40, 40] {
+        house.clock.advance(days * DAY);
+        let meanwhile = house.log_in("chief").await;
+        for session in [&before, &meanwhile] {
+            assert_eq!(house.get("/api/v1/session", Some(session)).await.status, 200, "{days}");
+        }
+        // Its use is noted, and by no time to come.
+        house.clock.advance(2 * 60_000);
+        assert_eq!(house.get("/api/v1/session", Some(&before)).await.status, 200, "{days}");
+    }
+}
+
+#[tokio::test]
+async fn a_lock_of_a_clock_that_was_ahead_is_over_when_it_is_back() {
+    let house = House::new().await;
+    house.clock.advance(3_600_000);
+    for name in ["duty", "nobody"] {
+        for _ in 0..5 {
+            house.try_log_in(name, "wrong").await;
+        }
+        assert_eq!(house.try_log_in(name, PASSWORD).await.code(), "locked");
+    }
+    house.clock.advance(-3_600_000);
+    assert_eq!(house.try_log_in("duty", PASSWORD).await.status, 200);
+    assert_eq!(house.try_log_in("nobody", PASSWORD).await.code(), "bad_login");
 }
 
 #[tokio::test]
