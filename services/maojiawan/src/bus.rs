@@ -9,14 +9,23 @@ use runtime::{Clock, Tasks};
 
 use crate::config;
 
+/// Its name in `/readyz`.
+pub(crate) const NAME: &str = "bus";
+/// Several processes, and nothing that carries events between them.
+const POLLED: &str = "没有 [bus] redis：进程之间靠轮询台账，画面晚约半秒 without [bus] redis processes poll the ledger for each other's \
+                      events: screens are half a second later";
 /// Events that the slowest follower of the in-process bus may lag by.
 const LAG: usize = 8_192;
 
 /// One of both.
 #[derive(Clone)]
 pub(crate) enum Fanout {
-    /// Since when, ms.
-    Local(LocalBus, i64),
+    Local {
+        bus: LocalBus,
+        since_ms: i64,
+        /// No other process follows this one, nor this one another.
+        alone: bool,
+    },
     Redis(RedisBus),
 }
 
@@ -24,12 +33,15 @@ impl Fanout {
     /// Redis if it is configured; whether it is there shows later.
     pub(crate) fn start(
         config: &config::Bus,
+        alone: bool,
         site: &str,
         store: &dyn Store,
         clock: &Arc<dyn Clock>,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
-        let Some(options) = config.redis()? else { return Ok(Self::Local(LocalBus::new(LAG), clock.now_ms())) };
+        let Some(options) = config.redis()? else {
+            return Ok(Self::Local { bus: LocalBus::new(LAG), since_ms: clock.now_ms(), alone });
+        };
         // Only those who hold the ledger's secret can make or change a message.
         let key = store.request_hash(b"bus over redis");
         let bus =
@@ -39,7 +51,7 @@ impl Fanout {
 
     pub(crate) fn port(&self) -> Arc<dyn Bus> {
         match self {
-            Self::Local(bus, _) => Arc::new(bus.clone()),
+            Self::Local { bus, .. } => Arc::new(bus.clone()),
             Self::Redis(bus) => Arc::new(bus.clone()),
         }
     }
@@ -53,23 +65,37 @@ impl Fanout {
 
     /// For `/readyz`. Without it everything works, later by the time of a poll.
     pub(crate) fn dependency(&self) -> Dependency {
-        let (link, detail) = match self {
-            Self::Local(_, since_ms) => {
-                (Link { state: LinkState::Up, since_ms: *since_ms }, "本进程内 in this process".to_owned())
-            }
+        let (state, since_ms, detail) = match self {
+            Self::Local { since_ms, alone: true, .. } => (Status::Up, *since_ms, "本进程内 in this process".to_owned()),
+            Self::Local { since_ms, .. } => (Status::Degraded, *since_ms, POLLED.to_owned()),
             Self::Redis(bus) => {
-                let status = *bus.status().borrow();
-                worse(status.publisher, status.subscriber)
+                let sides = *bus.status().borrow();
+                let (link, detail) = worse(sides.publisher, sides.subscriber);
+                (status(link.state), link.since_ms, detail)
             }
         };
-        Dependency {
-            name: "bus".to_owned(),
-            state: status(link.state),
-            since_ms: link.since_ms,
-            fatal: false,
-            detail: Some(detail),
+        Dependency { name: NAME.to_owned(), state, since_ms, fatal: false, detail: Some(detail) }
+    }
+
+    /// For `/readyz` of a gateway, which also knows how the bus is at its core.
+    pub(crate) fn dependency_beside(&self, of_core: Option<&Dependency>) -> Dependency {
+        let own = self.dependency();
+        let silent = matches!(self, Self::Redis(bus) if bus.status().borrow().subscriber.state == LinkState::Silent);
+        match of_core.filter(|_| silent) {
+            Some(core) => Dependency { detail: Some(unheard(core)), ..own },
+            None => own,
         }
     }
+}
+
+/// Why nothing is heard of a core that answers.
+fn unheard(core: &Dependency) -> String {
+    if core.state == Status::Up {
+        return "核心在向 Redis 发布，这里却听不到：两者的 [bus] redis 和 prefix 须相同，在此之前画面晚一次轮询 the core publishes to \
+                Redis, but nothing is heard here: both need the same [bus] redis and prefix; until then screens are a poll later"
+            .to_owned();
+    }
+    format!("核心的总线 the core's bus: {}", core.detail.as_deref().unwrap_or_default())
 }
 
 /// The side to show, and what to say of it.
@@ -112,6 +138,16 @@ mod tests {
     use ledger::Fault;
 
     use super::*;
+
+    #[test]
+    fn several_processes_without_redis_are_told_to_be_slow() {
+        let of = |alone| Fanout::Local { bus: LocalBus::new(1), since_ms: 7, alone }.dependency();
+        assert_eq!((of(true).state, of(true).since_ms), (Status::Up, 7));
+        assert_eq!((of(false).state, of(false).since_ms), (Status::Degraded, 7));
+        assert!(of(false).detail.is_some_and(|d| d.starts_with("没有 [bus] redis")));
+        let of_core = unheard(&of(false));
+        assert!(of_core.starts_with("核心的总线 the core's bus: 没有 [bus] redis"), "{of_core}");
+    }
 
     #[test]
     fn the_worse_side_is_shown() {

@@ -25,7 +25,7 @@ use runtime::{Clock, Criticality, Tasks, tasks::Stage};
 use serde_json::json;
 
 use crate::{
-    bus::Fanout,
+    bus::{self, Fanout},
     config,
     node::{CoreStatus, EXCHANGE, STATUS, token},
 };
@@ -134,8 +134,10 @@ impl Readiness for Core {
     /// A gateway without its core still shows all and takes logins; commands are refused until it is back.
     async fn dependencies(&self) -> Vec<Dependency> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = &known.status.dependencies;
+        let bus_of_core = all.iter().find(|d| known.there && d.name == bus::NAME);
         let mut found = vec![
-            self.bus.dependency(),
+            self.bus.dependency_beside(bus_of_core),
             Dependency {
                 name: "core".to_owned(),
                 state: if known.there { Status::Up } else { Status::Down },
@@ -145,7 +147,7 @@ impl Readiness for Core {
             },
         ];
         if known.there {
-            let of_core = known.status.dependencies.iter().filter(|d| d.name != "bus").cloned();
+            let of_core = all.iter().filter(|d| d.name != bus::NAME).cloned();
             found.extend(of_core.map(|d| Dependency { fatal: false, ..d }));
         }
         found

@@ -109,7 +109,8 @@ async fn up(mut config: Config, (core, gateway): (bool, bool), demo: bool, metri
     tracing::info!(ledger = %stores.place, "the ledger is open");
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let tasks = Tasks::default();
-    let bus = Fanout::start(&config.bus, site.id.as_str(), stores.store.as_ref(), &clock, &tasks)?;
+    let alone = core && gateway && config.link.listen.is_none();
+    let bus = Fanout::start(&config.bus, alone, site.id.as_str(), stores.store.as_ref(), &clock, &tasks)?;
     let base = Base { config, site, stores, clock, tasks, bus, metrics };
     if !core {
         return front(base, listener).await;

@@ -46,7 +46,7 @@ pub enum LinkState {
     Connecting,
     /// Works.
     Up,
-    /// Connected, but what was heard before is no longer: the publisher may be gone.
+    /// Connected, but nothing is heard: the publisher may be gone, or on another Redis.
     Silent,
     /// Tries again and again.
     Down(Fault),

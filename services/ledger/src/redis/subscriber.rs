@@ -91,7 +91,7 @@ impl Subscriber {
             codec: self.codec.clone(),
             items: self.items.clone(),
             board: self.board.clone(),
-            heard: Mutex::new(Heard { at: Instant::now(), last: None, any: false, silent: false, unreadable: false }),
+            heard: Mutex::new(Heard { at: Instant::now(), last: None, silent: false, unreadable: false }),
         });
         let push = ear.clone();
         let config = AsyncConnectionConfig::new().set_push_sender(move |info| {
@@ -141,8 +141,6 @@ struct Heard {
     at: Instant,
     /// The newest event that subscriptions know of.
     last: Option<Position>,
-    /// Whether any right message came: only then its absence is worth a warning.
-    any: bool,
     silent: bool,
     /// So that the log tells unreadable messages once a connection.
     unreadable: bool,
@@ -195,7 +193,7 @@ impl Ear {
             Frame::Head(at) => self.with(|h| h.learn(at)).then_some(Item::Lost),
         };
         let spoke_again = self.with(|h| {
-            (h.at, h.any) = (Instant::now(), true);
+            h.at = Instant::now();
             std::mem::take(&mut h.silent)
         });
         if spoke_again {
@@ -221,7 +219,8 @@ impl Ear {
 
     fn silence(&self) {
         self.lost();
-        let begins = self.with(|h| h.any && !std::mem::replace(&mut h.silent, true));
+        // Also where nothing was ever heard: the publisher may be on another Redis.
+        let begins = self.with(|h| !std::mem::replace(&mut h.silent, true));
         if begins {
             self.board.set(Side::Subscriber, LinkState::Silent);
         }

@@ -183,7 +183,11 @@ async fn the_silence_of_a_publisher_is_told_and_shown() {
         RedisOptions { heartbeat: Duration::from_millis(10), silence: Duration::from_millis(300), ..server.options() };
     let (publisher, follower) = (start(options.clone()), start(options.clone()));
     let mut subscription = listen(&follower).await;
+    // Nobody was ever heard: perhaps who publishes does so elsewhere.
+    subscriber_is(&follower, LinkState::Silent).await;
+    assert!(matches!(subscription.next().await, Delivery::Lagged));
     publisher.announce(Position { log_id: 1, seq: 1 });
+    subscriber_is(&follower, LinkState::Up).await;
     assert!(matches!(subscription.next().await, Delivery::Lagged));
     drop(publisher);
     subscriber_is(&follower, LinkState::Silent).await;

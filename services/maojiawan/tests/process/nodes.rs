@@ -40,9 +40,13 @@ impl House {
     }
 
     fn start(&self, name: &str, role: &str) -> Centre {
+        self.start_on(name, role, &self.config())
+    }
+
+    fn start_on(&self, name: &str, role: &str, config: &str) -> Centre {
         let files = format!("files = \"{}/files\"\n", self.folder.path().display());
         let mark = if role == "core" { "core is ready: http://" } else { "ready: http://" };
-        Centre::launch(self.folder.path(), name, &["serve", "--role", role], &files, &self.config(), mark)
+        Centre::launch(self.folder.path(), name, &["serve", "--role", role], &files, config, mark)
     }
 }
 
@@ -147,6 +151,38 @@ fn a_core_and_two_gateways_are_one_centre() {
         let (code, said, _) = process.end("-TERM");
         assert_eq!(code, Some(0), "{said}");
     }
+}
+
+#[test]
+fn a_gateway_that_must_poll_says_so_and_why() {
+    let house = House::new();
+    let folder = house.folder.path();
+    let _redis = Running::redis(house.redis_port, folder);
+    let elsewhere = free_port();
+    let _other = Running::redis(elsewhere, folder);
+    let core = house.start("core", "core");
+    let config = house.config();
+    let at = |port: u16| format!("[bus]\nredis = \"redis://127.0.0.1:{port}\"\n");
+    let apart = config.replace(&at(house.redis_port), &at(elsewhere));
+    let without = config.replace(&at(house.redis_port), "");
+    assert!(apart != config && without != config);
+    for (name, config, why) in
+        [("apart", apart, "核心在向 Redis 发布，这里却听不到"), ("without", without, "没有 [bus] redis")]
+    {
+        let gateway = house.start_on(name, "gateway", &config);
+        let bus = loop {
+            let bus = gateway.dependency("bus");
+            if bus["detail"].as_str().is_some_and(|d| d.starts_with(why)) {
+                break bus;
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!((&bus["state"], &bus["fatal"]), (&"degraded".into(), &false.into()), "{bus}");
+        assert_eq!(gateway.ask("GET /readyz HTTP/1.1", "").0, 200, "it works, only later");
+        assert_eq!(gateway.end("-TERM").0, Some(0));
+    }
+    assert_eq!(core.dependency("bus")["state"], "up");
+    assert_eq!(core.end("-TERM").0, Some(0));
 }
 
 /// A command for a device's password; the answer.
