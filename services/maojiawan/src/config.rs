@@ -1,7 +1,7 @@
 //! The one configuration file. Every key is documented here and in `deploy/maojiawan.toml`; unknown keys are refused.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -96,6 +96,8 @@ pub(crate) struct Bus {
     pub(crate) user: Option<String>,
     /// File with the password, one line; read anew for each connection.
     pub(crate) password_file: Option<PathBuf>,
+    /// The password may go to another machine without encryption, over `redis://`.
+    pub(crate) plain: bool,
     /// Start of the channel's name: `PREFIX:SITE:events`.
     pub(crate) prefix: String,
     /// Seconds between two heartbeats; three missed ones are told.
@@ -105,14 +107,23 @@ pub(crate) struct Bus {
 impl Default for Bus {
     fn default() -> Self {
         let (redis, ca_file, user, password_file) = (None, None, None, None);
-        Self { redis, ca_file, user, password_file, prefix: "maojiawan".to_owned(), heartbeat_s: 1 }
+        Self { redis, ca_file, user, password_file, plain: false, prefix: "maojiawan".to_owned(), heartbeat_s: 1 }
     }
 }
 
 impl Bus {
     /// How to reach Redis; `None` when the bus is in the process. An error names the key.
     pub(crate) fn redis(&self) -> Result<Option<RedisOptions>, LedgerError> {
-        let Some(address) = &self.redis else { return Ok(None) };
+        let bad = |reason: &str| Err(LedgerError::Invalid { what: "redis", reason: reason.to_owned() });
+        let Some(address) = &self.redis else {
+            let lost = self.ca_file.is_some() || self.user.is_some() || self.password_file.is_some() || self.plain;
+            if lost {
+                return bad(
+                    "缺少：用户、口令和 ca_file 需要 Redis 地址 is missing: user, password and ca_file belong to one",
+                );
+            }
+            return Ok(None);
+        };
         let heartbeat = Duration::from_secs(self.heartbeat_s.into());
         let options = RedisOptions {
             user: self.user.clone(),
@@ -123,8 +134,18 @@ impl Bus {
             ..RedisOptions::at(address, self.ca_file.clone())?
         };
         options.check()?;
+        if options.password_file.is_some() && options.ca_file.is_none() && !near(&options.host) && !self.plain {
+            return bad("口令会不加密地发往另一台机器：请用 rediss:// 和 ca_file，或写明 plain = true \
+                        the password would go to another machine unencrypted: use rediss:// with ca_file, or say plain = true");
+        }
         Ok(Some(options))
     }
+}
+
+/// Whether a host is this machine.
+fn near(host: &str) -> bool {
+    let address = || host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// `[link]`: between a core and its gateways, where they are several processes.
@@ -160,18 +181,12 @@ impl Link {
         }
         let core = self.core.as_ref()?;
         let url = url::Url::parse(core).ok().filter(|u| u.username().is_empty() && u.password().is_none());
-        let near = |u: &url::Url| match u.host() {
-            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-            Some(url::Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
         match url {
             Some(u) if u.scheme() == "https" && self.ca_file.is_some() => None,
             Some(u) if u.scheme() == "https" => {
                 Some(("ca_file", "缺少：https 须写明信任的证书 is missing: https needs it"))
             }
-            Some(u) if u.scheme() == "http" && near(&u) => None,
+            Some(u) if u.scheme() == "http" && u.host_str().is_some_and(near) => None,
             _ => Some((
                 "core",
                 "须为 https:// 地址，本机可用 http:// must be an https:// address, or http:// on loopback",
@@ -343,11 +358,8 @@ impl Ledger {
         if url.host_str().is_none() || url.username().is_empty() || url.path().len() < 2 {
             return Some(("url", "须含用户、主机和数据库 must name user, host and database"));
         }
-        let near = url.host_str().is_some_and(|h| {
-            h == "localhost"
-                || h.starts_with("%2F")
-                || h.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        });
+        // A host that begins with a slash is the folder of a socket.
+        let near = url.host_str().is_some_and(|host| host.starts_with("%2F") || near(host));
         if !near && !url.query_pairs().any(|(key, _)| key == "sslmode") {
             let message = "远程主机须写明 sslmode（如 verify-full） a host elsewhere needs sslmode, e.g. verify-full";
             return Some(("url", message));
@@ -491,6 +503,21 @@ mod tests {
     }
 
     #[test]
+    fn a_password_goes_to_another_machine_encrypted_or_on_purpose() {
+        for text in [
+            "redis = \"redis://localhost\"\npassword_file = \"p\"",
+            "redis = \"redis://127.0.0.2\"\npassword_file = \"p\"",
+            "redis = \"redis://[::1]\"\npassword_file = \"p\"",
+            "redis = \"redis://redis.example\"",
+            "redis = \"redis://redis.example\"\npassword_file = \"p\"\nplain = true",
+            "redis = \"rediss://redis.example\"\npassword_file = \"p\"\nca_file = \"c\"",
+        ] {
+            let text = format!("[bus]\n{text}\n");
+            check("c.toml", &text, &parse("c.toml", &text).unwrap()).unwrap();
+        }
+    }
+
+    #[test]
     fn a_wrong_value_is_refused_with_file_line_and_key() {
         let text = "[server]\ndrain_s = 5\n\n[video]\nring_mib = 1\n";
         let config: Config = parse("c.toml", text).unwrap();
@@ -515,6 +542,12 @@ mod tests {
             ("[bus]\nprefix = \"p\"\nredis = \"redis://:secret@h\"\n", "3: bus.redis"),
             ("[bus]\nredis = \"redis://h\"\nuser = \"centre\"\n", "3: bus.user"),
             ("[bus]\nheartbeat_s = 0\n", "2: bus.heartbeat_s"),
+            ("[bus]\npassword_file = \"p\"\n", "1: bus.redis"),
+            ("[bus]\nuser = \"u\"\n", "1: bus.redis"),
+            ("[bus]\nca_file = \"c\"\n", "1: bus.redis"),
+            ("[bus]\nplain = true\n", "1: bus.redis"),
+            ("[bus]\npassword_file = \"p\"\nredis = \"redis://redis.example\"\n", "3: bus.redis"),
+            ("[bus]\nredis = \"redis://10.0.0.1\"\nuser = \"u\"\npassword_file = \"p\"\n", "2: bus.redis"),
             ("[sensing]\nport = 0\nkeep_alive_s = 1\n", "3: sensing.keep_alive_s"),
             ("[link]\nlisten = \"127.0.0.1:1\"\n", "1: link.token_file"),
             ("[link]\ntoken_file = \"t\"\nlisten = \"10.0.0.1:1\"\n", "3: link.listen"),
