@@ -161,6 +161,14 @@ impl Config {
         self.check_with(&self.rules()?)
     }
 
+    /// Whether the file of authorities can be used; reads it.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn usable(&self) -> Result<(), ExchangeError> {
+        crate::http::client(self.ca_file.as_deref()).map(drop)
+    }
+
     /// The data rules in force.
     pub(crate) fn rules(&self) -> Result<Vec<DataRule>, ExchangeError> {
         if self.data_rules.is_empty() { Ok(crate::rules::shipped()?) } else { Ok(self.data_rules.clone()) }

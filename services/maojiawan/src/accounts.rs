@@ -34,7 +34,7 @@ pub(crate) enum Password {
 }
 
 impl Password {
-    fn read(self) -> anyhow::Result<String> {
+    pub(crate) fn read(self) -> anyhow::Result<String> {
         match self {
             Self::Public(text) => Ok(text.to_owned()),
             Self::File(file) => {

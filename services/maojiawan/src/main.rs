@@ -84,11 +84,14 @@ enum Command {
         #[arg(long)]
         data: Option<PathBuf>,
     },
-    /// 检查配置文件 checks a configuration file and says what is wrong, with line and key
+    /// 检查配置文件 checks a configuration file and the files it names, and says what is wrong as a start would
     #[command(help_template = TEMPLATE, next_help_heading = OPTIONS)]
     CheckConfig {
         /// 配置文件 configuration file
         config: PathBuf,
+        /// 部分：按 serve 的要求检查；可重复 the part that `serve` will run; may be given again
+        #[arg(long = "role", hide_possible_values = true)]
+        parts: Vec<up::Part>,
     },
     /// 升级数据格式，或迁移到 PostgreSQL brings the stored data to this version, or moves them to PostgreSQL
     #[command(help_template = TEMPLATE, next_help_heading = OPTIONS)]
@@ -152,7 +155,7 @@ fn main() -> ExitCode {
         Command::Serve { config, parts, listen, data } => {
             up::run(up::Run { config: Some(config), demo: false, listen, data, parts })
         }
-        Command::CheckConfig { config } => check::check(&config),
+        Command::CheckConfig { config, parts } => check::check(&config, &parts),
         Command::Migrate { config, to: None, from_data: None, .. } => check::migrate(config.as_deref()),
         Command::Migrate { config, to, password_file, from_data } => {
             backup::migrate(&backup::Migration { config, to, password_file, from_data })

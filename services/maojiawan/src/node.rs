@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use anyhow::Context as _;
 use axum::{
     Json, Router,
     extract::State,
@@ -65,7 +66,7 @@ impl From<Connector> for gateway::Connector {
 /// The token that both ends hold.
 pub(crate) fn token(config: &config::Link) -> anyhow::Result<Token> {
     let text = config.token_file.as_deref().map(secret).transpose()?.unwrap_or_default();
-    Token::new(&text).map_err(|error| anyhow::anyhow!("link.token_file: 令牌须为 16 到 128 个可见字符 {error}"))
+    Token::new(&text).context("link.token_file")
 }
 
 /// Beside the ports: how the core is, and the way in for departments.
@@ -77,6 +78,19 @@ pub(crate) fn routes(ready: Arc<dyn Readiness>, connectors: Arc<dyn Connectors>,
     Router::new().route(STATUS, get(status)).nest(EXCHANGE, exchange)
 }
 
+fn options(config: &config::Link) -> anyhow::Result<ServerOptions> {
+    let tls = config.cert_file.clone().zip(config.key_file.clone());
+    Ok(ServerOptions { token: token(config)?, tls })
+}
+
+/// Whether gateways can be listened for as configured: the files are there and right.
+pub(crate) fn usable(config: &config::Link) -> anyhow::Result<()> {
+    if config.listen.is_some() {
+        options(config)?.check()?;
+    }
+    Ok(())
+}
+
 /// Listens for gateways.
 pub(crate) async fn spawn(
     base: &Base,
@@ -86,8 +100,7 @@ pub(crate) async fn spawn(
 ) -> anyhow::Result<()> {
     let config = &base.config.link;
     let Some(address) = config.listen else { return Ok(()) };
-    let tls = config.cert_file.clone().zip(config.key_file.clone());
-    let options = ServerOptions { token: token(config)?, tls };
+    let options = options(config)?;
     let listener = listen(address)?;
     tracing::info!(address = %listener.local_addr()?, "gateways are listened for");
     let (node, stop) = (Node { intake, media, more }, base.tasks.stop(Stage::Core));

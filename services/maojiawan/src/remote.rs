@@ -47,6 +47,17 @@ struct Known {
     why: &'static str,
 }
 
+fn peer(config: &config::Link, site: SiteId) -> anyhow::Result<Peer> {
+    let url = config.core.clone().unwrap_or_default();
+    let options = PeerOptions { url, token: token(config)?, ca_file: config.ca_file.clone() };
+    Ok(Peer::new(site, &options)?)
+}
+
+/// Whether a core can be joined as configured: the files are there and right.
+pub(crate) fn usable(config: &config::Link) -> anyhow::Result<()> {
+    peer(config, SiteId::new("")).map(drop)
+}
+
 /// The core.
 pub(crate) struct Core {
     peer: Arc<Peer>,
@@ -63,10 +74,8 @@ impl Core {
         clock: Arc<dyn Clock>,
         tasks: &Tasks,
     ) -> anyhow::Result<Arc<Self>> {
-        let url = config.core.clone().unwrap_or_default();
-        let options = PeerOptions { url, token: token(config)?, ca_file: config.ca_file.clone() };
         let known = Known { since_ms: clock.now_ms(), why: "正在连接 connecting", ..Known::default() };
-        let core = Arc::new(Self { peer: Arc::new(Peer::new(site, &options)?), bus, known: Mutex::new(known) });
+        let core = Arc::new(Self { peer: Arc::new(peer(config, site)?), bus, known: Mutex::new(known) });
         let (asking, stop) = (core.clone(), tasks.stop(Stage::Sockets));
         tasks.spawn("core.status", Stage::Sockets, Criticality::Critical, async move {
             loop {

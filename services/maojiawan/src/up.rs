@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     accounts::{self, First, Password},
     bus::Fanout,
+    check,
     config::{self, Config},
     content::Reads,
     demo::{Demo, Phase},
@@ -33,6 +34,12 @@ pub(crate) enum Part {
     Core,
     /// Accounts, feed, interface and pages: any number
     Gateway,
+}
+
+/// Which parts are meant: (core, gateway).
+pub(crate) fn which(parts: &[Part]) -> (bool, bool) {
+    let is = |part| parts.is_empty() || parts.contains(&part);
+    (is(Part::Core), is(Part::Gateway))
 }
 
 /// What the command line says.
@@ -71,11 +78,8 @@ pub(crate) fn run(run: Run) -> anyhow::Result<()> {
     let mut config = config::load(path.as_deref())?;
     config.server.listen = listen.unwrap_or(config.server.listen);
     config.data.folder = data.unwrap_or(config.data.folder);
-    let is = |part| parts.is_empty() || parts.contains(&part);
-    let parts = (is(Part::Core), is(Part::Gateway));
-    if let Some(fault) = config.fault_of(parts) {
-        bail!("{fault}");
-    }
+    let parts = which(&parts);
+    check::startable(&config, parts, demo)?;
     if demo && path.is_none() {
         // The person who tries it wants the progress, not every camera's first connection.
         "warn,retina=error".clone_into(&mut config.log.filter);
@@ -95,9 +99,6 @@ async fn up(mut config: Config, (core, gateway): (bool, bool), demo: bool, metri
     let address = config.server.listen;
     if demo && !address.ip().is_loopback() {
         bail!("演示只能监听本机回环地址 the demo listens at a loopback address only: {address}");
-    }
-    if let (false, Some(key)) = (demo, config.exchange.example_secret()) {
-        bail!("{key}: 仍是示例中的密钥，请更换 still the example's secret, which everybody knows");
     }
     let listener = listen(address)?;
     // Port 0 takes a free one.

@@ -31,16 +31,16 @@ const STREAMS: u32 = 4_096;
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// A file with certificates or a key cannot be used.
-    #[error("{}: no usable certificates or key", .0.display())]
+    #[error("{}: 没有可用的证书或私钥 no usable certificates or key", .0.display())]
     Certificates(PathBuf),
     /// The address is no `http://` or `https://` one.
-    #[error("the address is no http:// or https:// address")]
+    #[error("须为 http:// 或 https:// 地址 must be an http:// or https:// address")]
     Address,
     /// The token cannot be sent in a header.
-    #[error("the token must be 16 to 128 visible ASCII characters")]
+    #[error("令牌须为 16 到 128 个可见的 ASCII 字符 the token must be 16 to 128 visible ASCII characters")]
     Token,
     /// TLS or the client cannot be set up.
-    #[error("{0}")]
+    #[error("加密连接无法准备 TLS cannot be set up: {0}")]
     Setup(String),
 }
 

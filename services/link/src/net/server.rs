@@ -62,6 +62,16 @@ pub struct ServerOptions {
     pub tls: Option<(PathBuf, PathBuf)>,
 }
 
+impl ServerOptions {
+    /// Whether certificate and key can be used; reads them.
+    ///
+    /// # Errors
+    /// Which file cannot.
+    pub fn check(&self) -> Result<(), LinkError> {
+        self.tls.as_ref().map(acceptor).transpose().map(drop)
+    }
+}
+
 struct Inner {
     intake: SharedIntake,
     media: Option<Arc<dyn Media>>,
