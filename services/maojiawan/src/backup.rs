@@ -33,6 +33,11 @@ pub(crate) fn backup(path: Option<&Path>, to: &Path, with_key: bool) -> anyhow::
     let place = Stores::place(&config)?;
     if config.ledger.url.is_none() {
         stayed(&config.data.folder)?;
+        is_centre(&config.data.folder)?;
+    }
+    let key = config.data.files().join("master.key");
+    if with_key && !key.is_file() {
+        bail!("{}: 没有主密钥，请检查 [data] files no master key is there: check [data] files", key.display());
     }
     for folder in [&*config.data.folder, config.data.files()] {
         Stores::is_finished(folder)?;
@@ -58,6 +63,18 @@ pub(crate) fn backup(path: Option<&Path>, to: &Path, with_key: bool) -> anyhow::
         contents.seq,
         contents.bytes
     );
+    Ok(())
+}
+
+/// Refuses a folder without SQLite data: nothing is made there, and the file that is missing is named.
+fn is_centre(folder: &Path) -> anyhow::Result<()> {
+    let missing = ["ledger.db", "telemetry.db"].map(|name| folder.join(name)).into_iter().find(|file| !file.is_file());
+    if let Some(file) = missing {
+        bail!(
+            "{}: 没有这个文件，所指的不是中心的数据目录 there is no such file: the folder is not the data folder of a centre",
+            file.display()
+        );
+    }
     Ok(())
 }
 
@@ -226,6 +243,7 @@ pub(crate) fn migrate(what: &Migration) -> anyhow::Result<()> {
              already: name the folder of the SQLite data with --from-data"
         );
     }
+    is_centre(source)?;
     let _locks = folder::take_all(&[source, folder, files])?;
     let options = match &what.to {
         Some(url) => {
@@ -321,6 +339,28 @@ impl Teller {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_without_data_is_named_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, to) = (folder.path().join("c.toml"), folder.path().join("a.mjw"));
+        let empty = folder.path().join("empty");
+        std::fs::write(&config, format!("[data]\nfolder = \"{}\"\n", empty.display())).unwrap();
+        let elsewhere = Some("postgres://u@127.0.0.1:1/d".to_owned());
+        let migration = Migration { config: Some(config.clone()), to: elsewhere, password_file: None, from_data: None };
+        for refused in [backup(Some(&config), &to, false), migrate(&migration)] {
+            let told = refused.unwrap_err().to_string();
+            assert!(told.starts_with(&format!("{}/ledger.db: 没有这个文件", empty.display())), "{told}");
+        }
+        assert!(!empty.exists() && !to.exists());
+        std::fs::create_dir(&empty).unwrap();
+        std::fs::write(empty.join("ledger.db"), "").unwrap();
+        let told = backup(Some(&config), &to, false).unwrap_err().to_string();
+        assert!(told.starts_with(&format!("{}/telemetry.db: 没有这个文件", empty.display())), "{told}");
+        std::fs::write(empty.join("telemetry.db"), "").unwrap();
+        let told = backup(Some(&config), &to, true).unwrap_err().to_string();
+        assert!(told.starts_with(&format!("{}/master.key: 没有主密钥", empty.display())), "{told}");
+    }
 
     #[test]
     fn the_reason_of_a_refusal_is_told_in_words() {
