@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Config, Connectors, DemoConfig, Readiness, feed::Hub, mirror::Mirror, photos::Photos, problem::Problem,
+    Config, Connectors, DemoConfig, Readiness, StoreWatch, feed::Hub, mirror::Mirror, photos::Photos, problem::Problem,
     session::Sessions,
 };
 
@@ -39,8 +39,8 @@ pub(crate) struct Inner {
     pub(crate) sockets: TaskTracker,
     /// The sockets' stage stops.
     pub(crate) stop: CancellationToken,
-    /// When the store last changed between answering and not.
-    pub(crate) store_state: std::sync::Mutex<(bool, i64)>,
+    /// Whether the store answers.
+    pub(crate) store_watch: StoreWatch,
 }
 
 /// Shared handle.

@@ -35,5 +35,5 @@ pub use desk::MetricsPage;
 pub use error::GatewayError;
 pub use guard::{OPEN, SIGNED};
 pub use problem::{Problem, ProblemBody};
-pub use ready::{Connector, Connectors, Dependency, NothingElse, Readiness, Status};
+pub use ready::{Connector, Connectors, Dependency, NothingElse, Readiness, Status, StoreWatch};
 pub use serve::{Gateway, listen, serve};

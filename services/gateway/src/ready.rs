@@ -1,6 +1,10 @@
 //! What the process depends on, as `/readyz` shows it, and how departments are connected.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use async_trait::async_trait;
+use ledger::Store;
+use runtime::Clock;
 use serde::{Deserialize, Serialize};
 
 /// State of a dependency.
@@ -32,6 +36,40 @@ pub struct Dependency {
     /// Why, or how much; names no values of persons.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+}
+
+/// Whether the store answers, and since when.
+pub struct StoreWatch {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    known: Mutex<(bool, i64)>,
+}
+
+impl StoreWatch {
+    /// Of a store that answered just now: it was opened.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        let known = Mutex::new((true, clock.now_ms()));
+        Self { store, clock, known }
+    }
+
+    /// Asks it.
+    pub async fn dependency(&self) -> Dependency {
+        let answer = self.store.ping().await;
+        let now = self.clock.now_ms();
+        let since_ms = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.0 != answer.is_ok() {
+                *known = (answer.is_ok(), now);
+            }
+            known.1
+        };
+        let backend = self.store.backend();
+        let (state, detail) = match answer {
+            Ok(()) => (Status::Up, backend.to_owned()),
+            Err(error) => (Status::Down, format!("{backend}: {}", error.code())),
+        };
+        Dependency { name: "store".to_owned(), state, since_ms, fatal: true, detail: Some(detail) }
+    }
 }
 
 /// Tells what the process depends on besides the store and the feed, which the gateway watches itself.

@@ -32,7 +32,7 @@ use tower_http::{
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    Config, Connectors, DemoConfig, GatewayError, MetricsPage, Readiness,
+    Config, Connectors, DemoConfig, GatewayError, MetricsPage, Readiness, StoreWatch,
     api::{self, health},
     config::HEADER_PATIENCE,
     desk::{Desk, Inner},
@@ -110,7 +110,7 @@ pub async fn serve(listener: TcpListener, gateway: Gateway) -> Result<(), Gatewa
     let sessions = sessions(&config, &store, &gateway.session_clock, &mirror).await?;
     let hub = Arc::new(Hub::new(&config, store.clone(), clock.clone(), mirror.clone(), sessions.clone()));
     hub.start(bus, began, &tasks);
-    let store_state = std::sync::Mutex::new((true, clock.now_ms()));
+    let store_watch = StoreWatch::new(store.clone(), clock.clone());
     let desk: Desk = Arc::new(Inner {
         feed_places: Arc::new(Semaphore::new(config.feed_clients)),
         media_places: Arc::new(Semaphore::new(config.media_clients)),
@@ -131,7 +131,7 @@ pub async fn serve(listener: TcpListener, gateway: Gateway) -> Result<(), Gatewa
         own_broker: gateway.own_broker,
         sockets: TaskTracker::new(),
         stop: stop.clone(),
-        store_state,
+        store_watch,
     });
     accept(listener, router(desk.clone(), extra_routes), desk.config.connections, &stop).await;
     desk.sockets.close();

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use gateway::{Connectors, Dependency, Readiness, Status};
+use gateway::{Connectors, Dependency, Readiness, Status, StoreWatch};
 use link::{
     intake::SharedIntake,
     media::Media,
@@ -121,7 +121,7 @@ struct Ready {
 /// `/healthz`, `/readyz` and `/metrics` of a core without a gateway.
 pub(crate) fn spawn_health(base: &Base, listener: TcpListener, ready: Arc<dyn Readiness>) {
     let page = base.metrics.clone();
-    let store = base.stores.store.clone();
+    let store = StoreWatch::new(base.stores.store.clone(), base.clock.clone());
     let router = Router::new()
         .route("/healthz", get(|| async { Json(serde_json::json!({ "ok": true })) }))
         .route("/metrics", get(move || async move { page.render() }))
@@ -142,16 +142,12 @@ pub(crate) fn spawn_health(base: &Base, listener: TcpListener, ready: Arc<dyn Re
     });
 }
 
-type Health = Arc<(Arc<dyn Readiness>, Arc<dyn ledger::Store>)>;
+type Health = Arc<(Arc<dyn Readiness>, StoreWatch)>;
 
 async fn readyz(State(health): State<Health>) -> Response {
     let (ready, store) = health.as_ref();
-    let mut dependencies = ready.dependencies().await;
-    if let Err(error) = store.ping().await {
-        let detail = Some(format!("{}: {}", store.backend(), error.code()));
-        dependencies
-            .insert(0, Dependency { name: "store".to_owned(), state: Status::Down, since_ms: 0, fatal: true, detail });
-    }
+    let mut dependencies = vec![store.dependency().await];
+    dependencies.extend(ready.dependencies().await);
     let ready = !dependencies.iter().any(|d| d.fatal && d.state == Status::Down);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(Ready { ready, dependencies })).into_response()

@@ -33,7 +33,7 @@ pub(crate) struct Parts {
 impl Readiness for Parts {
     async fn dependencies(&self) -> Vec<Dependency> {
         let clock = upkeep::clock(&self.steady, self.began_ms);
-        let mut found = vec![self.writer(), self.bus.dependency(), self.broker(), clock];
+        let mut found = vec![self.writer(), self.bus.dependency(), broker(&self.sensing.borrow()), clock];
         found.extend(upkeep::files(&self.trouble.borrow()));
         found.extend(self.journal.dependency(self.clock.now_ms()));
         if let Some(media) = &self.media {
@@ -87,18 +87,19 @@ impl Parts {
             detail: Some(status.reason.clone()).filter(|r| !r.is_empty()),
         }
     }
+}
 
-    fn broker(&self) -> Dependency {
-        let status = self.sensing.borrow();
-        let held = status.held.as_ref().map(|(why, _)| why).or(status.listener.as_ref());
-        let (state, detail) = match (&status.broker, held) {
-            (BrokerState::Starting, _) => (Status::Unknown, None),
-            (BrokerState::Lost(why), _) => (Status::Down, Some(why.clone())),
-            (BrokerState::Connected, Some(why)) => (Status::Degraded, Some(why.clone())),
-            (BrokerState::Connected, None) => (Status::Up, None),
-        };
-        Dependency { name: "broker".to_owned(), state, since_ms: status.since_ms, fatal: false, detail }
-    }
+fn broker(status: &sensing::Status) -> Dependency {
+    let began = status.since_ms;
+    let held = status.held.as_ref().map(|(why, since)| (why, *since));
+    let held = held.or(status.listener.as_ref().map(|why| (why, began)));
+    let (state, since_ms, detail) = match (&status.broker, held) {
+        (BrokerState::Starting, _) => (Status::Unknown, began, None),
+        (BrokerState::Lost(why), _) => (Status::Down, began, Some(why.clone())),
+        (BrokerState::Connected, Some((why, since))) => (Status::Degraded, since, Some(why.clone())),
+        (BrokerState::Connected, None) => (Status::Up, began, None),
+    };
+    Dependency { name: "broker".to_owned(), state, since_ms, fatal: false, detail }
 }
 
 /// How the exchange is connected.
@@ -137,6 +138,14 @@ mod tests {
     use ledger::{Batch, Log, NewBlob, SqliteOptions, SqliteStore, Vault};
 
     use super::*;
+
+    #[test]
+    fn sensor_messages_are_held_since_they_are_held() {
+        let connected = sensing::Status { broker: BrokerState::Connected, since_ms: 5, ..sensing::Status::default() };
+        assert_eq!((broker(&connected).state, broker(&connected).since_ms), (Status::Up, 5));
+        let held = sensing::Status { held: Some(("存储已满".to_owned(), 9)), ..connected };
+        assert_eq!((broker(&held).state, broker(&held).since_ms), (Status::Degraded, 9));
+    }
 
     #[tokio::test]
     async fn a_journal_that_is_behind_is_named_until_it_is_written() {

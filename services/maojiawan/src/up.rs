@@ -279,7 +279,8 @@ impl Centre {
             let config = media::config(&self.base.config.video, cameras)?;
             Some(video::Cameras::start(config, self.base.clock.clone(), &self.base.tasks))
         };
-        let (sensing_status, sensing) = watch::channel(sensing::Status::default());
+        let since_ms = self.base.clock.now_ms();
+        let (sensing_status, sensing) = watch::channel(sensing::Status { since_ms, ..sensing::Status::default() });
         self.spawn_sensing(sensing_status);
         let (phase_tell, phase) = self.phase();
         let (trouble_tell, trouble) = watch::channel(None);

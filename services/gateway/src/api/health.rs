@@ -26,30 +26,13 @@ struct Ready {
 
 /// `/readyz`: 503 while something without which nothing works is down.
 pub(crate) async fn readyz(State(desk): State<Desk>) -> Response {
-    let mut dependencies = vec![store(&desk).await, feed(&desk)];
+    let mut dependencies = vec![desk.store_watch.dependency().await, feed(&desk)];
     dependencies.extend(desk.ready.dependencies().await);
     let ready = !dependencies.iter().any(|d| d.fatal && d.state == Status::Down);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut response = (status, Json(Ready { ready, dependencies })).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
-}
-
-async fn store(desk: &Desk) -> Dependency {
-    let answer = desk.store.ping().await;
-    let now = desk.clock.now_ms();
-    let since_ms = {
-        let mut known = desk.store_state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if known.0 != answer.is_ok() {
-            *known = (answer.is_ok(), now);
-        }
-        known.1
-    };
-    let (state, detail) = match answer {
-        Ok(()) => (Status::Up, Some(desk.store.backend().to_owned())),
-        Err(error) => (Status::Down, Some(format!("{}: {}", desk.store.backend(), error.code()))),
-    };
-    Dependency { name: "store".to_owned(), state, since_ms, fatal: true, detail }
 }
 
 fn feed(desk: &Desk) -> Dependency {

@@ -298,6 +298,31 @@ fn report_to(centre: &Centre, cookie: &str) -> std::io::Result<()> {
 }
 
 #[test]
+fn each_node_tells_since_when() {
+    let house = House::new();
+    let began = SystemClock.now_ms();
+    let core = house.start("core", "core");
+    let gateway = house.start("gateway", "gateway");
+    while gateway.dependency("core")["state"] != "up" {
+        std::thread::yield_now();
+    }
+    house.postgres.tell("KILL");
+    for node in [&core, &gateway] {
+        let (status, body) = node.ask("GET /readyz HTTP/1.1", "");
+        let ready: Value = serde_json::from_str(&body).unwrap();
+        let all = ready["dependencies"].as_array().unwrap();
+        assert!(all.iter().all(|d| d["since"].as_i64().unwrap() >= began), "{body}");
+        let store = all.iter().find(|d| d["name"] == "store").unwrap();
+        assert_eq!(
+            (status, &store["state"], &store["detail"]),
+            (503, &"down".into(), &"PostgreSQL: ledger.unavailable".into())
+        );
+        let again = node.dependency("store");
+        assert_eq!(again["since"], store["since"], "it is down since then");
+    }
+}
+
+#[test]
 fn parts_on_sqlite_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("c.toml");
