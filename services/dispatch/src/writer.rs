@@ -24,6 +24,8 @@ use crate::{DispatchError, batch::Collector, load};
 
 /// Longest request kept for comparison, bytes.
 const MAX_REQUEST: usize = 256 * 1024;
+/// What is told once the writer takes nothing more.
+const STOPPING: &str = "正在停止 stopping";
 /// A batch ends early at this many events, far below the ledger's limit.
 const MAX_EVENTS: usize = 1_000;
 
@@ -51,7 +53,7 @@ pub struct Status {
     pub ok: bool,
     /// Since when, ms.
     pub since_ms: i64,
-    /// Why not; names no values.
+    /// Why not, Chinese and English; names no values.
     pub reason: String,
     /// Another writer has the log: this one is over for good, and so is its process.
     pub fenced: bool,
@@ -104,9 +106,9 @@ impl Intake for Writer {
         let (reply, answer) = oneshot::channel();
         self.inbox.try_send(Request { submission, reply }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => IntakeError::Busy,
-            mpsc::error::TrySendError::Closed(_) => IntakeError::Unavailable("draining".to_owned()),
+            mpsc::error::TrySendError::Closed(_) => IntakeError::Unavailable(STOPPING.to_owned()),
         })?;
-        answer.await.unwrap_or_else(|_| Err(IntakeError::Unavailable("draining".to_owned())))
+        answer.await.unwrap_or_else(|_| Err(IntakeError::Unavailable(STOPPING.to_owned())))
     }
 }
 
@@ -120,7 +122,12 @@ pub fn start(
     tasks: &Tasks,
 ) -> Writer {
     let (sender, inbox) = mpsc::channel(options.queue.max(1));
-    let first = Status { ok: false, since_ms: clock.now_ms(), reason: "loading".to_owned(), fenced: false };
+    let first = Status {
+        ok: false,
+        since_ms: clock.now_ms(),
+        reason: "正在读取台账 the log is being read".to_owned(),
+        fenced: false,
+    };
     let (status_sender, status) = watch::channel(first);
     let (credentials_sender, credentials) = watch::channel(None);
     let core = Core {
@@ -167,7 +174,7 @@ impl Core {
             if self.memory.is_none() {
                 if let Err(error) = self.load().await {
                     self.fail(&error);
-                    refuse_all(&mut inbox, &reason(&error));
+                    refuse_all(&mut inbox, &words(&error));
                     if self.fenced {
                         return;
                     }
@@ -249,11 +256,11 @@ impl Core {
 
     fn fail(&mut self, error: &DispatchError) {
         self.fenced |= matches!(error, DispatchError::Fenced | DispatchError::Ledger(LedgerError::Fenced { .. }));
-        let reason = reason(error);
-        if self.status.borrow().reason != reason {
-            tracing::error!(error = %reason, "the writer cannot store");
+        let words = words(error);
+        if self.status.borrow().reason != words {
+            tracing::error!(error = %reason(error), "the writer cannot store");
         }
-        self.set_status(false, reason);
+        self.set_status(false, words);
     }
 
     fn set_status(&self, ok: bool, reason: String) {
@@ -291,7 +298,7 @@ impl Core {
                 && let Err(error) = self.load().await
             {
                 self.fail(&error);
-                let why = reason(&error);
+                let why = words(&error);
                 for request in rest.drain(..) {
                     let _ = request.reply.send(Err(IntakeError::Unavailable(why.clone())));
                 }
@@ -310,7 +317,7 @@ impl Core {
                 let error = error.into();
                 self.fail(&error);
                 self.memory = None;
-                let why = reason(&error);
+                let why = words(&error);
                 for request in rest.drain(..) {
                     let _ = request.reply.send(Err(IntakeError::Unavailable(why.clone())));
                 }
@@ -331,8 +338,8 @@ impl Core {
             if let Some(id) = absent(&state, &request.submission.input)
                 && let Err(error) = self.fetch(&mut state, id).await
             {
-                let why = reason(&error);
-                tracing::warn!(incident.id = id.0, error = %why, "an ended incident cannot be read");
+                let why = words(&error);
+                tracing::warn!(incident.id = id.0, error = %reason(&error), "an ended incident cannot be read");
                 round.waiting.push((request, Err(IntakeError::Unavailable(why))));
                 continue;
             }
@@ -355,7 +362,7 @@ impl Core {
             }
             Err(error) => {
                 self.fail(&error);
-                (Vec::new(), Some(IntakeError::Unavailable(reason(&error))))
+                (Vec::new(), Some(IntakeError::Unavailable(words(&error))))
             }
         };
         for (request, answer) in waiting {
@@ -474,7 +481,7 @@ fn spoils(error: &DispatchError) -> bool {
 }
 
 fn replay(log_id: u64, row: &KeyRow) -> Result<Done, IntakeError> {
-    let unreadable = || IntakeError::Unavailable("the outcome of the key is unreadable".to_owned());
+    let unreadable = || IntakeError::Unavailable("该键的结果无法读取 the outcome of the key is unreadable".to_owned());
     let (seq, refs) = row.outcome.split_first_chunk().ok_or_else(unreadable)?;
     let refs = wire::refs::decode(refs).map_err(|_| unreadable())?;
     Ok(Done { position: Position { log_id, seq: u64::from_be_bytes(*seq) }, refs, replayed: true })
@@ -505,6 +512,16 @@ fn refuse_all(inbox: &mut mpsc::Receiver<Request>, why: &str) {
     while let Ok(request) = inbox.try_recv() {
         let _ = request.reply.send(Err(IntakeError::Unavailable(why.to_owned())));
     }
+}
+
+/// [`reason`] for people, Chinese first.
+fn words(error: &DispatchError) -> String {
+    let zh = match error {
+        DispatchError::Ledger(error) => error.zh(),
+        DispatchError::Fenced => "另一个写入者接管了台账",
+        DispatchError::Document { .. } => "存储的内容无法读取",
+    };
+    format!("{zh} {}", reason(error))
 }
 
 /// The whole chain, on one line.

@@ -336,6 +336,7 @@ async fn a_writer_that_was_fenced_off_ends_and_takes_nothing_back() {
     assert!(matches!(answer, Err(IntakeError::Unavailable(_))), "{answer:?}");
     centre.tasks.failed().cancelled().await;
     assert!(centre.writer.status().borrow().fenced, "whoever runs it can tell this end from others");
+    assert!(centre.writer.status().borrow().reason.starts_with("另一个写入者接管了台账 "));
     assert_eq!(other.head().await.unwrap().term, term);
 }
 
@@ -347,7 +348,8 @@ async fn a_writer_that_could_not_store_takes_nothing_back_from_its_successor() {
     centre.store.refuse_writes(true).await.unwrap();
     let note = |text: &str| Command::Note { incident, text: text.to_owned() };
     let refused = centre.command("k", chief(), note("一")).await;
-    assert!(matches!(refused, Err(IntakeError::Unavailable(_))), "{refused:?}");
+    let Err(IntakeError::Unavailable(why)) = refused else { panic!("{refused:?}") };
+    assert!(why.starts_with("存储") && why.contains(" ledger: the store "), "{why}");
     let other = SqliteStore::open(&SqliteOptions::in_folder(folder.path())).await.unwrap();
     let term = other.open_writer().await.unwrap().term;
     centre.store.refuse_writes(false).await.unwrap();

@@ -125,6 +125,26 @@ impl LedgerError {
         }
     }
 
+    /// What people read first, Chinese; names no values.
+    pub fn zh(&self) -> &'static str {
+        match self {
+            Self::Fenced { .. } => "另一个写入者接管了台账",
+            Self::HeadMoved { .. } => "台账的末尾已变",
+            Self::Conflict { .. } => "已经存在",
+            Self::Invalid { .. } => "内容不合规则",
+            Self::Full(_) => "存储已满",
+            Self::Busy(_) => "存储繁忙",
+            Self::Unavailable(_) => "数据库无法连接",
+            Self::ReadOnly(_) => "存储不可写",
+            Self::Corrupt { .. } => "存储已损坏",
+            Self::Io(_) => "存储出错",
+            Self::MasterKey { .. } => "主密钥不可用",
+            Self::Orphans { .. } => "没有数据库，但它的文件还在",
+            Self::File { .. } => "文件缺损",
+            Self::Schema(_) => "数据属于其他版本的程序",
+        }
+    }
+
     /// Whether the same call may succeed later without a change by the caller.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Full(_) | Self::Busy(_) | Self::Unavailable(_) | Self::ReadOnly(_) | Self::Io(_))

@@ -79,20 +79,20 @@ pub enum IntakeError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The same key came with another request.
-    #[error("the key was used for another request")]
+    #[error("同一个键已用于另一请求 the key was used for another request")]
     KeyReused,
     /// A key or request is too long.
-    #[error("{0} is too long")]
+    #[error("过长 is too long: {0}")]
     TooLong(&'static str),
     /// The writer's queue is full; try again.
-    #[error("the writer is busy")]
+    #[error("写入者繁忙 the writer is busy")]
     Busy,
     /// What it says cannot be stored, now or later: nothing was.
-    #[error("the input cannot be stored")]
+    #[error("内容无法保存 the input cannot be stored")]
     Unstorable,
     /// Nothing can be stored now; the reason is on `/readyz`. Try again under the same key: where the disk itself failed,
     /// the input may have been taken all the same, and the repetition tells.
-    #[error("nothing can be stored now: {0}")]
+    #[error("暂时无法保存 nothing can be stored now: {0}")]
     Unavailable(String),
 }
 

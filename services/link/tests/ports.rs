@@ -433,7 +433,10 @@ async fn a_link_that_was_cut_is_joined_again() {
     // What came is still read; then it is over, and says so.
     while live.items.recv().await.is_some() {}
     let refused = house.intake.submit(note("hello")).await.unwrap_err();
-    assert!(matches!(&refused, IntakeError::Unavailable(why) if why.contains("cannot be reached")), "{refused}");
+    assert!(
+        matches!(&refused, IntakeError::Unavailable(why) if why.starts_with("核心节点连接不上") && why.contains("cannot be reached")),
+        "{refused}"
+    );
     assert_eq!(house.media.still(&camera).await.unwrap_err(), MediaError::Unavailable);
     assert_eq!(house.media.cameras().await, Vec::new());
     *house.cameras.news.lock().unwrap() = None;
@@ -502,6 +505,9 @@ async fn over_tls_only_the_own_authority_is_trusted() {
     let plain = Peer::new(writer.site(), &options(server.address)).unwrap();
     assert!(matches!(plain.submit(note("hello")).await, Err(IntakeError::Unavailable(_))));
     let error = peer(Some(file("empty.pem", String::new()))).unwrap_err();
-    assert!(error.to_string().contains("empty.pem"), "{error}");
+    assert!(error.to_string().contains("empty.pem: 没有可用的证书或私钥 no usable"), "{error}");
+    let absent = (folder.join("absent.pem"), folder.join("own.key"));
+    let error = ServerOptions { tls: Some(absent), ..server_options() }.check().unwrap_err();
+    assert!(error.to_string().contains("absent.pem: 没有可用的证书或私钥"), "{error}");
     std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -139,7 +139,7 @@ async fn archive(store: &dyn Store, what: &Archiving<'_>) -> Option<String> {
         // What was cut off is completed the next time; the log is whole meanwhile.
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "old events did not move to files");
-            Some(format!("{}: {error}", error.code()))
+            Some(format!("旧事件未能移入归档文件：{} old events did not move to files: {error}", error.zh()))
         }
     }
 }

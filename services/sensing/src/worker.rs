@@ -327,7 +327,7 @@ impl Worker {
                     return value;
                 }
                 Err(error) => {
-                    self.held(&error.to_string());
+                    self.held(&format!("{} {error}", error.zh()));
                     tokio::time::sleep(backoff.delay()).await;
                 }
             }

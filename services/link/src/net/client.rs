@@ -199,16 +199,22 @@ impl Intake for Peer {
         let unknown = |why: &str| IntakeError::Unavailable(why.to_owned());
         let response = match sent {
             Ok(response) => response,
-            Err(error) if error.is_connect() => return Err(unknown("the node of the writer cannot be reached")),
-            Err(_) => return Err(unknown("the node of the writer did not answer")),
+            Err(error) if error.is_connect() => {
+                return Err(unknown("核心节点连接不上 the node of the writer cannot be reached"));
+            }
+            Err(_) => return Err(unknown("核心节点没有应答 the node of the writer did not answer")),
         };
         match response.status() {
             StatusCode::OK => {}
             StatusCode::PAYLOAD_TOO_LARGE => return Err(IntakeError::TooLong("the input")),
-            StatusCode::UNAUTHORIZED => return Err(unknown("the node of the writer has another token")),
-            _ => return Err(unknown("the node of the writer does not understand this release")),
+            StatusCode::UNAUTHORIZED => {
+                return Err(unknown("核心节点的令牌不同 the node of the writer has another token"));
+            }
+            _ => return Err(unknown("核心节点的版本不同 the node of the writer does not understand this release")),
         }
-        let body = whole(response, OUTCOME).await.ok_or_else(|| unknown("the writer's answer broke off"))?;
+        let body = whole(response, OUTCOME)
+            .await
+            .ok_or_else(|| unknown("核心节点的回答中断 the writer's answer broke off"))?;
         get_outcome(pb::Outcome::decode(body).unwrap_or_default())
     }
 }
