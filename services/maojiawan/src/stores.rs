@@ -80,7 +80,8 @@ impl Stores {
     pub(crate) fn postgres_options(config: &Config) -> anyhow::Result<PostgresOptions> {
         let password = config.ledger.password_file.as_deref().map(secret).transpose()?;
         let url = config.ledger.url.as_deref().unwrap_or_default();
-        let mut options = PostgresOptions::new(url, password.as_deref(), config.data.files())?;
+        let mut options = PostgresOptions::new(url, password.as_deref(), config.data.files())
+            .context("ledger.url: 不是可用的 PostgreSQL 地址 is no usable address of PostgreSQL")?;
         if let Some(schema) = &config.ledger.schema {
             options.schema.clone_from(schema);
         }

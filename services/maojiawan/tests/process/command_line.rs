@@ -83,6 +83,11 @@ fn a_configuration_is_checked_as_a_start_would() {
         ),
         (format!("{camera}\"{absent}\"\n"), None, &*no_secret),
         (format!("{ledger}password_file = \"{absent}\"\n"), None, &no_secret),
+        (
+            "[ledger]\nurl = \"postgres://u@db/d?sslmode=verify\"\n".to_owned(),
+            None,
+            "ledger.url: 不是可用的 PostgreSQL 地址",
+        ),
         (format!("[exchange]\nca_file = \"{absent}\"\n"), None, &format!("{absent}: 不是可用的证书")),
         (String::new(), Some("core"), "SQLite 只能由一个进程使用"),
         (ledger.to_owned(), Some("core"), "link.listen: 缺少"),
@@ -91,7 +96,7 @@ fn a_configuration_is_checked_as_a_start_would() {
         (format!("{near}\"{short}\"\n"), Some("core"), "link.token_file: 令牌须为 16 到 128 个"),
         (format!("{near}\"{short}\"\n"), Some("gateway"), "link.token_file: 令牌须为 16 到 128 个"),
         (far.clone(), Some("core"), &no_certificate),
-        (far.clone(), Some("gateway"), &no_certificate),
+        (far, Some("gateway"), &no_certificate),
     ] {
         std::fs::write(&file, &text).unwrap();
         let role = role.map(|role| ["--role", role]).into_iter().flatten();
