@@ -143,7 +143,7 @@ async fn without_room(house: &House, disk: &Path, incident: u64, report: &str) -
     let sensor = Sensor::measure(&house.tap).await;
     let address = house.centre.address();
     until("sensing waits", async || dependency(&address, "broker").await["state"] == "degraded").await;
-    assert_eq!(dependency(&address, "broker").await["detail"], "the store is full");
+    assert_eq!(dependency(&address, "broker").await["detail"], "存储已满 the store is full");
     assert_eq!(ask(&address, "GET /readyz HTTP/1.1", b"").await.unwrap().status, 503);
     let writer = dependency(&address, "writer").await;
     let why = writer["detail"].as_str().unwrap_or_default();
