@@ -17,7 +17,7 @@ export interface Limits {
   stale: number
   /** Nothing at all came, or events that are there did not: until the connection is given up. */
   dead: number
-  /** The server answers, but cannot say where the log is: until another connection is tried. */
+  /** The server answers, but cannot say where the log is: until it is asked anew. Where another is known, `dead`. */
   unsure: number
   ping: number
   backoffFirst: number
@@ -28,7 +28,7 @@ export interface Limits {
   retryCap: number
 }
 export const LIMITS: Limits = {
-  connect: 10_000, sync: 15_000, stale: 3_000, dead: 6_000, unsure: 15_000, ping: 1_000, backoffFirst: 500, backoffCap: 8_000, steady: 10_000, retryCap: 60_000,
+  connect: 10_000, sync: 15_000, stale: 3_000, dead: 6_000, unsure: 30_000, ping: 1_000, backoffFirst: 500, backoffCap: 8_000, steady: 10_000, retryCap: 60_000,
 }
 /** No ping is added to a socket that holds so many unsent bytes. */
 const UNSENT = 16_384
@@ -330,12 +330,12 @@ export class FeedClient {
 
   private nextDeadline(): number | undefined {
     const link = this.link
-    const { connect, sync, stale, dead, unsure } = this.limits
+    const { connect, sync, stale, dead } = this.limits
     if (link === undefined) return this.current.name === 'waiting' ? this.retryAt : undefined
     if (!link.opened) return link.since + connect
     const all = [link.pingAt, link.heard + dead]
     if (this.current.name === 'syncing') all.push(link.since + sync)
-    else all.push(link.sure + unsure)
+    else all.push(link.sure + this.unsure)
     if (this.current.name === 'live') {
       all.push(link.sure + stale)
       if (link.owed !== undefined) all.push(link.owed.since + stale)
@@ -370,12 +370,16 @@ export class FeedClient {
     return link.owed !== undefined && now - link.owed.since >= stale ? 'behind' : undefined
   }
 
+  private get unsure(): number {
+    return this.options.addresses.length > 1 ? this.limits.dead : this.limits.unsure
+  }
+
   private overdue(link: Link, now: number): Loss | undefined {
-    const { connect, sync, dead, unsure } = this.limits
+    const { connect, sync, dead } = this.limits
     if (!link.opened) return now - link.since >= connect ? { why: 'unanswered' } : undefined
     if (now - link.heard >= dead) return { why: 'silent' }
     if (this.current.name === 'syncing') return now - link.since >= sync ? { why: 'unsynced' } : undefined
-    if (now - link.sure >= unsure) return { why: 'unsure' }
+    if (now - link.sure >= this.unsure) return { why: 'unsure' }
     return link.owed !== undefined && now - link.owed.since >= dead ? { why: 'behind' } : undefined
   }
 

@@ -85,8 +85,8 @@ describe('never silently stale', () => {
     expect(b.path).toEqual(['connecting', 'syncing', 'live', 'stale', 'live', 'stale', 'waiting'])
   })
 
-  it('does not take an answer to a ping for news: who answers may know nothing of the log', () => {
-    const b = new Bench({ addresses: ['ws://a', 'ws://b'] })
+  it.each([['the only', ['ws://a'], LIMITS.unsure], ['one of two', ['ws://a', 'ws://b'], LIMITS.dead]] as const)('does not take an answer to a ping for news: who answers may know nothing of the log (%s)', (_, addresses, unsure) => {
+    const b = new Bench({ addresses })
     const c = b.live(log())
     const good = b.client.freshAt
     const pongs = (ms: number): void => {
@@ -102,12 +102,12 @@ describe('never silently stale', () => {
     expect(b.state.name).toBe('stale')
     c.send(beat(1n))
     expect([b.state.name, b.client.freshAt]).toEqual(['live', b.client.clock.time()])
-    pongs(LIMITS.unsure - 500)
+    pongs(unsure - 500)
     expect(b.state.name, 'nobody leaves a server that answers so soon').toBe('stale')
     pongs(500)
     expect(waiting(b.state).loss).toEqual({ why: 'unsure' })
     b.time.advance(waiting(b.state).delay)
-    expect(b.last.address).toBe('ws://b')
+    expect(b.last.address).toBe(addresses.at(-1))
   })
 
   it('is not fooled by heartbeats when the events that they name do not come', () => {
