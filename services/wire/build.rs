@@ -20,7 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     config().extern_path(".maojiawan.store.v1", "crate::store").bytes([".maojiawan.link.v1"]).compile_fds(set)?;
     let set = protox::compile(["store.proto", "feed.proto", "media.proto"], [&protos])?;
     // The feed also speaks JSON, in the mapping that proto3 defines. As in protobuf, what a newer peer adds is no fault.
-    pbjson_build::Builder::new().register_descriptors(&set.encode_to_vec())?.ignore_unknown_fields().build(&[".maojiawan.feed.v1"])?;
+    pbjson_build::Builder::new()
+        .register_descriptors(&set.encode_to_vec())?
+        .ignore_unknown_fields()
+        .build(&[".maojiawan.feed.v1"])?;
     config().compile_fds(set)?;
     Ok(())
 }

@@ -286,7 +286,8 @@ pub(super) mod tests {
         let binary = Incoming::Binary(message.encode_to_vec());
         assert_eq!(Form::Protobuf.read(binary.clone()), Ok(message.kind.unwrap()));
         assert_eq!(Form::Json.read(json.clone()), Ok(message.kind.unwrap()));
-        let newer = text(r#"{"hello":{"logId":"9223372036854775808","cursor":7,"conflate":true,"zoom":{"x":1}},"later":[]}"#);
+        let newer =
+            text(r#"{"hello":{"logId":"9223372036854775808","cursor":7,"conflate":true,"zoom":{"x":1}},"later":[]}"#);
         assert_eq!(Form::Json.read(newer), Ok(message.kind.unwrap()), "what a newer client adds is no fault");
         assert_eq!(Form::Protobuf.read(json), Err(Close::WrongForm));
         assert_eq!(Form::Json.read(binary), Err(Close::WrongForm));

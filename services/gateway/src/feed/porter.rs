@@ -254,11 +254,13 @@ mod tests {
         io::AsyncReadExt as _,
         net::{TcpListener, TcpStream},
     };
-    use wire::feed;
+    use wire::feed::{self, server_message::Kind as ServerKind};
 
     use super::*;
     use crate::feed::{
         conn::{At, Next},
+        io::Io,
+        model::pipe::pipe,
         ring::Ring,
         stream::{Epoch, Kind, News},
     };
@@ -325,6 +327,34 @@ mod tests {
         let (flushed, ()) = tokio::join!(conn.flush(), taking);
         assert_eq!(flushed, Ok(()));
         assert_eq!(conn.next(&stream), Next::Off);
+    }
+
+    #[tokio::test]
+    async fn a_heartbeat_comes_however_much_there_is_to_carry() {
+        let porters = Arc::new(Porters::new(1));
+        let kind = Kind { audience: Audience::Centre, conflate: false, form: Form::Protobuf };
+        let ring = Ring::new(kind.form, 1, 0, 16, 1 << 20, false);
+        let stream = Arc::new(Stream::new(kind, ring, Epoch::FIRST, porters.clone()));
+        let (end, mut line) = pipe(4_096);
+        let conn = Arc::new(Conn::new(Io::Pipe(end)));
+        let _seat = Seat::take(&porters, stream.clone(), conn.clone());
+        conn.queue([], Some(At { epoch: 1, log_id: 1, cursor: 0 }));
+        assert_eq!(conn.next(&stream), Next::Live);
+        let (rounds, stop) = (AtomicU64::new(0), CancellationToken::new());
+        let beat = Form::ALL.map(|form| form.message(ServerKind::Heartbeat(feed::Heartbeat::default())));
+        let streams = || {
+            match rounds.fetch_add(1, Ordering::Relaxed) {
+                1 => porters.beat(Beat { protobuf: beat[0].clone(), json: beat[1].clone() }),
+                10 => stop.cancel(),
+                _ => {}
+            }
+            // There is more before the round is over.
+            porters.wake(rounds.load(Ordering::Relaxed));
+            vec![stream.clone()]
+        };
+        porters.wake(1);
+        porters.run(0, streams, stop.clone()).await;
+        assert!(matches!(line.next().now_or_never(), Some(Some(_))), "it did not wait for the end of the news");
     }
 
     /// After a round over everything up to `head` that took `cost`.
