@@ -22,3 +22,15 @@ pub enum GatewayError {
     #[error("listener")]
     Listener(#[from] std::io::Error),
 }
+
+impl GatewayError {
+    /// What people read first, Chinese; names no values.
+    pub(crate) fn zh(&self) -> &'static str {
+        match self {
+            Self::Ledger(error) => error.zh(),
+            Self::Stored { .. } => "存储的内容无法读取",
+            Self::Passwords(_) => "口令无法校验",
+            Self::Listener(_) => "端口不可用",
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The one configuration file. Every key is documented here and in `deploy/maojiawan.toml`; unknown keys are refused.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -9,7 +9,7 @@ use std::{
 use domain::account::Role;
 use exchange::ExchangeError;
 use ledger::{LedgerError, RedisOptions};
-use runtime::config::{ConfigError, parse, refuse, refuse_after};
+use runtime::config::{ConfigError, on_this_machine, parse, refuse, refuse_after};
 use sensing::{SensingError, rules};
 use serde::Deserialize;
 
@@ -134,18 +134,16 @@ impl Bus {
             ..RedisOptions::at(address, self.ca_file.clone())?
         };
         options.check()?;
-        if options.password_file.is_some() && options.ca_file.is_none() && !near(&options.host) && !self.plain {
+        if options.password_file.is_some()
+            && options.ca_file.is_none()
+            && !on_this_machine(&options.host)
+            && !self.plain
+        {
             return bad("口令会不加密地发往另一台机器：请用 rediss:// 和 ca_file，或写明 plain = true \
                         the password would go to another machine unencrypted: use rediss:// with ca_file, or say plain = true");
         }
         Ok(Some(options))
     }
-}
-
-/// Whether a host is this machine.
-fn near(host: &str) -> bool {
-    let address = || host.trim_matches(['[', ']']).parse::<IpAddr>();
-    host == "localhost" || address().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// `[link]`: between a core and its gateways, where they are several processes.
@@ -186,7 +184,7 @@ impl Link {
             Some(u) if u.scheme() == "https" => {
                 Some(("ca_file", "缺少：https 须写明信任的证书 is missing: https needs it"))
             }
-            Some(u) if u.scheme() == "http" && u.host_str().is_some_and(near) => None,
+            Some(u) if u.scheme() == "http" && u.host_str().is_some_and(on_this_machine) => None,
             _ => Some((
                 "core",
                 "须为 https:// 地址，本机可用 http:// must be an https:// address, or http:// on loopback",
@@ -359,7 +357,7 @@ impl Ledger {
             return Some(("url", "须含用户、主机和数据库 must name user, host and database"));
         }
         // A host that begins with a slash is the folder of a socket.
-        let near = url.host_str().is_some_and(|host| host.starts_with("%2F") || near(host));
+        let near = url.host_str().is_some_and(|host| host.starts_with("%2F") || on_this_machine(host));
         if !near && !url.query_pairs().any(|(key, _)| key == "sslmode") {
             let message = "远程主机须写明 sslmode（如 verify-full） a host elsewhere needs sslmode, e.g. verify-full";
             return Some(("url", message));

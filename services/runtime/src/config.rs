@@ -1,6 +1,6 @@
 //! Reads one TOML file into documented structs. Unknown keys and bad values are refused with file, line and key.
 
-use std::path::Path;
+use std::{net::IpAddr, path::Path};
 
 use serde::de::DeserializeOwned;
 
@@ -89,6 +89,13 @@ fn value_error(file: &str, text: &str, at: usize, message: String) -> ConfigErro
     let written = text.lines().nth(line - 1).unwrap_or("");
     let key = written.split('=').next().unwrap_or("").trim().to_owned();
     ConfigError::Value { file: file.to_owned(), line, key, message }
+}
+
+/// Whether a host of a configuration is this machine, so that what is sent there does not leave it: `localhost`, or an address of
+/// loopback, in brackets or not.
+pub fn on_this_machine(host: &str) -> bool {
+    let address = || host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]

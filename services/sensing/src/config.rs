@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use runtime::config::on_this_machine;
 use serde::Deserialize;
 
 use crate::{SensingError, connection, rules::Rule};
@@ -103,6 +104,14 @@ impl Config {
         if external.user.is_none() && external.password_file.is_some() {
             return bad("sensing.external.password_file", "有口令须有用户 a password needs a user");
         }
+        let open = external.tls.is_none() && !external.plain && !on_this_machine(&external.host);
+        if external.password_file.is_some() && open {
+            return bad(
+                "sensing.external.password_file",
+                "口令会不加密地发往另一台机器：请写明 tls，或 plain = true \
+                 the password would go to another machine unencrypted: use tls, or say plain = true",
+            );
+        }
         match &external.tls {
             Some(Tls { cert_file: Some(_), key_file: None, .. }) => {
                 bad("sensing.external.tls.cert_file", "有证书须有私钥 a certificate needs its key")
@@ -172,6 +181,9 @@ pub struct External {
     /// TLS.
     #[serde(default)]
     pub tls: Option<Tls>,
+    /// The password may go to another machine unencrypted.
+    #[serde(default)]
+    pub plain: bool,
 }
 
 /// `[sensing.external.tls]`.
@@ -202,6 +214,8 @@ mod tests {
         check(whole).unwrap();
         check("listen = { address = \"127.0.0.1:8883\" }").unwrap();
         check("shared_user = false").unwrap();
+        check(&whole.replace("tls = {", "plain = true\n# {")).unwrap();
+        check(&whole.replace("\"h\"", "\"[::1]\"").replace("tls = {", "# {")).unwrap();
         check("shared_user = false\nlisten = { address = \"0.0.0.0:8883\", cert_file = \"c\", key_file = \"k\" }")
             .unwrap();
         let external = |from: &str, to: &str| whole.replace(from, to);
@@ -225,6 +239,7 @@ mod tests {
             (external("\"h\"", "\"\""), "external.host"),
             (external("8883", "0"), "external.port"),
             (external("user = \"u\"", ""), "external.password_file"),
+            (external("tls = { ca_file = \"ca\", cert_file = \"c\", key_file = \"k\" }", ""), "external.password_file"),
             (external(", key_file = \"k\"", ""), "external.tls.cert_file"),
             (external(", cert_file = \"c\"", ""), "external.tls.key_file"),
         ] {

@@ -87,7 +87,7 @@ impl Hub {
         mirror: Arc<Mirror>,
         sessions: Arc<Sessions>,
     ) -> Self {
-        let status = Mutex::new((false, clock.now_ms(), "starting".to_owned()));
+        let status = Mutex::new((false, clock.now_ms(), "正在读取台账 the log is being read".to_owned()));
         let lanes = std::thread::available_parallelism().map_or(1, usize::from).min(LANES);
         Self {
             store,
@@ -163,10 +163,11 @@ impl Hub {
             why = format!("{why}: {next}");
             source = next.source();
         }
-        if self.status().2 != why {
+        let told = format!("{} {why}", error.zh());
+        if self.status().2 != told {
             tracing::error!(error = %why, "the feed does not follow the log");
         }
-        self.set_status(false, why);
+        self.set_status(false, told);
         self.porters.hush();
     }
 

@@ -67,6 +67,7 @@ async fn a_quiet_log_is_followed_again_when_the_store_is_back() {
     for outage in [true, false, true, false] {
         down.on.store(outage, Ordering::SeqCst);
         within_a_minute(|| hub.status().0 != outage).await;
+        assert_eq!(hub.status().2.starts_with("数据库无法连接 "), outage, "{}", hub.status().2);
     }
     tasks.drain(Duration::from_secs(1)).await;
 }

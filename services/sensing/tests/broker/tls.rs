@@ -73,6 +73,7 @@ fn external(dir: &Path, port: u16) -> External {
             cert_file: Some(file("centre.pem")),
             key_file: Some(file("centre.key")),
         }),
+        plain: false,
     }
 }
 
