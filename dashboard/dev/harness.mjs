@@ -163,12 +163,17 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
   const timers = new Set()
   sockets.on('connection', (socket, req) => (req.url.startsWith('/api/v1/media') ? mediaSocket(socket) : feedSocket(socket)))
 
+  /** Whether it knows of its log: heartbeats come, as from a gateway that reaches its store. */
+  let knows = true
+  const beat = () => ({ case: 'heartbeat', value: { logId: held.logId, head: held.seq, serverTime: BigInt(Date.now()) } })
+  timers.add(setInterval(() => { for (const send of feeds) if (knows) send(beat()) }, 500))
   function feedSocket(socket) {
-    const send = (kind) => socket.send(toBinary(feed.ServerMessageSchema, create(feed.ServerMessageSchema, { kind })))
+    const send = (kind) => socket.readyState === 1 && socket.send(toBinary(feed.ServerMessageSchema, create(feed.ServerMessageSchema, { kind })))
     socket.on('message', (data) => {
       const m = fromBinary(feed.ClientMessageSchema, new Uint8Array(data))
       if (m.kind.case === 'hello') {
         send({ case: 'snapshot', value: held })
+        send(beat())
         feeds.add(send)
         socket.on('close', () => feeds.delete(send))
       }
@@ -210,6 +215,8 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
   const address = `http://127.0.0.1:${server.address().port}`
   return {
     address, requests,
+    /** From now on it answers, and cannot say where its log is. */
+    forget() { knows = false },
     async close() {
       for (const t of timers) clearInterval(t)
       for (const c of sockets.clients) c.terminate()

@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { zh } from '../src/i18n/zh'
 // @ts-expect-error plain script
 import { start } from '../dev/harness.mjs'
 
-interface Harness { address: string; requests: { method: string; path: string; query: string; at: number; key?: string; body: unknown }[]; close(): Promise<void> }
+interface Harness { address: string; forget(): void; requests: { method: string; path: string; query: string; at: number; key?: string; body: unknown }[]; close(): Promise<void> }
 interface Options { scenario?: 'calm' | 'fire' | 'sources'; role: string; path: string; size: [number, number]; locale?: 'en'; theme?: 'light'; full?: number }
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
@@ -75,6 +76,8 @@ async function violations(): Promise<string[]> {
 async function cutOff(): Promise<void> {
   const below = (): Promise<number[]> => page.evaluate(() => [...document.querySelectorAll('main > :not(.banner, header)')].map((e) => e.getBoundingClientRect().top))
   const before = await below()
+  // What is said from now on can be read.
+  await page.waitForFunction((words) => document.fonts.check('500 1em "Noto Sans SC Variable"', words), JSON.stringify([zh.app, zh.link, zh.media]))
   await page.context().setOffline(true)
   await harness!.close()
   harness = undefined
@@ -184,6 +187,20 @@ describe('wall', () => {
     await cutOff()
     expect(await page.locator('.banner').textContent()).toMatch(/最后更新 \d\d:\d\d:\d\d，已 \d+ 秒/)
     expect(await page.locator('.stale').count()).toBeGreaterThanOrEqual(4)
+  }, 60_000)
+
+  it('tells a centre that answers without knowing what is new from one that is gone', async () => {
+    await open({ role: 'wall_display', path: '/wall', size: [1920, 1080] })
+    await live(1)
+    expect(await page.locator('header .link b').textContent()).toBe('正常')
+    harness!.forget()
+    await page.locator('.banner').waitFor()
+    expect(await page.locator('.banner').textContent()).toMatch(/^指挥中心暂时读不到新数据，画面停在 \d\d:\d\d:\d\d，已 \d+ 秒/)
+    expect(await page.locator('header .link b').textContent()).toBe('过期')
+    expect(await page.locator('.stale').count()).toBeGreaterThanOrEqual(4)
+    expect(await clipped()).toEqual([])
+    expect(await violations()).toEqual([])
+    expect(said).toEqual([])
   }, 60_000)
 })
 

@@ -3,7 +3,7 @@ import type { Messages } from './zh'
 export const en: Messages = {
   app: {
     name: 'Smart Maojiawan', centre: 'Maojiawan Centre', demo: 'DEMO', demoNote: 'Simulated site: people and incidents are invented',
-    cutOff: 'Cut off from the centre. Last update {time}, {n} s ago. Reconnecting', noFeed: 'No data yet after {n} s. Connecting', whole: 'Connected again, nothing is missing (cut off {from} to {at})', outdated: 'This page is not of the centre’s version. Data as of {time}. Load it anew', reload: 'Load anew', stale: 'Data is {n} s old', loading: 'Loading',
+    cutOff: 'Cut off from the centre. Last update {time}, {n} s ago. Reconnecting', unsure: 'The centre cannot read what is new. As of {time}, {n} s ago. It catches up by itself', noFeed: 'No data yet after {n} s. Connecting', whole: 'Connected again, nothing is missing (cut off {from} to {at})', outdated: 'This page is not of the centre’s version. Data as of {time}. Load it anew', reload: 'Load anew', stale: 'Data is {n} s old', loading: 'Loading',
     clockOff: 'This clock is {n} s off', north: 'N', metres: '{n} m', theme: 'Theme', language: '中文', logout: 'Log out', people: '{n} people',
   },
   level: { 0: 'Normal', 1: 'Yellow', 2: 'Red' },

@@ -1,4 +1,5 @@
 // One locale is loaded at a time. Messages become functions here, so that neither a compiler nor eval reaches the page.
+import { shallowRef } from 'vue'
 import { createI18n } from 'vue-i18n'
 import type { Messages } from './zh'
 
@@ -27,8 +28,13 @@ export const i18n = createI18n({
 const load = async (locale: Locale): Promise<Messages> =>
   locale === 'en' ? (await import('./en')).en : (await import('./zh')).zh
 
+/** All that may have to be said without the centre, in the present language. */
+export const lonely = shallowRef('')
+
 export async function setLocale(locale: Locale): Promise<void> {
-  i18n.global.setLocaleMessage(locale, made(await load(locale)) as never)
+  const messages = await load(locale)
+  lonely.value = JSON.stringify([messages.app, messages.link, messages.media, messages.camera, '0123456789'])
+  i18n.global.setLocaleMessage(locale, made(messages) as never)
   i18n.global.locale.value = locale
   localStorage.setItem('locale', locale)
   document.documentElement.lang = locale === 'zh' ? 'zh-CN' : 'en'

@@ -1,7 +1,7 @@
 export const zh = {
   app: {
     name: '智慧卯家湾', centre: '智慧卯家湾综治中心', demo: '演示', demoNote: '本站为模拟数据，人员与事件均为虚构',
-    cutOff: '与指挥中心断开，最后更新 {time}，已 {n} 秒，正在重连', noFeed: '尚未取得数据，已 {n} 秒，正在连接', whole: '已恢复连接，数据已补齐（{from} 至 {at} 曾中断）', outdated: '页面版本与指挥中心不符，数据停在 {time}，请刷新页面', reload: '刷新', stale: '数据已过期 {n} 秒', loading: '正在取数',
+    cutOff: '与指挥中心断开，最后更新 {time}，已 {n} 秒，正在重连', unsure: '指挥中心暂时读不到新数据，画面停在 {time}，已 {n} 秒，恢复后自动补齐', noFeed: '尚未取得数据，已 {n} 秒，正在连接', whole: '已恢复连接，数据已补齐（{from} 至 {at} 曾中断）', outdated: '页面版本与指挥中心不符，数据停在 {time}，请刷新页面', reload: '刷新', stale: '数据已过期 {n} 秒', loading: '正在取数',
     clockOff: '本机时钟偏差 {n} 秒', north: '北', metres: '{n} 米', theme: '深浅色', language: 'English', logout: '退出', people: '{n} 人',
   },
   level: { 0: '普通', 1: '黄色', 2: '红色' },

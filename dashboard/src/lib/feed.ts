@@ -33,11 +33,12 @@ export const relief = computed(() => {
   return !cutOff.value && at > 0 && now.value - at < RELIEF ? { from, at } : null
 })
 export type LinkState = 'connecting' | 'open' | 'stale' | 'down'
+/** `stale`: the centre answers, but what it tells may be old. */
 export const link = computed<LinkState>(() => {
-  const { name } = feedState.value
-  if (name === 'live') return 'open'
-  if (name === 'stale') return 'stale'
-  return lastGood.value === 0 && name !== 'waiting' && name !== 'closed' ? 'connecting' : 'down'
+  const state = feedState.value
+  if (state.name === 'live') return 'open'
+  if (state.name === 'stale' && state.why !== 'silent') return 'stale'
+  return !cutOff.value && lastGood.value === 0 && state.name !== 'waiting' && state.name !== 'closed' ? 'connecting' : 'down'
 })
 
 export const socketUrl = (path: string): string => `${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}${path}`
