@@ -29,10 +29,13 @@ pub struct Options {
     pub largest: usize,
     /// First and longest pause of a [`crate::Follower`] before it connects again.
     pub pause: (Duration, Duration),
+    /// Longest pause that a server may ask for.
+    pub asked: Duration,
 }
 
 impl Options {
-    /// Every event, five seconds of patience, messages up to 64 MiB, pauses from 100 ms to five seconds.
+    /// Every event, five seconds of patience, messages up to 64 MiB, pauses from 100 ms to five seconds, or to a minute
+    /// where a server asks for it.
     pub fn at(address: impl Into<String>) -> Self {
         Self {
             address: address.into(),
@@ -40,6 +43,7 @@ impl Options {
             patience: Duration::from_secs(5),
             largest: 64 << 20,
             pause: (Duration::from_millis(100), Duration::from_secs(5)),
+            asked: Duration::from_secs(60),
         }
     }
 }

@@ -33,9 +33,6 @@ pub struct Follower {
     asked: Option<Duration>,
 }
 
-/// No server holds a client off for longer.
-const LONGEST: Duration = Duration::from_secs(60);
-
 impl Follower {
     /// From `position`, or with a snapshot. Connects at the first call of [`Self::next`].
     pub fn new(options: Options, session: Session, position: Option<Position>) -> Self {
@@ -98,7 +95,7 @@ impl Follower {
             Error::Refused { retry_after, .. } => retry_after.map(Duration::from_secs),
             _ => None,
         };
-        let asked = self.asked.take().or(refused).map(|asked| asked.min(LONGEST));
+        let asked = self.asked.take().or(refused).map(|asked| asked.min(self.options.asked));
         let pause = asked.unwrap_or_else(|| self.backoff.delay());
         self.due = Some(Instant::now() + pause);
         Ok(Told::Lost(error))

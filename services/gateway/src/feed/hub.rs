@@ -311,7 +311,7 @@ impl Hub {
         let head = self.mirror.read().head.map_or(seq, |h| h.seq.max(seq));
         let heartbeat = || Kind::Heartbeat(feed::Heartbeat { server_time: now, head, log_id });
         let [protobuf, json] = Form::ALL.map(|form| form.message(heartbeat()));
-        self.porters.beat(Beat { protobuf, json });
+        self.porters.beat(Beat { at: Instant::now(), protobuf, json });
     }
 
     /// The stream of an audience; `None` before the first load.

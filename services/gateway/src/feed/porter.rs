@@ -26,6 +26,7 @@ use super::{
     form::Form,
     stream::Stream,
 };
+use crate::config::HEARTBEAT;
 
 /// The longest time from one round to the next when there is a wait between them.
 const TICK: Duration = Duration::from_millis(32);
@@ -41,6 +42,7 @@ const CHUNK: usize = 32;
 /// A heartbeat in both forms.
 #[derive(Clone, Debug)]
 pub(super) struct Beat {
+    pub(super) at: Instant,
     pub(super) protobuf: Bytes,
     pub(super) json: Bytes,
 }
@@ -97,9 +99,10 @@ impl Porters {
         });
     }
 
-    /// The newest heartbeat, as long as it is true.
+    /// The newest heartbeat, as long as it is true: who makes them may be held up.
     pub(super) fn last_beat(&self, form: Form) -> Option<Bytes> {
-        self.beat.borrow().as_ref().map(|beat| beat.of(form).clone())
+        let beat = self.beat.borrow();
+        beat.as_ref().filter(|beat| beat.at.elapsed() <= 2 * HEARTBEAT).map(|beat| beat.of(form).clone())
     }
 
     /// Runs one lane until told to stop.
@@ -344,7 +347,7 @@ mod tests {
         let beat = Form::ALL.map(|form| form.message(ServerKind::Heartbeat(feed::Heartbeat::default())));
         let streams = || {
             match rounds.fetch_add(1, Ordering::Relaxed) {
-                1 => porters.beat(Beat { protobuf: beat[0].clone(), json: beat[1].clone() }),
+                1 => porters.beat(Beat { at: Instant::now(), protobuf: beat[0].clone(), json: beat[1].clone() }),
                 10 => stop.cancel(),
                 _ => {}
             }

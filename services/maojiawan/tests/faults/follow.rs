@@ -42,7 +42,10 @@ impl Seen {
             Step::Snapshot(snapshot) if self.began.is_none() => {
                 (self.began, self.cursor) = (Some(snapshot.seq), snapshot.seq);
             }
-            Step::Snapshot(snapshot) => self.resyncs.push(format!("a snapshot at {}", snapshot.seq)),
+            Step::Snapshot(snapshot) => {
+                self.resyncs.push(format!("a snapshot at {}", snapshot.seq));
+                self.cursor = snapshot.seq;
+            }
             Step::Resync(reason) => self.resyncs.push(reason.clone()),
             Step::Frame(frame) => {
                 self.events.extend(frame.items.iter().filter_map(|i| i.event.as_ref()).map(|e| e.seq));
@@ -72,8 +75,11 @@ impl Route {
         };
         let options = Options::at(load.address(place));
         let soon = (Duration::from_millis(10), Duration::from_millis(200));
-        let pause = if matches!(self, Self::Leaves(_)) { options.pause } else { soon };
-        (place, Options { pause, ..options })
+        if matches!(self, Self::Leaves(_)) {
+            return (place, options);
+        }
+        // Whoever stays away as long as it is asked to misses more, between many kills, than a gap may have.
+        (place, Options { pause: soon, asked: soon.1, ..options })
     }
 }
 
