@@ -79,7 +79,7 @@ impl Route {
             return (place, options);
         }
         // Whoever stays away as long as it is asked to misses more, between many kills, than a gap may have.
-        (place, Options { pause: soon, asked: soon.1, ..options })
+        (place, Options { pause: soon, asked: soon.0, ..options })
     }
 }
 
