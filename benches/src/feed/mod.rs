@@ -290,6 +290,10 @@ pub(crate) async fn measure(how: &How) -> anyhow::Result<Vec<Figure>> {
 /// What needs all servers. Blocks.
 fn servers(all: &mut All, how: &How) -> anyhow::Result<Vec<Figure>> {
     let mut figures = Vec::new();
+    // Before all others: what they leave free in the servers would be used again, and count for nothing.
+    if how.has("g8") {
+        figures.extend(stalled::memory(all, how)?);
+    }
     if how.has("fan") {
         figures.extend(fan::measure(all, how)?);
     }
@@ -298,9 +302,6 @@ fn servers(all: &mut All, how: &How) -> anyhow::Result<Vec<Figure>> {
     }
     if how.has("g7") {
         figures.extend(stalled::measure(all, how)?);
-    }
-    if how.has("g8") {
-        figures.extend(stalled::memory(all, how)?);
     }
     Ok(figures)
 }
