@@ -22,6 +22,10 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 
+/// The servers of some parts are this binary.
+#[global_allocator]
+static MEMORY: runtime::Allocator = runtime::Allocator;
+
 #[derive(Parser)]
 #[command(name = "bench", about = "measures the centre")]
 struct Args {

@@ -4,7 +4,7 @@
 use crate::results::Figure;
 
 /// By the beginning of an id, the longest that fits.
-const REASONS: [(&str, &str); 13] = [
+const REASONS: [(&str, &str); 12] = [
     (
         "G1",
         "the kernel copies each event for each client, and load client and servers share {cores} cores: the peers spend \
@@ -40,12 +40,6 @@ const REASONS: [(&str, &str); 13] = [
     (
         "G4",
         "each commit waits for the disk, and this machine's stalls for 0.1 to 0.3 s at times; the fan-out alone has a p99 of {G3.p99}",
-    ),
-    (
-        "G8",
-        "in servers that have done nothing yet, the clients of one moment leave the memory of their handshakes to the arenas of malloc, \
-         one for each thread that asked; with a single arena (`MALLOC_ARENA_MAX=1`) it was 6.4 KiB. Earlier figures of 2 KiB were \
-         taken after other turns, whose free memory was used again",
     ),
     (
         "G7",

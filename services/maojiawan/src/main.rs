@@ -22,6 +22,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+#[global_allocator]
+static MEMORY: runtime::Allocator = runtime::Allocator;
+
 /// Help in both languages, its headings too.
 const TEMPLATE: &str = "{about}\n\n用法 Usage: {usage}\n\n{all-args}";
 const OPTIONS: &str = "选项 Options";

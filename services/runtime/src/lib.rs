@@ -15,3 +15,6 @@ pub mod telemetry;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use steady::SteadyClock;
 pub use tasks::{Criticality, Tasks};
+/// The allocator of our binaries. Memory that a rush of clients needed goes back to the system within ten seconds; that
+/// of the C library keeps it in one arena for each thread.
+pub use tikv_jemallocator::Jemalloc as Allocator;
