@@ -263,5 +263,5 @@ pub(crate) async fn rates(program: &Path, redis: &str, watched: u32) -> anyhow::
         ));
     }
     centre.run.end().await?;
-    Ok(figures)
+    Ok(figures.into_iter().map(Figure::once).collect())
 }

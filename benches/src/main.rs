@@ -116,30 +116,30 @@ async fn all(how: &How) -> anyhow::Result<()> {
 
 async fn events(how: &How) -> Kept {
     println!("== events");
-    results::keep(events::measure(&how.centre, how.rounds).await?)
+    results::keep(events::measure(&how.centre, how.rounds).await?, how.rounds)
 }
 
 async fn feed(how: &feed::How) -> Kept {
     println!("== feed");
-    results::keep(feed::measure(how).await?)
+    results::keep(feed::measure(how).await?, how.rounds())
 }
 
 async fn sensing(how: &sensing::How) -> Kept {
     println!("== sensing");
-    results::keep(sensing::measure(how).await?)
+    results::keep(sensing::measure(how).await?, how.rounds)
 }
 
 async fn scale(how: &feed::ScaleHow) -> Kept {
     println!("== scale");
-    results::keep(feed::scale(how).await?)
+    results::keep(feed::scale(how).await?, 1)
 }
 
 async fn cameras(how: &How) -> Kept {
     println!("== cameras");
-    results::keep(cameras::measure(how.rounds).await?)
+    results::keep(cameras::measure(how.rounds).await?, how.rounds)
 }
 
 async fn rest(how: &How) -> Kept {
     println!("== rest");
-    results::keep(rest::measure(&how.centre, how.rounds).await?)
+    results::keep(rest::measure(&how.centre, how.rounds).await?, how.rounds)
 }

@@ -4,7 +4,7 @@
 use crate::results::Figure;
 
 /// By the beginning of an id, the longest that fits.
-const REASONS: [(&str, &str); 12] = [
+const REASONS: [(&str, &str); 13] = [
     (
         "G1",
         "the kernel copies each event for each client, and load client and servers share {cores} cores: the peers spend \
@@ -39,12 +39,18 @@ const REASONS: [(&str, &str); 12] = [
     ),
     (
         "G4",
-        "each commit waits for the disk, and this machine's stalls for 0.1 to 0.3 s at times; the fan-out alone has a p99 of {G3.p99}",
+        "each commit waits for the disk, and this machine's stalls for 0.1 to 0.3 s at times; the fan-out alone has a p99 of {G3.p99}. It is \
+         waiting and no CPU, so that a profile says nothing",
+    ),
+    (
+        "G8",
+        "jemalloc gives back pages on which nothing is left; those that a handshake shares with what a client keeps stay, and how \
+         many these are differs from run to run",
     ),
     (
         "G7",
         "the others share {cores} cores with the load client, and each commit waits for a disk that stalls at times; the runs with \
-         and without stalled clients differ by less than rounds do",
+         and without stalled clients differ by less than rounds do. It is waiting, so that a profile says nothing",
     ),
     (
         "V1",

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use crate::{growth, notes, profile, results::Figure};
 
 const HEAD: &str = "# Results\n\nWritten by `make bench` from `results.json`. Client and server share the machine, so read the \
-     ratios first: × says how often we are better than the peer. ✗ = the target is missed. Medians of the \
-     rounds of each run: five with `make bench`, three of the cameras and the start of the demo, fewer where asked.\n\n\
+     ratios first: × says how often we are better than the peer. ✗ = the target is missed. A value is the \
+     median of so many rounds as its row says; `make bench` takes five, and three of the cameras and the start of the demo.\n\n\
      The commit stands in each row; **+** means that files were changed on top of it when it was measured.\n\n";
 
 pub(crate) fn page(all: &[Figure]) -> String {
@@ -39,7 +39,8 @@ fn peers(f: &Figure) -> String {
 }
 
 pub(crate) fn table(all: &[Figure]) -> String {
-    let mut text = "| id | what | value | target | | peers | commit |\n|---|---|---|---|---|---|---|\n".to_owned();
+    let mut text =
+        "| id | what | value | target | | peers | rounds | commit |\n|---|---|---|---|---|---|---|---|\n".to_owned();
     for f in all {
         let met = f.met.map_or("", |met| if met { "✓" } else { "✗" });
         let commit = match f.commit.strip_suffix('+') {
@@ -47,9 +48,10 @@ pub(crate) fn table(all: &[Figure]) -> String {
             None => f.commit.clone(),
         };
         let (value, peers) = (format!("{} {}", f.value, f.unit), peers(f));
+        let rounds = if f.rounds == 0 { String::new() } else { f.rounds.to_string() };
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {met} | {peers} | {commit} |",
+            "| {} | {} | {} | {} | {met} | {peers} | {rounds} | {commit} |",
             f.id,
             f.what,
             value.trim_end(),
@@ -66,8 +68,8 @@ mod tests {
     #[test]
     fn the_table_names_what_is_missed_and_what_was_dirty() {
         let mut figure = Figure::new("x", "w", 10.0, "ms").target("≤ 5 ms", false).peer("other", 30.0);
-        figure.commit = "abc+".to_owned();
-        assert!(table(&[figure]).ends_with("| x | w | 10 ms | ≤ 5 ms | ✗ | other 30 (3 ×) | abc **+** |\n"));
+        (figure.commit, figure.rounds) = ("abc+".to_owned(), 3);
+        assert!(table(&[figure]).ends_with("| x | w | 10 ms | ≤ 5 ms | ✗ | other 30 (3 ×) | 3 | abc **+** |\n"));
     }
 
     #[test]

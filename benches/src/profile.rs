@@ -32,7 +32,10 @@ const KERNEL: [(&str, &[&str]); 9] = [
     ("kernel: page faults", &["page_fault"]),
 ];
 const OWN: [(&str, &[&str]); 9] = [
-    ("allocator", &["malloc", "calloc", "realloc", "cfree", "_int_free", "tcache", "munmap_chunk", "unlink_chunk"]),
+    (
+        "allocator",
+        &["_rjem_", "malloc", "calloc", "realloc", "cfree", "_int_free", "tcache", "munmap_chunk", "unlink_chunk"],
+    ),
     ("Redis client", &["redis"]),
     ("copying memory", &["memcpy", "memmove", "memset", "memcmp"]),
     ("encoding", &["prost", "wire::", "serde"]),
@@ -50,11 +53,12 @@ pub(crate) struct Sampling {
 }
 
 impl Sampling {
-    /// Samples `pid` for `time`; `None` where that is not possible.
-    pub(crate) fn start(pid: u32, time: Duration) -> Option<Self> {
-        let folder = Folder::new(&format!("perf-{pid}")).ok()?;
+    /// Samples processes for `time`; `None` where that is not possible.
+    pub(crate) fn start(pids: &[u32], time: Duration) -> Option<Self> {
+        let pids = pids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+        let folder = Folder::new(&format!("perf-{pids}")).ok()?;
         let file = folder.0.join("perf.data");
-        let args = ["record", "-q", "-e", "cpu-clock", "-F", HERTZ, "-g", "-p", &pid.to_string(), "-o"];
+        let args = ["record", "-q", "-e", "cpu-clock", "-F", HERTZ, "-g", "-p", &pids, "-o"];
         let mut perf = Command::new("perf");
         perf.args(args).arg(&file).args(["--", "sleep", &time.as_secs_f64().to_string()]);
         match perf.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
@@ -112,6 +116,7 @@ fn group(frames: &[(&str, &str)]) -> &'static str {
     // Names of Rust have paths, those of the SQLite that is linked in have not.
     match object.rsplit('/').next() {
         Some(object) if object.contains("libc") || object.contains("vdso") => "C library",
+        Some("postgres") => "PostgreSQL",
         _ if name.contains("::") => "Rust's library and else",
         _ if *name == "[unknown]" => "unknown",
         _ => "SQLite",

@@ -30,6 +30,9 @@ pub(crate) struct Figure {
     pub(crate) target: String,
     /// Whether the target is met; `None` without one.
     pub(crate) met: Option<bool>,
+    /// Rounds that the median is of; 1 = measured once, 0 = nobody told.
+    #[serde(default)]
+    pub(crate) rounds: usize,
     /// The same figure of others, measured in the same run.
     pub(crate) peers: BTreeMap<String, f64>,
     /// By peer: above 1 we are better, which is cheaper or faster.
@@ -53,6 +56,12 @@ impl Figure {
     /// With what was asked for.
     pub(crate) fn target(mut self, target: &str, met: bool) -> Self {
         (self.target, self.met) = (target.to_owned(), Some(met));
+        self
+    }
+
+    /// Measured once, however many rounds the others have.
+    pub(crate) fn once(mut self) -> Self {
+        self.rounds = 1;
         self
     }
 
@@ -106,8 +115,9 @@ fn write(all: &[Figure]) -> anyhow::Result<()> {
     Ok(fs::write(folder().join("RESULTS.md"), page::page(all))?)
 }
 
-/// Puts figures into both files and prints them; their ids.
-pub(crate) fn keep(figures: Vec<Figure>) -> anyhow::Result<BTreeSet<String>> {
+/// Puts figures of so many rounds into both files and prints them; their ids.
+pub(crate) fn keep(mut figures: Vec<Figure>, rounds: usize) -> anyhow::Result<BTreeSet<String>> {
+    figures.iter_mut().filter(|f| f.rounds == 0).for_each(|f| f.rounds = rounds);
     let mut all = read(&folder().join("results.json"))?;
     let (commit, machine) = (commit(), machine());
     println!("{}", page::table(&figures.iter().filter(|f| !profile::is_part(f)).cloned().collect::<Vec<_>>()));

@@ -30,7 +30,7 @@ impl Kind {
 fn turn(system: &mut System, kind: Kind, clients: usize, sampled: Option<&mut Vec<Figure>>) -> anyhow::Result<Turn> {
     let mut load = system.load(clients)?;
     load.window(&mut system.source, ALONE, Duration::from_millis(300))?;
-    let sampling = sampled.is_some().then(|| Sampling::start(system.pid, TIME)).flatten();
+    let sampling = sampled.is_some().then(|| Sampling::start(&[system.pid], TIME)).flatten();
     let turn = match kind {
         Kind::Paced => system.measure(|s| load.rate(s, PACE, TIME))?,
         Kind::Coalesced => system.measure(|s| load.window(s, COALESCED, TIME))?,
@@ -69,7 +69,7 @@ pub(super) fn measure(all: &mut All, how: &How) -> anyhow::Result<Vec<Figure>> {
     let seen = |ours| Seen { turns: &turns, clients: how.clients, ours };
     let mut figures = [seen(FANNING).figures(), seen(OURS).figures(), vec![seen(OURS).missed()]].concat();
     figures.push(floor::send(how.clients, how.rounds)?);
-    let profiled: Vec<_> = KINDS.iter().filter(|(_, id)| *id != "G1" && how.profiles(&figures, id)).collect();
+    let profiled: Vec<_> = KINDS.iter().filter(|(_, id)| how.profiles(&figures, id)).collect();
     for (kind, _) in profiled {
         for system in all.systems.iter_mut().filter(|s| s.name == FANNING) {
             turn(system, *kind, how.clients, Some(&mut figures))?;

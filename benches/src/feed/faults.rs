@@ -162,8 +162,8 @@ async fn killed() -> anyhow::Result<Vec<Figure>> {
     );
     let resyncs = "The same: clients that had to begin with a new snapshot";
     Ok(vec![
-        Figure::none("G6.wrong", what, all.lost + all.doubled, "events"),
-        Figure::new("G6.resyncs", resyncs, all.resyncs as f64, "clients"),
+        Figure::none("G6.wrong", what, all.lost + all.doubled, "events").once(),
+        Figure::new("G6.resyncs", resyncs, all.resyncs as f64, "clients").once(),
     ])
 }
 

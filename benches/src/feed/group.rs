@@ -23,6 +23,7 @@ use tokio::{
 use super::{How, floor, part::submit};
 use crate::{
     centre::Folder,
+    process::{children, cpu_seconds, own_mib},
     profile::Sampling,
     results::Figure,
     stats::{Histogram, median},
@@ -37,13 +38,40 @@ struct Seen {
     rate: f64,
     p99: f64,
     p999: f64,
+    /// CPU of this process, which is sources and store in one, and of the database server; µs an event.
+    each: f64,
+    /// Their memory at the end, MiB.
+    mib: f64,
 }
 
 impl Seen {
     fn of(latency: &Histogram, begun: Instant) -> Self {
         let rate = latency.count() as f64 / begun.elapsed().as_secs_f64();
-        Self { rate, p99: latency.ms(0.99), p999: latency.ms(0.999) }
+        Self { rate, p99: latency.ms(0.99), p999: latency.ms(0.999), each: 0.0, mib: 0.0 }
     }
+
+    /// What `run` takes of the CPU and memory of this process and `server`.
+    async fn with_cost(
+        server: Option<&PostgresServer>,
+        run: impl Future<Output = anyhow::Result<Self>>,
+    ) -> anyhow::Result<Self> {
+        let begun = Instant::now();
+        let before = cpu_seconds(&measured(server));
+        let mut seen = run.await?;
+        // A backend that ended in between counts for its server.
+        let pids = measured(server);
+        let events = seen.rate * begun.elapsed().as_secs_f64();
+        seen.each = (cpu_seconds(&pids) - before) * 1e6 / events.max(1.0);
+        seen.mib = own_mib(&pids);
+        Ok(seen)
+    }
+}
+
+/// This process, and a database server with its backends.
+fn measured(server: Option<&PostgresServer>) -> Vec<u32> {
+    let server = server.map(PostgresServer::pid);
+    let backends = server.map(children).unwrap_or_default();
+    [std::process::id()].into_iter().chain(server).chain(backends).collect()
 }
 
 fn event() -> EventRow {
@@ -162,28 +190,34 @@ pub(crate) async fn measure(how: &How) -> anyhow::Result<Vec<Figure>> {
     let mut all: [Vec<Seen>; 5] = Default::default();
     for round in 1..=how.rounds {
         let seen = [
-            single(sqlite.as_ref()).await?,
-            grouped(sqlite.clone()).await?,
-            single(postgres.as_ref()).await?,
-            grouped(postgres.clone()).await?,
-            written(through.clone()).await?,
+            Seen::with_cost(None, single(sqlite.as_ref())).await?,
+            Seen::with_cost(None, grouped(sqlite.clone())).await?,
+            Seen::with_cost(Some(&server), single(postgres.as_ref())).await?,
+            Seen::with_cost(Some(&server), grouped(postgres.clone())).await?,
+            Seen::with_cost(None, written(through.clone())).await?,
         ];
         for (name, seen) in WAYS.iter().zip(&seen) {
             println!(
-                "  round {round}, {name}: {:.0} events/s, p99 {:.2} ms, p99.9 {:.2} ms",
-                seen.rate, seen.p99, seen.p999
+                "  round {round}, {name}: {:.0} events/s, p99 {:.2} ms, p99.9 {:.2} ms, {:.1} µs CPU each, {:.0} MiB",
+                seen.rate, seen.p99, seen.p999, seen.each, seen.mib
             );
         }
         all.iter_mut().zip(seen).for_each(|(list, seen)| list.push(seen));
     }
     let mut figures = tokio::task::block_in_place(|| floor::fsync(&folder.0))?;
     figures.extend(of(&all));
-    if how.profiles(&figures, "G5") {
-        let sampling = Sampling::start(std::process::id(), TIME);
-        grouped(sqlite).await?;
-        let what = format!("{SOURCES} sources and the group commit in SQLite, one process");
-        let more = tokio::task::block_in_place(|| sampling.map(|s| s.figures("G5", &what)));
-        figures.extend(more.unwrap_or_default());
+    let sampled = [
+        ("G5.sqlite", "G5", sqlite, None, "SQLite, one process"),
+        ("G5.postgres", "G5 on PostgreSQL", postgres, Some(&server), "PostgreSQL, with its processes"),
+    ];
+    for (target, title, store, server, words) in sampled {
+        if how.profiles(&figures, target) {
+            let sampling = Sampling::start(&measured(server), TIME);
+            grouped(store).await?;
+            let what = format!("{SOURCES} sources and the group commit in {words}");
+            let more = tokio::task::block_in_place(|| sampling.map(|s| s.figures(title, &what)));
+            figures.extend(more.unwrap_or_default());
+        }
     }
     Ok(figures)
 }
@@ -201,6 +235,15 @@ fn of(all: &[Vec<Seen>; 5]) -> Vec<Figure> {
         figures.push(figure.target("≥ 20 ×, p99 ≤ 2 ms", group >= 20.0 * alone && p99 <= 2.0));
         let figure = Figure::new(&format!("{part}.p99"), format!("{name}: answer of the group commit, p99"), p99, "ms");
         figures.push(figure.target("≤ 2 ms", p99 <= 2.0));
+        for (id, words, unit, what) in [
+            ("each", "CPU of sources, store and server", "µs an event", (|s| s.each) as fn(&Seen) -> f64),
+            ("memory", "their memory", "MiB", |s| s.mib),
+        ] {
+            let words = format!("{name}: the same, {words}");
+            figures.push(
+                Figure::new(&format!("{part}.{id}"), words, of(many, what), unit).peer("one by one", of(one, what)),
+            );
+        }
         let p999 = of(many, |s| s.p999);
         figures.push(Figure::new(&format!("{part}.p999"), format!("{name}: the same, p99.9"), p999, "ms"));
     }

@@ -76,6 +76,10 @@ impl How {
         Self { rounds, clients: 1_000, only, centre, profile: false, profile_missed: true }
     }
 
+    pub(crate) fn rounds(&self) -> usize {
+        self.rounds
+    }
+
     fn profiles(&self, figures: &[Figure], target: &str) -> bool {
         self.profile || self.profile_missed && crate::results::missed(figures, target)
     }

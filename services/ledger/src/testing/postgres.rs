@@ -119,6 +119,12 @@ impl PostgresServer {
         assert_eq!(answer, "done\n", "{what}: {}", log());
     }
 
+    /// Pid of the running server; its backends are its children.
+    pub fn pid(&self) -> u32 {
+        let file = self.folder.join("data").join("postmaster.pid");
+        fs::read_to_string(file).unwrap().lines().next().unwrap().trim().parse().unwrap()
+    }
+
     /// The address of a database of this server.
     pub fn url(&self, database: &str) -> String {
         let folder = self.folder.to_str().unwrap().replace('/', "%2F");
