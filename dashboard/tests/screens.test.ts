@@ -8,7 +8,7 @@ import { zh } from '../src/i18n/zh'
 import { start } from '../dev/harness.mjs'
 
 interface Harness { address: string; forget(): void; requests: { method: string; path: string; query: string; at: number; key?: string; body: unknown }[]; close(): Promise<void> }
-interface Options { scenario?: 'calm' | 'fire' | 'sources'; role: string; path: string; size: [number, number]; locale?: 'en'; theme?: 'light'; full?: number }
+interface Options { scenario?: 'calm' | 'fire' | 'sources' | 'flood'; role: string; path: string; size: [number, number]; locale?: 'en'; theme?: 'light'; full?: number }
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 let browser: Browser
@@ -128,6 +128,28 @@ describe('wall', () => {
     expect(await clipped()).toEqual([])
     expect(said).toEqual([])
   }, 60_000)
+
+  it('says that alarms flood, and shows those of one building and kind as one row, reds apart', async () => {
+    await open({ role: 'wall_display', path: '/wall', size: [1920, 1080] })
+    await live(8)
+    expect(await page.locator('[data-flood]').count()).toBe(0)
+    await page.context().close()
+    await harness?.close()
+    for (const [role, path, words, at] of [['wall_display', '/wall', zh.alarm.floodShort, '[data-flood]'], ['duty_officer', '/console', zh.alarm.flood, '.alarms .flood']] as const) {
+      await open({ role, scenario: 'flood', path, size: [1920, 1080] })
+      await page.locator(at).waitFor()
+      expect((await page.locator(at).textContent())?.trim()).toBe(words)
+      const rows = await page.locator('[data-row=alarm]').allTextContents()
+      expect(rows.filter((r) => r.includes(zh.alarm.several.replace('{n}', '10')))).toHaveLength(1)
+      expect(await clipped()).toEqual([])
+      expect(await violations()).toEqual([])
+      expect(said).toEqual([])
+      if (path === '/wall') {
+        await page.context().close()
+        await harness?.close()
+      }
+    }
+  }, 90_000)
 
   it('is calm when nothing is wrong', async () => {
     await open({ role: 'wall_display', scenario: 'calm', path: '/wall', size: [1920, 1080] })
