@@ -34,13 +34,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// Every event, five seconds of patience, messages up to 64 MiB, pauses from 100 ms to five seconds, or to a minute
+    /// Every event, six seconds of patience, messages up to 64 MiB, pauses from 100 ms to five seconds, or to a minute
     /// where a server asks for it.
     pub fn at(address: impl Into<String>) -> Self {
         Self {
             address: address.into(),
             conflate: false,
-            patience: Duration::from_secs(5),
+            patience: Duration::from_secs(6),
             largest: 64 << 20,
             pause: (Duration::from_millis(100), Duration::from_secs(5)),
             asked: Duration::from_secs(60),

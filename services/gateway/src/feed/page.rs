@@ -5,6 +5,7 @@ use wire::feed::{ClientMessage, ServerMessage, client_message, server_message};
 use super::{
     close::Close,
     form::Form,
+    porter::TICK,
     socket::{RETRY_EACH_MS, RETRY_MS},
     stream::Why,
 };
@@ -56,6 +57,7 @@ fn bounds_are_those_of_the_code() {
     assert_eq!(bound("bytes on their way"), sent);
     let lot = "from 0 up to 1 ms for each client that leaves, but up to 100 ms at least and 5,000 ms at most";
     assert!(PAGE.contains(lot) && (RETRY_EACH_MS, RETRY_MS) == (1, (100, 5_000)));
+    assert!(PAGE.contains(&format!("up to {} ms apart", TICK.as_millis())));
     assert_eq!(bound("a gap beyond"), "1,000 events");
     assert_eq!(ledger::limits::PAGE, 1_000);
 }

@@ -29,7 +29,7 @@ use super::{
 use crate::config::HEARTBEAT;
 
 /// The longest time from one round to the next when there is a wait between them.
-const TICK: Duration = Duration::from_millis(32);
+pub(super) const TICK: Duration = Duration::from_millis(32);
 /// A wait is at most this many times as long as the round before it took.
 const SHARE: u32 = 8;
 /// Events that make a round worth its writes.
