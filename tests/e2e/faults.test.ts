@@ -36,6 +36,14 @@ afterAll(async () => {
 const FAULT = { repeats: Number(process.env.FAULT_REPEATS ?? 1) - 1 }
 let rounds = 0
 
+const struck = new Map<string, number>()
+
+/** Says that a fault was struck once more, and what came of it. */
+function tell(fault: string, found: string): void {
+  struck.set(fault, (struck.get(fault) ?? 0) + 1)
+  console.log(`fault: ${fault}, cycle ${struck.get(fault)}, ${found}`)
+}
+
 /** One report that is tried until it is answered, always under the same key. */
 interface Given { text: string; key: string; answer?: Accepted; tries: number }
 
@@ -96,6 +104,9 @@ test('kill -9 under load: what was acknowledged is in the log once, and sockets 
     for (const i of at.items) stored.set(i.text?.value ?? '', [...(stored.get(i.text?.value ?? '') ?? []), i.id])
     before = at.next ?? null
   }
+  const inLog = given.map((one) => stored.get(one.text)?.length ?? 0)
+  const [lost, doubled] = [inLog.filter((n) => n === 0).length, inLog.filter((n) => n > 1).length]
+  tell('kill -9 of the centre', `inputs acknowledged ${given.length} (${cut.length} asked again), lost ${lost}, doubled ${doubled}`)
   for (const one of given) expect([one.text, stored.get(one.text)]).toEqual([one.text, [one.answer!.refs.incident]])
 
   // The socket comes back with its cursor: a gap from the log, no snapshot, and nothing missing or twice.
@@ -127,6 +138,7 @@ test('a camera dies and comes back while its viewer stays: the same socket gets 
   const shown = viewer.fragments
   await duty.ask('DELETE', '/api/v1/demo/happenings')
   await until('a new generation shows pictures', () => viewer.generation > before && viewer.fragments > shown + 5)
+  tell('a dead camera', `viewers cut off ${viewer.closed ? 1 : 0}, pictures of generation ${before} and then ${viewer.generation}`)
   expect(viewer.closed).toBe(false)
   viewer.close()
 })
@@ -145,6 +157,7 @@ test('a decode child is killed: another takes its place and stills go on', FAULT
   const decoded = await centre.metric('maojiawan_video_decoded_pictures_total')
   await until('pictures are decoded again', async () => (await centre.metric('maojiawan_video_decoded_pictures_total')) > decoded + 20)
   await until('the still is a new one', async () => (await still()) !== before)
+  tell('decode children killed', `killed ${children.length}, new ones ${next.length}`)
 })
 
 /** Covers far from each other: what turns again and again at one place is chatter, and no alarm. */
@@ -162,6 +175,7 @@ test('the broker is killed: it comes back and sensors are heard', FAULT, async (
   await until('its alarm', stands)
   await duty.ask('DELETE', '/api/v1/demo/happenings')
   await until('the cover is back', async () => !(await stands()))
+  tell('the broker killed', 'a sensor was heard with its alarm and the end of it')
 })
 
 test('the simulated site is killed: it is started again and all cameras are back', FAULT, async () => {
@@ -170,6 +184,7 @@ test('the simulated site is killed: it is started again and all cameras are back
   process.kill(pid!, 'SIGKILL')
   await until('another one runs', () => centre.children('simulate').some((p) => p !== pid))
   await centre.allUp(120)
+  tell('the simulated site killed', 'all cameras are back')
 })
 
 test('nothing else was said', () => {

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command, sync::Arc};
 
-use domain::{alarm::Source, event::Body};
+use domain::{alarm::Source, event::Body, text::Ref};
 use ledger::{Opened, SqliteOptions, SqliteStore, Store, limits, testing::postgres::PostgresServer};
 use tempfile::TempDir;
 
@@ -36,6 +36,8 @@ pub(crate) struct Logged {
 pub(crate) enum What {
     /// A report, by its words.
     Report(String),
+    /// A remark, by its words.
+    Remark(String),
     /// A sensor's condition began at this time of the device, or ended.
     Edge(String, Option<i64>),
     Other,
@@ -89,11 +91,13 @@ async fn what(store: &dyn Store, body: Body) -> What {
         Source::Sensor { sensor, .. } => What::Edge(sensor.to_string(), at),
         _ => What::Other,
     };
+    let words = async |text: Ref| match store.open(&[text.0]).await.unwrap().remove(0).1 {
+        Opened::Value { full, .. } => full.text(),
+        other => panic!("the words are {other:?}"),
+    };
     match body {
-        Body::Reported { text: Some(text), .. } => match store.open(&[text.0]).await.unwrap().remove(0).1 {
-            Opened::Value { full, .. } => What::Report(full.text()),
-            other => panic!("the text of a report is {other:?}"),
-        },
+        Body::Reported { text: Some(text), .. } => What::Report(words(text).await),
+        Body::Noted { text, .. } => What::Remark(words(text).await),
         Body::AlarmRaised { evidence, .. } | Body::AlarmEvidence { evidence, .. } => {
             edge(evidence.source, Some(evidence.at.0))
         }

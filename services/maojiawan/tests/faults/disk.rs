@@ -15,7 +15,7 @@ use crate::{
     cluster::{Cluster as _, OneProcess, What},
     follow::{Route, follow},
     from_environment,
-    load::{Answer, Load, ask, dependency, key},
+    load::{Answer, Load, Tally, ask, dependency, key},
     sensors, soon, until,
 };
 
@@ -33,6 +33,7 @@ fn a_full_disk_refuses_what_it_cannot_keep_and_is_over_when_there_is_room() {
     let Some(output) = on_small_disk(folder.path(), "48m", &again) else { return };
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && said.contains("full disk: over"), "{said}");
+    print!("{}", String::from_utf8_lossy(&output.stdout));
 }
 
 /// Takes all the room that is left.
@@ -194,9 +195,14 @@ async fn inside(disk: &Path) {
     }
     house.centre.stop();
     let log = house.centre.log().await;
-    let tally = house.load.compare(&log);
-    assert_eq!((tally.acknowledged, tally.lost, tally.doubled), (3, 0, 0));
+    let Tally { acknowledged, repeated, lost, doubled } = house.load.compare(&log);
     let edges: Vec<_> = log.iter().filter(|e| matches!(e.what, What::Edge(..))).collect();
+    println!(
+        "full disk: over, cycles 1, faults 1, inputs acknowledged {acknowledged} ({repeated} asked again), lost {lost}, \
+         doubled {doubled}; edges acknowledged 1, in the log {}, events {}",
+        edges.len(),
+        log.len(),
+    );
+    assert_eq!((acknowledged, repeated, lost, doubled), (3, 1, 0, 0));
     assert!(matches!(edges.as_slice(), [one] if one.what.is_edge_of(&sensor.id)), "the edge is in the log once");
-    println!("full disk: over, {} events", log.len());
 }

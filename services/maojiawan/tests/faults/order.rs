@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use crate::{
     all, answered,
     broker::{Mosquitto, Tap},
-    cluster::OneProcess,
-    load::Load,
+    cluster::{Cluster as _, OneProcess},
+    load::{Load, Tally},
     sensors, soon, until,
 };
 
@@ -30,6 +30,8 @@ struct Witnessed {
     reports: u64,
     /// Values of the sensors, which the centre acknowledged; no two are the same.
     values: Vec<f64>,
+    /// What is in its log afterwards, of reports and of edges.
+    kept: (Tally, (u64, u64, u64)),
 }
 
 /// Runs the centre under strace, with more options of it, until so many inputs of each kind are acknowledged.
@@ -68,9 +70,11 @@ async fn witnessed(options: &[&str], inputs: u64) -> Witnessed {
     let gone = |line: &str| line.ends_with("+++ exited with 0 +++") && line.split(' ').next() == Some(&pid);
     let whole = async || std::fs::read_to_string(&file).unwrap().lines().any(gone);
     until("the trace is whole", whole).await;
+    let log = centre.log().await;
     Witnessed {
         calls: trace::read(&std::fs::read_to_string(&file).unwrap()),
         reports: load.acknowledged(),
+        kept: (load.compare(&log), sensors::compare(&told, &log)),
         values: told.iter().flat_map(sensors::Told::values).collect(),
     }
 }
@@ -180,13 +184,19 @@ fn without_syncs(calls: &[Call], log: &str) -> Vec<Call> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_answer_and_acknowledgement_follows_a_sync_of_what_it_is_about() {
-    let Witnessed { calls, reports, values } = witnessed(&[], 40).await;
+    let Witnessed { calls, reports, values, kept: (tally, edges_kept) } = witnessed(&[], 40).await;
     assert_eq!(check_answers(&calls), Ok(reports));
     let raised = values.iter().filter(|v| **v > 0.5).count() as u64;
     let (acks, edges) = check_acknowledgements(&calls).unwrap();
     // One that was under way when a connection was made anew is acknowledged twice.
     assert!(acks >= values.len() as u64 && edges >= raised, "{acks} of {}, {edges} of {raised}", values.len());
-    println!("order: {reports} answers and {acks} acknowledgements, of which {edges} of edges, each after its sync");
+    println!(
+        "order: cycles 1, {reports} answers and {acks} acknowledgements, of which {edges} of edges, each after its sync; \
+         inputs acknowledged {}, lost {}, doubled {}; edges acknowledged {}, lost {}, doubled {}",
+        tally.acknowledged, tally.lost, tally.doubled, edges_kept.0, edges_kept.1, edges_kept.2,
+    );
+    assert_eq!((tally.acknowledged, tally.lost, tally.doubled), (reports, 0, 0));
+    assert_eq!((edges_kept.0, edges_kept.1, edges_kept.2), (values.len() as u64, 0, 0));
 
     // The witness is no believer: of the same run without one of the syncs it says what is wrong.
     let broken = check_answers(&without_syncs(&calls, LEDGER)).unwrap_err();

@@ -1,7 +1,7 @@
 //! Clients that take one byte a second, at the real binary over real sockets: they are cut off within the patience that
 //! `docs/feed.md` says, cost nothing that grows, harm nobody, and go on where they stood when they come back.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use client::{Feed, Options, Position, Session, Step};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     all,
-    cluster::{Cluster as _, OneProcess, memory},
+    cluster::{Cluster as _, Logged, OneProcess, What, memory},
     follow::{Route, follow},
     load::{Load, ask, key},
     soon, until,
@@ -108,13 +108,29 @@ async fn metric(address: &str, name: &str) -> u64 {
     page.lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
 }
 
-/// Adds remarks of 6 kB to an incident.
-async fn remark(load: Arc<Load>, address: String, incident: u64, sender: usize) {
-    let (path, text) = (format!("/api/v1/incidents/{incident}/note"), "烟".repeat(2_000));
+/// Adds remarks of 6 kB to an incident, each beginning with its key; the keys that were answered.
+async fn remark(load: Arc<Load>, address: String, incident: u64, sender: usize) -> Vec<String> {
+    let (path, text) = (format!("/api/v1/incidents/{incident}/note"), "烟".repeat(1_990));
+    let mut answered = Vec::new();
     for n in 0..REMARKS / SENDERS {
-        let answer = load.post(&address, &path, &key(sender, n), &json!({ "text": text })).await.unwrap();
+        let key = key(sender, n);
+        let answer = load.post(&address, &path, &key, &json!({ "text": format!("{key} {text}") })).await.unwrap();
         assert_eq!(answer.status, 200, "{}", answer.body);
+        answered.push(key);
     }
+    answered
+}
+
+/// Remarks that were answered and are not in the log, or more than once.
+fn compare(remarks: &[String], log: &[Logged]) -> (usize, usize) {
+    let mut found: HashMap<&str, usize> = HashMap::new();
+    for logged in log {
+        if let What::Remark(text) = &logged.what {
+            *found.entry(text.split(' ').next().unwrap()).or_default() += 1;
+        }
+    }
+    let lost = remarks.iter().filter(|key| !found.contains_key(key.as_str())).count();
+    (lost, found.values().filter(|times| **times > 1).count())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -122,7 +138,7 @@ async fn clients_that_take_a_byte_a_second_are_cut_off_and_come_back() {
     let mut centre = OneProcess::start();
     let address = centre.address();
     let load = Arc::new(Load::begin(vec![address.clone()], 1).await);
-    let incident = load.try_to_report(&address, "first").await.unwrap().json()["refs"]["incident"].as_u64().unwrap();
+    let incident = load.at(0, &key(9, 0)).await["refs"]["incident"].as_u64().unwrap();
     // One that keeps up, and where the slow ones begin.
     let mut good = JoinSet::new();
     good.spawn(follow(load.clone(), 0, Route::Stays(0), |_, _| {}));
@@ -141,16 +157,15 @@ async fn clients_that_take_a_byte_a_second_are_cut_off_and_come_back() {
     for n in 0..SENDERS {
         senders.spawn(remark(load.clone(), address.clone(), incident, n));
     }
-    all("senders", senders).await;
+    let remarks: Vec<String> = all("senders", senders).await.concat();
     // They did nothing wrong, and nothing was done to the others: only they are gone.
     until("the slow are cut off", async || metric(&address, "maojiawan_feed_clients ").await == 1).await;
     assert_eq!(metric(&address, "maojiawan_feed_stuck_total ").await, SLOW as u64);
     let grown = memory(centre.running.as_ref().unwrap(), "VmHWM").saturating_sub(before);
-    println!("slow: {SLOW} clients, {REMARKS} remarks of 6 kB, memory grown by {} MiB", grown >> 20);
     assert!(grown < GROWTH, "{grown} bytes");
     cut.send_replace(true);
 
-    load.report(0, &key(9, 0)).await;
+    load.report(0, &key(9, 1)).await;
     load.end();
     for at in all("slow clients", dawdling).await {
         assert!(at.seq < load.head(), "it cannot have got everything");
@@ -173,4 +188,16 @@ async fn clients_that_take_a_byte_a_second_are_cut_off_and_come_back() {
         assert_eq!(seen.connections, 1, "nobody else is cut off");
     }
     centre.stop();
+    let log = centre.log().await;
+    let (tally, (lost, doubled)) = (load.compare(&log), compare(&remarks, &log));
+    println!(
+        "slow: cycles 1, faults {SLOW} (clients of a byte a second), inputs acknowledged {} and {} remarks of 6 kB, lost {} \
+         and {lost}, doubled {} and {doubled}; memory grown by {} MiB",
+        tally.acknowledged,
+        remarks.len(),
+        tally.lost,
+        tally.doubled,
+        grown >> 20,
+    );
+    assert_eq!((remarks.len(), tally.lost, tally.doubled, lost, doubled), (REMARKS, 0, 0, 0, 0));
 }
