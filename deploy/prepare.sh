@@ -15,9 +15,11 @@ tests=no
 bench=no
 if [[ ${1:-} == --tests ]]; then
   tests=yes
-  # A browser with Chinese letters, a camera of another make, the bus and the database of several processes, and a
-  # witness of system calls.
-  packages+=(postgresql redis-server strace systemd chromium fonts-noto-cjk python3-gi gir1.2-gst-rtsp-server-1.0)
+  # A browser with Chinese letters, a camera of another make, the bus and the database of several processes, a witness of
+  # system calls, and networks with wires that are cut and late (ip, tc).
+  packages+=(
+    postgresql redis-server strace systemd chromium fonts-noto-cjk python3-gi gir1.2-gst-rtsp-server-1.0 iproute2
+  )
 fi
 if [[ ${1:-} == --bench ]]; then
   bench=yes
