@@ -1,6 +1,6 @@
 //! Centres of one or more processes, each of which can be killed and started again.
 
-use std::{path::Path, process::Command, sync::Arc};
+use std::{path::Path, process::Command};
 
 use domain::{alarm::Source, event::Body, text::Ref};
 use ledger::{Opened, SqliteOptions, SqliteStore, Store, limits, testing::postgres::PostgresServer};
@@ -62,8 +62,6 @@ pub(crate) trait Cluster {
     fn start(&mut self, part: usize);
     /// Where gateways listen; the same after a restart.
     fn addresses(&self) -> Vec<String>;
-    /// Between the centre and its broker, if it has one.
-    fn tap(&self) -> Option<Arc<Tap>>;
     /// Stops everything that writes.
     fn stop(&mut self);
     /// The log, after the stop.
@@ -124,12 +122,16 @@ pub(crate) fn run(folder: &Path, name: &str, arguments: &[&str], program: &[Stri
     Running::start(&mut command, "ready: http://")
 }
 
+/// Place in the parts of [`OneProcess`].
+pub(crate) const CENTRE: usize = 0;
+
 /// `maojiawan up` on SQLite.
 pub(crate) struct OneProcess {
     pub(crate) folder: TempDir,
     port: u16,
     behind: Vec<String>,
     pub(crate) running: Option<Running>,
+    mosquitto: Option<Mosquitto>,
 }
 
 impl OneProcess {
@@ -144,9 +146,17 @@ impl OneProcess {
         let port = free_port();
         write_password(folder.path());
         configure(folder.path(), "centre", &format!("127.0.0.1:{port}"), more);
-        let mut one = Self { folder, port, behind: program.to_vec(), running: None };
-        Cluster::start(&mut one, 0);
+        let mut one = Self { folder, port, behind: program.to_vec(), running: None, mosquitto: None };
+        Cluster::start(&mut one, CENTRE);
         one
+    }
+
+    /// With sensors by Mosquitto, and by way of another program if there is one.
+    pub(crate) fn with_sensors(tap: &Tap, program: &[String]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mosquitto = Mosquitto::new(folder.path(), tap.broker);
+        mosquitto.start();
+        Self { mosquitto: Some(mosquitto), ..Self::start_in(folder, &tap.config(), program) }
     }
 
     pub(crate) fn address(&self) -> String {
@@ -160,23 +170,27 @@ impl Cluster for OneProcess {
     }
 
     fn parts(&self) -> &'static [&'static str] {
-        &["centre"]
+        // A broker of its own dies with it; one that runs beside it goes on.
+        if self.mosquitto.is_some() { &["centre", "centre with its broker"] } else { &["centre"] }
     }
 
-    fn kill(&mut self, _: usize) {
+    fn kill(&mut self, part: usize) {
         drop(self.running.take());
+        if part != CENTRE {
+            self.mosquitto.as_mut().unwrap().kill();
+        }
     }
 
-    fn start(&mut self, _: usize) {
-        self.running = Some(run(self.folder.path(), "centre", &["up"], &self.behind));
+    fn start(&mut self, part: usize) {
+        if part != CENTRE {
+            self.mosquitto.as_mut().unwrap().start();
+        }
+        // The other part may have started it.
+        self.running.get_or_insert_with(|| run(self.folder.path(), "centre", &["up"], &self.behind));
     }
 
     fn addresses(&self) -> Vec<String> {
         vec![self.address()]
-    }
-
-    fn tap(&self) -> Option<Arc<Tap>> {
-        None
     }
 
     fn stop(&mut self) {
@@ -209,12 +223,11 @@ pub(crate) struct Nodes {
     mosquitto: Mosquitto,
     ports: [u16; 3],
     nodes: [Option<Running>; 3],
-    tap: Arc<Tap>,
 }
 
 impl Nodes {
     /// With more configuration for each of our own.
-    pub(crate) fn start(tap: Arc<Tap>, more: &str) -> Self {
+    pub(crate) fn start(tap: &Tap, more: &str) -> Self {
         let (folder, postgres) = (tempfile::tempdir().unwrap(), PostgresServer::start());
         write_password(folder.path());
         let (redis_port, ports) = (free_port(), [(); 3].map(|()| free_port()));
@@ -225,7 +238,7 @@ impl Nodes {
         }
         let mosquitto = Mosquitto::new(folder.path(), tap.broker);
         let nodes = [const { None }; 3];
-        let mut all = Self { folder, postgres, redis_port, redis: None, mosquitto, ports, nodes, tap };
+        let mut all = Self { folder, postgres, redis_port, redis: None, mosquitto, ports, nodes };
         for part in REDIS..all.parts().len() {
             Cluster::start(&mut all, part);
         }
@@ -270,10 +283,6 @@ impl Cluster for Nodes {
 
     fn addresses(&self) -> Vec<String> {
         self.ports[1..].iter().map(|port| format!("127.0.0.1:{port}")).collect()
-    }
-
-    fn tap(&self) -> Option<Arc<Tap>> {
-        Some(self.tap.clone())
     }
 
     fn stop(&mut self) {

@@ -79,7 +79,7 @@ async fn all_clients_of_a_gateway_that_dies_come_to_another_one_at_once() {
     let (tap, mut passing) = (Tap::new().await, JoinSet::new());
     passing.spawn(tap.clone().pass());
     let bounds = format!("[gateway]\nfeed_clients = {}\nconnections = {}\n", count + 8, count + 64);
-    let mut nodes = Nodes::start(tap, &bounds);
+    let mut nodes = Nodes::start(&tap, &bounds);
     let load = Arc::new(Load::begin(nodes.addresses(), 1).await);
     let (crowd, mut clients, mut others) = (Arc::new(Crowd::default()), JoinSet::new(), JoinSet::new());
     let told = crowd.clone();
