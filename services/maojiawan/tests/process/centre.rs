@@ -5,12 +5,16 @@ use std::{
     net::TcpStream,
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
+    time::Duration,
 };
 
 use ledger::testing::postgres::PostgresServer;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, PROGRAM, free_port, write_password};
+
+/// Nothing takes so long to be answered that does not hang.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Centre {
     child: Child,
@@ -91,8 +95,23 @@ impl Centre {
         (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
     }
 
-    fn whole(&self, head: &str, body: &str) -> String {
+    /// Reports a broken lamp under a key; the whole answer, and its body.
+    pub(crate) fn report(&self, cookie: &str, key: &str, text: &str) -> (String, Value) {
+        let head = format!(
+            "POST /api/v1/incidents HTTP/1.1\r\ncookie: {cookie}\r\nidempotency-key: {key}\r\n\
+             content-type: application/json"
+        );
+        let place = json!({ "text": "12栋1单元" });
+        let body = json!({ "class": "street_light", "place": place, "channel": "call", "text": text });
+        let answer = self.whole(&head, &body.to_string());
+        let body = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        (answer, body)
+    }
+
+    /// One request; the whole answer.
+    pub(crate) fn whole(&self, head: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let length = body.len();
         write!(
             stream,
@@ -269,25 +288,4 @@ fn it_keeps_its_data_in_postgresql() {
     let migrated = Command::new(PROGRAM).args(["migrate", "--config"]).arg(folder.path().join("centre.toml")).output();
     let migrated = String::from_utf8(migrated.unwrap().stdout).unwrap();
     assert!(migrated.starts_with("PostgreSQL ") && migrated.contains("up to date"), "{migrated}");
-}
-
-#[test]
-fn it_says_that_its_database_is_gone_and_goes_on_when_it_is_back() {
-    let server = PostgresServer::start();
-    let folder = tempfile::tempdir().unwrap();
-    write_password(folder.path());
-    let ledger = format!("[ledger]\nurl = \"{}\"\n", server.url("postgres"));
-    let centre = Centre::start_with(folder.path(), &ledger);
-    server.tell("KILL");
-    let store = centre.dependency("store");
-    assert_eq!((&store["state"], &store["detail"]), (&"down".into(), &"PostgreSQL: ledger.unavailable".into()));
-    assert_eq!(centre.ask("GET /readyz HTTP/1.1", "").0, 503);
-    server.tell("start");
-    while centre.ask("GET /readyz HTTP/1.1", "").0 != 200 {
-        std::thread::yield_now();
-    }
-    let log_in = format!(r#"{{"account":"chief","password":"{PASSWORD}"}}"#);
-    let head = "POST /api/v1/session HTTP/1.1\r\ncontent-type: application/json";
-    assert_eq!(centre.ask(head, &log_in).0, 200);
-    assert_eq!(centre.end("-TERM").0, Some(0));
 }

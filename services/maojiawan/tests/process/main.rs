@@ -4,6 +4,7 @@
 mod backup;
 mod centre;
 mod command_line;
+mod database;
 mod nodes;
 #[path = "../support/mod.rs"]
 mod support;
