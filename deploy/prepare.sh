@@ -16,9 +16,10 @@ bench=no
 if [[ ${1:-} == --tests ]]; then
   tests=yes
   # A browser with Chinese letters, a camera of another make, the bus and the database of several processes, a witness of
-  # system calls, and networks with wires that are cut and late (ip, tc).
+  # system calls, networks with wires that are cut and late (ip, tc), and a clock that leaps.
   packages+=(
     postgresql redis-server strace systemd chromium fonts-noto-cjk python3-gi gir1.2-gst-rtsp-server-1.0 iproute2
+    libfaketime
   )
 fi
 if [[ ${1:-} == --bench ]]; then

@@ -8,6 +8,7 @@ export FAULT_REPEATS="${SOAK_FAULTS:-10}"
 export MODEL_SEEDS="${SOAK_CASES:-20000}"
 export FAULT_CYCLES="${SOAK_FAULTS:-10}"
 export NETWORK_CYCLES="${SOAK_FAULTS:-10}"
+export CLOCK_CYCLES="${SOAK_FAULTS:-10}"
 export KILL_CYCLES="${SOAK_KILLS:-200}"
 ulimit -n "$(ulimit -Hn)"
 

@@ -32,14 +32,21 @@ pub(crate) struct Logged {
     pub(crate) what: What,
 }
 
+/// The beginning of a condition: when the sensor saw it, and what it measured.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Began {
+    pub(crate) at: i64,
+    pub(crate) value: Option<f64>,
+}
+
 #[derive(Debug, PartialEq)]
 pub(crate) enum What {
     /// A report, by its words.
     Report(String),
     /// A remark, by its words.
     Remark(String),
-    /// A sensor's condition began at this time of the device, or ended.
-    Edge(String, Option<i64>),
+    /// A sensor's condition began, or ended.
+    Edge(String, Option<Began>),
     Other,
 }
 
@@ -85,8 +92,8 @@ pub(crate) async fn read(store: &dyn Store) -> Vec<Logged> {
 }
 
 async fn what(store: &dyn Store, body: Body) -> What {
-    let edge = |source: Source, at| match source {
-        Source::Sensor { sensor, .. } => What::Edge(sensor.to_string(), at),
+    let edge = |source: Source, began| match source {
+        Source::Sensor { sensor, .. } => What::Edge(sensor.to_string(), began),
         _ => What::Other,
     };
     let words = async |text: Ref| match store.open(&[text.0]).await.unwrap().remove(0).1 {
@@ -97,7 +104,7 @@ async fn what(store: &dyn Store, body: Body) -> What {
         Body::Reported { text: Some(text), .. } => What::Report(words(text).await),
         Body::Noted { text, .. } => What::Remark(words(text).await),
         Body::AlarmRaised { evidence, .. } | Body::AlarmEvidence { evidence, .. } => {
-            edge(evidence.source, Some(evidence.at.0))
+            edge(evidence.source, Some(Began { at: evidence.at.0, value: evidence.value }))
         }
         Body::AlarmSourceCleared { source, .. } => edge(source, None),
         _ => What::Other,

@@ -1,10 +1,12 @@
 //! Faults of processes, disks and networks, struck at the real binary and real servers under load: what was acknowledged
 //! is in the log exactly once, every client's sequence is complete, and nobody is told that something holds before it does.
 //!
-//! `KILL_CYCLES`, `NETWORK_CYCLES` and `FEED_CLIENTS` set how much; `KILL_SEED` and `NETWORK_SEED` what exactly.
+//! `KILL_CYCLES`, `NETWORK_CYCLES`, `CLOCK_CYCLES` and `FEED_CLIENTS` set how much; `KILL_SEED`, `NETWORK_SEED` and
+//! `CLOCK_SEED` what exactly.
 #![allow(clippy::unwrap_used)]
 
 mod broker;
+mod clock;
 mod cluster;
 mod crowd;
 mod disk;

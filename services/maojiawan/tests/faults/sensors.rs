@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::{
     broker::Tap,
-    cluster::{Logged, What},
+    cluster::{Began, Logged, What},
 };
 
 /// A sensor with what it has told, and the centre acknowledged.
@@ -120,17 +120,33 @@ async fn tell(
     Told { sensor: id.clone(), number: *number, edges }
 }
 
-/// Edges acknowledged, lost and doubled.
+/// Edges acknowledged, lost and doubled, each known by when it was measured.
 pub(crate) fn compare(told: &[Told], log: &[Logged]) -> (u64, u64, u64) {
+    tally(told, log, |told, n| told.edges[n], |began| began.at)
+}
+
+/// As [`compare`], each known by what was measured: a centre whose clock is wrong takes a time of its future for now.
+pub(crate) fn compare_by_value(told: &[Told], log: &[Logged]) -> (u64, u64, u64) {
+    let mark = |value: f64| i64::from_ne_bytes(value.to_ne_bytes());
+    tally(told, log, |told, n| mark(value(told.number, n)), |began| mark(began.value.unwrap()))
+}
+
+fn tally(
+    told: &[Told],
+    log: &[Logged],
+    wanted: impl Fn(&Told, usize) -> i64,
+    there: impl Fn(&Began) -> i64,
+) -> (u64, u64, u64) {
     let mut found: HashMap<&str, Vec<Option<i64>>> = HashMap::new();
     for logged in log {
-        if let What::Edge(sensor, at) = &logged.what {
-            found.entry(sensor).or_default().push(*at);
+        if let What::Edge(sensor, began) = &logged.what {
+            found.entry(sensor).or_default().push(began.as_ref().map(&there));
         }
     }
     let (mut acknowledged, mut lost, mut doubled) = (0, 0, 0);
-    for Told { sensor, edges, .. } in told {
-        let expected: Vec<Option<i64>> = edges.iter().enumerate().map(|(i, at)| (i % 2 == 0).then_some(*at)).collect();
+    for one in told {
+        let (sensor, edges) = (&one.sensor, 0..one.edges.len());
+        let expected: Vec<Option<i64>> = edges.map(|n| n.is_multiple_of(2).then(|| wanted(one, n))).collect();
         let found = found.remove(sensor.as_str()).unwrap_or_default();
         let count = |of: &[Option<i64>]| {
             let mut counts: HashMap<Option<i64>, u64> = HashMap::new();
