@@ -12,7 +12,7 @@ use domain::{
 };
 use ledger::{NewBlob, Store, StoredOutbox};
 use link::{
-    intake::{Intake, IntakeError, Submission},
+    intake::{Intake, Submission},
     media::{Clip, Media},
 };
 use runtime::Clock;
@@ -109,7 +109,7 @@ async fn keep(
     let submission = Submission::keyed("outbox", row.id.to_string(), Vec::new(), input).settling(row.id);
     if let Err(error) = intake.submit(submission).await {
         tracing::warn!(alarm.id = alarm.0, error = %error, "clip not recorded");
-        if matches!(error, IntakeError::Busy | IntakeError::Unavailable(_)) {
+        if error.passes() {
             // Its row is still there: not at once again, since each try leaves an orphan in the blob store.
             retry(store, intake, clock, row, &clip.camera, &error.to_string()).await;
         }
@@ -139,7 +139,9 @@ async fn retry(
 /// Ends an outbox row without an event.
 async fn settle(intake: &Arc<dyn Intake>, row: u64) {
     let submission = Submission::keyless(Input::Tick).settling(row);
-    if let Err(error @ (IntakeError::Busy | IntakeError::Unavailable(_))) = intake.submit(submission).await {
+    if let Err(error) = intake.submit(submission).await
+        && error.passes()
+    {
         tracing::debug!(error = %error, "outbox row stays for the next look");
     }
 }

@@ -108,7 +108,8 @@ impl Intake for Writer {
             mpsc::error::TrySendError::Full(_) => IntakeError::Busy,
             mpsc::error::TrySendError::Closed(_) => IntakeError::Unavailable(STOPPING.to_owned()),
         })?;
-        answer.await.unwrap_or_else(|_| Err(IntakeError::Unavailable(STOPPING.to_owned())))
+        // It may have been in a commit by then.
+        answer.await.unwrap_or_else(|_| Err(IntakeError::Unknown(STOPPING.to_owned())))
     }
 }
 
@@ -362,7 +363,11 @@ impl Core {
             }
             Err(error) => {
                 self.fail(&error);
-                (Vec::new(), Some(IntakeError::Unavailable(words(&error))))
+                let why = words(&error);
+                // After `Io` of an append all of it may be stored.
+                let unknown = matches!(error, DispatchError::Ledger(LedgerError::Io(_)));
+                let told = if unknown { IntakeError::Unknown(why) } else { IntakeError::Unavailable(why) };
+                (Vec::new(), Some(told))
             }
         };
         for (request, answer) in waiting {

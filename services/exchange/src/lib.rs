@@ -237,7 +237,9 @@ impl Shared {
         loop {
             match self.intake.submit(submission.clone()).await {
                 Ok(done) => return Ok(done),
-                Err(IntakeError::Busy | IntakeError::Unavailable(_)) => tokio::time::sleep(backoff.delay()).await,
+                Err(IntakeError::Busy | IntakeError::Unavailable(_) | IntakeError::Unknown(_)) => {
+                    tokio::time::sleep(backoff.delay()).await;
+                }
                 Err(IntakeError::Refused(refusal)) => return Err(Refused::Core(refusal)),
                 Err(IntakeError::KeyReused) => return Err(Refused::Known),
                 Err(IntakeError::TooLong(what)) => return Err(Refused::TooLong(what)),

@@ -113,6 +113,13 @@ impl From<IntakeError> for Problem {
                     Self::new(unavailable, "unavailable", "暂时无法保存，请稍后再试", "Nothing can be stored now");
                 Self { retry_after: Some(5), ..new }
             }
+            IntakeError::Unknown(_) => {
+                let (zh, en) = (
+                    "是否生效尚不清楚，请原样重试",
+                    "Whether it took effect is not known; repeat it under the same key",
+                );
+                Self { retry_after: Some(5), ..Self::new(unavailable, "unknown", zh, en) }
+            }
         }
     }
 }

@@ -108,6 +108,8 @@ problems! {
     unstorable = UNPROCESSABLE_ENTITY, "unstorable", "内容无法保存（如所附照片已失效），没有生效", "It cannot be stored, for example because a picture that it names is gone; nothing took effect";
     /// Storage is down.
     unavailable = SERVICE_UNAVAILABLE, "unavailable", "暂时无法保存，没有生效", "Nothing can be stored now; nothing took effect";
+    /// The commit or its answer broke off.
+    unknown = SERVICE_UNAVAILABLE, "unknown", "是否生效尚不清楚，请原样重试", "Whether it took effect is not known; repeat it under the same key";
     /// The feed has no state yet.
     starting = SERVICE_UNAVAILABLE, "starting", "系统正在启动", "The centre is starting";
     /// The simulator does not answer.
@@ -209,6 +211,7 @@ impl From<IntakeError> for Problem {
             IntakeError::Unstorable => Self::unstorable(),
             // The reason stands on /readyz and in the log.
             IntakeError::Unavailable(_) => Self::unavailable().retry_after(2),
+            IntakeError::Unknown(_) => Self::unknown().retry_after(2),
         }
     }
 }

@@ -90,10 +90,19 @@ pub enum IntakeError {
     /// What it says cannot be stored, now or later: nothing was.
     #[error("内容无法保存 the input cannot be stored")]
     Unstorable,
-    /// Nothing can be stored now; the reason is on `/readyz`. Try again under the same key: where the disk itself failed,
-    /// the input may have been taken all the same, and the repetition tells.
+    /// Nothing can be stored now, and nothing was; the reason is on `/readyz`. Try again.
     #[error("暂时无法保存 nothing can be stored now: {0}")]
     Unavailable(String),
+    /// The commit or the answer broke off: the input may have been taken. The same key tells.
+    #[error("是否生效尚不清楚 whether it took effect is not known: {0}")]
+    Unknown(String),
+}
+
+impl IntakeError {
+    /// It passes: the same input under the same key is taken later, or its outcome is known then.
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Busy | Self::Unavailable(_) | Self::Unknown(_))
+    }
 }
 
 /// The port of the writer. An `Ok` is durable.

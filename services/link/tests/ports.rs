@@ -58,6 +58,7 @@ impl Intake for Writer {
             "long" => Err(IntakeError::TooLong("scope")),
             "busy" => Err(IntakeError::Busy),
             "disk" => Err(IntakeError::Unavailable("disk full".to_owned())),
+            "torn" => Err(IntakeError::Unknown("the commit broke off".to_owned())),
             "wait" => {
                 self.go.notified().await;
                 self.taken.fetch_add(1, SeqCst);
@@ -308,6 +309,7 @@ mod suite {
             ("long", IntakeError::TooLong("scope")),
             ("busy", IntakeError::Busy),
             ("disk", IntakeError::Unavailable("disk full".to_owned())),
+            ("torn", IntakeError::Unknown("the commit broke off".to_owned())),
         ] {
             assert_eq!(house.intake.submit(note(text)).await, Err(error));
         }
@@ -503,7 +505,7 @@ async fn over_tls_only_the_own_authority_is_trusted() {
     let wrong = peer(Some(file("other.pem", other.cert.pem()))).unwrap();
     assert!(matches!(wrong.submit(note("hello")).await, Err(IntakeError::Unavailable(_))));
     let plain = Peer::new(writer.site(), &options(server.address)).unwrap();
-    assert!(matches!(plain.submit(note("hello")).await, Err(IntakeError::Unavailable(_))));
+    assert!(matches!(plain.submit(note("hello")).await, Err(IntakeError::Unknown(_))));
     let error = peer(Some(file("empty.pem", String::new()))).unwrap_err();
     assert!(error.to_string().contains("empty.pem: 没有可用的证书或私钥 no usable"), "{error}");
     let absent = (folder.join("absent.pem"), folder.join("own.key"));

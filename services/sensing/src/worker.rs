@@ -15,7 +15,7 @@ use domain::{
 };
 use futures::{StreamExt, stream};
 use ledger::{LedgerError, PendingObservation, Telemetry, TelemetryBatch, limits};
-use link::intake::{InputKey, IntakeError, SharedIntake, Submission};
+use link::intake::{InputKey, SharedIntake, Submission};
 use runtime::{Clock, SteadyClock, retry::Backoff, telemetry::names};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -304,7 +304,7 @@ impl Worker {
         loop {
             match self.intake.submit(submission.clone()).await {
                 Ok(_) => return self.flows(),
-                Err(error @ (IntakeError::Busy | IntakeError::Unavailable(_))) => {
+                Err(error) if error.passes() => {
                     self.held(&error.to_string());
                     tokio::time::sleep(backoff.delay()).await;
                 }

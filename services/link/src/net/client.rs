@@ -196,11 +196,12 @@ impl Intake for Peer {
         let body = put_submission(&submission).encode_to_vec();
         let request = self.calls.post(self.url(&["submit"])).timeout(PATIENCE).body(body);
         let sent = request.header(header::AUTHORIZATION, self.token.header()).send().await;
-        let unknown = |why: &str| IntakeError::Unavailable(why.to_owned());
+        let (unavailable, unknown) =
+            (|why: &str| IntakeError::Unavailable(why.to_owned()), |why: &str| IntakeError::Unknown(why.to_owned()));
         let response = match sent {
             Ok(response) => response,
             Err(error) if error.is_connect() => {
-                return Err(unknown("核心节点连接不上 the node of the writer cannot be reached"));
+                return Err(unavailable("核心节点连接不上 the node of the writer cannot be reached"));
             }
             Err(_) => return Err(unknown("核心节点没有应答 the node of the writer did not answer")),
         };
@@ -208,9 +209,9 @@ impl Intake for Peer {
             StatusCode::OK => {}
             StatusCode::PAYLOAD_TOO_LARGE => return Err(IntakeError::TooLong("the input")),
             StatusCode::UNAUTHORIZED => {
-                return Err(unknown("核心节点的令牌不同 the node of the writer has another token"));
+                return Err(unavailable("核心节点的令牌不同 the node of the writer has another token"));
             }
-            _ => return Err(unknown("核心节点的版本不同 the node of the writer does not understand this release")),
+            _ => return Err(unavailable("核心节点的版本不同 the node of the writer does not understand this release")),
         }
         let body = whole(response, OUTCOME)
             .await

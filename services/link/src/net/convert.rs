@@ -55,6 +55,7 @@ pub(super) fn put_outcome(outcome: &Result<Done, IntakeError>) -> pb::Outcome {
         Err(IntakeError::Busy) => failed(pb::Why::Busy, ""),
         Err(IntakeError::Unstorable) => failed(pb::Why::Unstorable, ""),
         Err(IntakeError::Unavailable(why)) => failed(pb::Why::Unavailable, why),
+        Err(IntakeError::Unknown(why)) => failed(pb::Why::Unknown, why),
     };
     pb::Outcome { what: Some(what) }
 }
@@ -62,7 +63,7 @@ pub(super) fn put_outcome(outcome: &Result<Done, IntakeError>) -> pb::Outcome {
 /// An outcome that this release cannot read is one that is not known.
 pub(super) fn get_outcome(message: pb::Outcome) -> Result<Done, IntakeError> {
     use pb::outcome::What;
-    let unknown = || IntakeError::Unavailable("the writer's answer cannot be read".to_owned());
+    let unknown = || IntakeError::Unknown("the writer's answer cannot be read".to_owned());
     match message.what.ok_or_else(unknown)? {
         What::Done(pb::Done { log_id, seq, refs, replayed }) => {
             let refs = wire::refs::decode(&refs).map_err(|_| unknown())?;
@@ -81,6 +82,7 @@ pub(super) fn get_outcome(message: pb::Outcome) -> Result<Done, IntakeError> {
             Ok(pb::Why::Busy) => IntakeError::Busy,
             Ok(pb::Why::Unstorable) => IntakeError::Unstorable,
             Ok(pb::Why::Unavailable) => IntakeError::Unavailable(detail),
+            Ok(pb::Why::Unknown) => IntakeError::Unknown(detail),
             Ok(pb::Why::Unspecified) | Err(_) => unknown(),
         }),
     }
