@@ -38,6 +38,14 @@ export class Follower {
       return this.client.state
     }, seconds)
   }
+  /** The first state of this name after the first `from` states, however short it was. */
+  async was(name: FeedState['name'], from: number, seconds = 60): Promise<FeedState> {
+    return until(`the client was ${name}`, () => {
+      const found = this.states.slice(from).find((s) => s.name === name)
+      if (found === undefined) throw new Error(JSON.stringify(this.states.slice(from)))
+      return found
+    }, seconds)
+  }
   async reaches(seq: number): Promise<void> {
     await until(`the client is live at ${seq}`, () => {
       if (this.client.state.name !== 'live' || this.client.position.seq < BigInt(seq)) throw new Error(`${JSON.stringify(this.client.state)} at ${this.client.position.seq}`)

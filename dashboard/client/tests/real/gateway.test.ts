@@ -143,10 +143,11 @@ test('a server that stands still is noticed, and what it then says is complete',
   await f.is('live')
   await w.is('live')
   await reported('静止之前')
+  const before = f.states.length
   process.kill(centre.pid, 'SIGSTOP')
-  const stale = await f.is('stale')
+  const stale = await f.was('stale', before)
   expect(stale).toEqual({ name: 'stale', why: 'silent', since: f.client.freshAt })
-  const lost = await f.is('waiting')
+  const lost = await f.was('waiting', before)
   expect(lost).toMatchObject({ loss: { why: 'silent' } })
   process.kill(centre.pid, 'SIGCONT')
   const { position } = await reported('静止之后')
