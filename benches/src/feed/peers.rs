@@ -127,8 +127,8 @@ fn nginx(port: u16, folder: &Path) -> String {
         "load_module {MODULE};\nuser root;\ndaemon off;\nworker_processes 1;\nworker_rlimit_nofile 20000;\npid {f}/pid;\n\
          error_log stderr crit;\nevents {{ worker_connections 16000; }}\nhttp {{\n  access_log off;\n  \
          client_body_temp_path {f}/body; proxy_temp_path {f}/proxy; fastcgi_temp_path {f}/fcgi; uwsgi_temp_path \
-         {f}/uwsgi; scgi_temp_path {f}/scgi;\n  keepalive_requests 1000000000; keepalive_timeout 1h; client_header_timeout 1h;\n  \
-         nchan_shared_memory_size 256M;\n  \
+         {f}/uwsgi; scgi_temp_path {f}/scgi;\n  keepalive_requests 1000000000; keepalive_timeout 1h; \
+         client_header_timeout 1h;\n  nchan_shared_memory_size 256M;\n  \
          server {{\n    listen 127.0.0.1:{port} backlog=4096;\n    tcp_nodelay on;\n    location = /pub {{ \
          nchan_publisher http; nchan_channel_id bench; nchan_message_buffer_length 50000; nchan_message_timeout 120s; \
          }}\n    location = /sub {{ nchan_subscriber websocket; nchan_channel_id bench; \
