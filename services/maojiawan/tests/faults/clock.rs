@@ -14,9 +14,10 @@ use tokio::task::JoinSet;
 use crate::{
     all, answered,
     broker::Tap,
-    cluster::{CENTRE, Cluster as _, Logged, OneProcess},
-    follow::{Route, Seen, follow},
-    load::{Load, Tally, ask, dependency, key},
+    cluster::{CENTRE, Cluster as _, OneProcess},
+    follow::{Route, follow},
+    left::complete,
+    load::{Load, ask, dependency, key},
     number, sensors, soon,
     support::PASSWORD,
     until,
@@ -173,7 +174,9 @@ async fn survive(killed: bool) {
         start_in_doubt(&watch).await;
     }
     centre.stop();
-    check(&load, &told, &seen, &centre.log().await, &format!("seed {seed}, cycles {cycles}, faults {faults:?}"));
+    let log = centre.log().await;
+    let what = format!("clock: seed {seed}, cycles {cycles}, faults {faults:?}");
+    complete(&what, &load, sensors::compare_by_value(&told, &log), &seen, &log);
     let lost = seen.iter().filter(|client| client.connections > 1).count();
     assert!(killed || lost == 0, "{lost} screens lost their picture");
 }
@@ -194,27 +197,6 @@ async fn heard(load: &Load, tellers: &mut JoinSet<()>, tap: &Tap) {
     let edges = acknowledged.borrow_and_update().len();
     answered(load, 10, tellers).await;
     soon("sensors are heard", acknowledged.wait_for(|all| all.len() >= edges + 2 * SENSORS)).await.unwrap();
-}
-
-/// Says what is left, and that it is all.
-fn check(load: &Load, told: &[sensors::Told], seen: &[Seen], log: &[Logged], what: &str) {
-    let Tally { acknowledged, repeated, lost, doubled } = load.compare(log);
-    let edges = sensors::compare_by_value(told, log);
-    println!(
-        "clock: {what}, inputs acknowledged {acknowledged} ({repeated} asked again), lost {lost}, doubled {doubled}; edges \
-         acknowledged {}, lost {}, doubled {}; connections of {} clients {}, events {}",
-        edges.0,
-        edges.1,
-        edges.2,
-        seen.len(),
-        seen.iter().map(|s| s.connections).sum::<u64>(),
-        log.len(),
-    );
-    assert_eq!((lost, doubled, edges.1, edges.2), (0, 0, 0, 0), "{what}");
-    assert!(log.iter().map(|e| e.seq).eq(1..=log.len() as u64), "the log has no gaps");
-    for client in seen {
-        client.check(load.head());
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

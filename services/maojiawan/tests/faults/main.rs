@@ -12,6 +12,7 @@ mod crowd;
 mod disk;
 mod follow;
 mod kill;
+mod left;
 mod load;
 mod network;
 mod order;

@@ -20,7 +20,8 @@ use crate::{
     cluster::{behind, configure, read, run},
     follow::{Route, Seen, follow},
     from_environment,
-    load::{Load, Tally, dependency, key},
+    left::complete,
+    load::{Load, dependency, key},
     number,
     relay::Relay,
     sensors, soon,
@@ -374,21 +375,5 @@ async fn check(house: House, load: &Load, told: &[sensors::Told], seen: &[Seen],
     let store = ledger::PostgresStore::open(&options).await.unwrap();
     let log = read(&store).await;
     store.close().await;
-    let Tally { acknowledged, repeated, lost, doubled } = load.compare(&log);
-    let edges = sensors::compare(told, &log);
-    println!(
-        "network: {what}, inputs acknowledged {acknowledged} ({repeated} asked again), lost {lost}, doubled {doubled}; \
-         edges acknowledged {}, lost {}, doubled {}; connections of {} clients {}, events {}",
-        edges.0,
-        edges.1,
-        edges.2,
-        seen.len(),
-        seen.iter().map(|s| s.connections).sum::<u64>(),
-        log.len(),
-    );
-    assert_eq!((lost, doubled, edges.1, edges.2), (0, 0, 0, 0), "{what}");
-    assert!(log.iter().map(|e| e.seq).eq(1..=log.len() as u64), "the log has no gaps");
-    for client in seen {
-        client.check(load.head());
-    }
+    complete(&format!("network: {what}"), load, sensors::compare(told, &log), seen, &log);
 }
