@@ -52,6 +52,7 @@ suite rust cargo nextest run --config-file tests/nextest.toml --workspace --no-f
 suite docs env RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items
 suite lint cargo clippy --workspace --all-targets -- -D warnings
 suite packages deploy/dashboard.sh
+suite prettier npm --prefix dashboard run format:check
 suite types npm --prefix dashboard run check
 suite dashboard npm --prefix dashboard test
 suite client npm --prefix dashboard run test:client

@@ -29,10 +29,14 @@ export function generate(base) {
   if (existsSync(join(root, 'openapi.json'))) {
     // Names of operations repeat between groups of the document; paths say the same and do not.
     const document = JSON.parse(readFileSync(join(root, 'openapi.json'), 'utf8'))
-    for (const path of Object.values(document.paths)) for (const operation of Object.values(path)) delete operation.operationId
+    for (const path of Object.values(document.paths))
+      for (const operation of Object.values(path)) delete operation.operationId
     const plain = join(mkdtempSync(join(tmpdir(), 'openapi-')), 'openapi.json')
     writeFileSync(plain, JSON.stringify(document))
-    execFileSync(bin('openapi-typescript'), [plain, '-o', join(base, 'src/generated/api.ts')], { cwd: root, stdio: 'pipe' })
+    execFileSync(bin('openapi-typescript'), [plain, '-o', join(base, 'src/generated/api.ts')], {
+      cwd: root,
+      stdio: 'pipe',
+    })
     rmSync(dirname(plain), { recursive: true })
   }
 }
@@ -43,7 +47,8 @@ export function stale() {
   try {
     generate(fresh)
     const read = (base, name) => (existsSync(join(base, name)) ? readFileSync(join(base, name), 'utf8') : null)
-    const names = (base) => Object.keys(FOLDERS).flatMap((folder) => readdirSync(join(base, folder)).map((name) => join(folder, name)))
+    const names = (base) =>
+      Object.keys(FOLDERS).flatMap((folder) => readdirSync(join(base, folder)).map((name) => join(folder, name)))
     return [...new Set([...names(fresh), ...names(root)])].filter((name) => read(fresh, name) !== read(root, name))
   } finally {
     rmSync(fresh, { recursive: true })

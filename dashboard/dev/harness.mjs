@@ -11,22 +11,60 @@ import { createServer as createVite } from 'vite'
 import { WebSocketServer } from 'ws'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
-const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2', '.json': 'application/json' }
-export const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' blob:; media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+const types = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.woff2': 'font/woff2',
+  '.json': 'application/json',
+}
+export const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' blob:; media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 /** One frame a fragment, as the centre sends it: [init, ...fragments with key flags]. */
 function film() {
   const dir = mkdtempSync(join(tmpdir(), 'film-'))
   const file = join(dir, 'film.mp4')
-  execFileSync('ffmpeg', ['-loglevel', 'error', '-f', 'lavfi', '-i', 'testsrc2=size=640x360:rate=12:duration=8,hue=s=0.12,eq=brightness=-0.25', '-c:v', 'libx264', '-profile:v', 'baseline', '-g', '24', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p', '-movflags', 'frag_every_frame+empty_moov+default_base_moof', file])
+  execFileSync('ffmpeg', [
+    '-loglevel',
+    'error',
+    '-f',
+    'lavfi',
+    '-i',
+    'testsrc2=size=640x360:rate=12:duration=8,hue=s=0.12,eq=brightness=-0.25',
+    '-c:v',
+    'libx264',
+    '-profile:v',
+    'baseline',
+    '-g',
+    '24',
+    '-preset',
+    'ultrafast',
+    '-pix_fmt',
+    'yuv420p',
+    '-movflags',
+    'frag_every_frame+empty_moov+default_base_moof',
+    file,
+  ])
   const jpeg = join(dir, 'sheet.jpg')
-  execFileSync('ffmpeg', ['-loglevel', 'error', '-f', 'lavfi', '-i', 'testsrc2=size=2560x1350:rate=1:duration=1,hue=s=0.1,eq=brightness=-0.3', '-frames:v', '1', jpeg])
+  execFileSync('ffmpeg', [
+    '-loglevel',
+    'error',
+    '-f',
+    'lavfi',
+    '-i',
+    'testsrc2=size=2560x1350:rate=1:duration=1,hue=s=0.1,eq=brightness=-0.3',
+    '-frames:v',
+    '1',
+    jpeg,
+  ])
   const still = join(dir, 'still.jpg')
   execFileSync('ffmpeg', ['-loglevel', 'error', '-i', file, '-frames:v', '1', still])
   const bytes = readFileSync(file)
   let init = Buffer.alloc(0)
   const fragments = []
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const size = bytes.readUInt32BE(at)
     const type = bytes.toString('latin1', at + 4, at + 8)
     const box = bytes.subarray(at, at + size)
@@ -49,8 +87,24 @@ function fragmentAt(film, n) {
   return bytes
 }
 
-const place = (id, kind, zh, en, value, unit) => ({ id, kind, name: { zh, en }, grid: '53062100200106', building: 'b12', place: '12栋2单元6层', online: true, since: Date.now() - 9e6, value, unit, at: Date.now() - 20_000 })
-const devices = () => [place('smoke-b12-2-06', 'smoke', '12栋2单元6层烟感', 'Building 12 smoke', 0.021, 'dB/m'), place('hydrant-r1-03', 'hydrant_pressure', '一号路3号消防栓', 'Road 1 hydrant 3', 0.31, 'MPa'), place('lift-b12', 'lift', '12栋电梯', 'Building 12 lift', 0, '')]
+const place = (id, kind, zh, en, value, unit) => ({
+  id,
+  kind,
+  name: { zh, en },
+  grid: '53062100200106',
+  building: 'b12',
+  place: '12栋2单元6层',
+  online: true,
+  since: Date.now() - 9e6,
+  value,
+  unit,
+  at: Date.now() - 20_000,
+})
+const devices = () => [
+  place('smoke-b12-2-06', 'smoke', '12栋2单元6层烟感', 'Building 12 smoke', 0.021, 'dB/m'),
+  place('hydrant-r1-03', 'hydrant_pressure', '一号路3号消防栓', 'Road 1 hydrant 3', 0.31, 'MPa'),
+  place('lift-b12', 'lift', '12栋电梯', 'Building 12 lift', 0, ''),
+]
 
 /** A wave with a spike, and a fifth of the span without values. */
 function history(query) {
@@ -62,27 +116,60 @@ function history(query) {
     const part = (at - from) / length
     if (part > 0.4 && part < 0.6) continue
     const mean = 0.02 + 0.01 * Math.sin(part * 20) + (part > 0.8 && part < 0.82 ? 0.2 : 0)
-    points.push({ at, min: step === null ? mean : mean * 0.7, mean, max: step === null ? mean : mean * 1.4, count: step === null ? 1 : step / 30_000 })
+    points.push({
+      at,
+      min: step === null ? mean : mean * 0.7,
+      mean,
+      max: step === null ? mean : mean * 1.4,
+      count: step === null ? 1 : step / 30_000,
+    })
   }
-  return { resolution: step === null ? 'raw' : step === 60_000 ? 'minute' : 'hour', from, until, unit: 'dB/m', step, more: false, points }
+  return {
+    resolution: step === null ? 'raw' : step === 60_000 ? 'minute' : 'hour',
+    from,
+    until,
+    unit: 'dB/m',
+    step,
+    more: false,
+    points,
+  }
 }
 
 /** `full`: how many times the media socket says that it has no room. */
 export async function start({ scenario = 'fire', port = 0, demo = true, role, full = 0 } = {}) {
-  const vite = await createVite({ root, configFile: false, server: { middlewareMode: true, watch: null, ws: false }, appType: 'custom', logLevel: 'error', optimizeDeps: { noDiscovery: true } })
+  const vite = await createVite({
+    root,
+    configFile: false,
+    server: { middlewareMode: true, watch: null, ws: false },
+    appType: 'custom',
+    logLevel: 'error',
+    optimizeDeps: { noDiscovery: true },
+  })
   const feed = await vite.ssrLoadModule('/client/src/generated/feed_pb.ts')
   const mediaPb = await vite.ssrLoadModule('/src/generated/media_pb.ts')
   const { snapshot } = await vite.ssrLoadModule('/tests/fixtures/scenario.ts')
   const site = JSON.parse(readFileSync(join(root, 'tests/fixtures/site.json'), 'utf8'))
   const moving = film()
   moving.span = (() => {
-    const at = (b) => { const i = b.indexOf('tfdt'); return b[i + 4] === 1 ? b.readBigUInt64BE(i + 8) : BigInt(b.readUInt32BE(i + 8)) }
+    const at = (b) => {
+      const i = b.indexOf('tfdt')
+      return b[i + 4] === 1 ? b.readBigUInt64BE(i + 8) : BigInt(b.readUInt32BE(i + 8))
+    }
     const [a, b] = [at(moving.fragments[0]), at(moving.fragments[1])]
     return (b - a) * BigInt(moving.fragments.length)
   })()
   const requests = []
   const credentials = new Map()
-  let session = role ? { account: role, name: '杨帆', role, unit: role === 'department_clerk' ? 'property' : null, grid: null, audience: 'centre' } : null
+  let session = role
+    ? {
+        account: role,
+        name: '杨帆',
+        role,
+        unit: role === 'department_clerk' ? 'property' : null,
+        grid: null,
+        audience: 'centre',
+      }
+    : null
   const json = (res, value, status = 200) => {
     res.writeHead(status, { 'content-type': 'application/json' })
     res.end(JSON.stringify(value))
@@ -95,46 +182,127 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
       const text = Buffer.concat(chunks)
       if (url.pathname.startsWith('/api/')) return rest(req, res, url, text)
       let file = normalize(join(root, 'dist', url.pathname))
-      if (!file.startsWith(join(root, 'dist')) || !existsSync(file) || statSync(file).isDirectory()) file = join(root, 'dist/index.html')
-      res.writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream', 'content-security-policy': POLICY })
+      if (!file.startsWith(join(root, 'dist')) || !existsSync(file) || statSync(file).isDirectory())
+        file = join(root, 'dist/index.html')
+      res.writeHead(200, {
+        'content-type': types[extname(file)] ?? 'application/octet-stream',
+        'content-security-policy': POLICY,
+      })
       createReadStream(file).pipe(res)
     })
   })
   function rest(req, res, url, body) {
     const path = url.pathname.replace('/api/v1', '')
-    requests.push({ method: req.method, path, query: url.search, at: Date.now(), key: req.headers['idempotency-key'], body: req.headers['content-type'] === 'application/json' ? body.toString() : body.length })
+    requests.push({
+      method: req.method,
+      path,
+      query: url.search,
+      at: Date.now(),
+      key: req.headers['idempotency-key'],
+      body: req.headers['content-type'] === 'application/json' ? body.toString() : body.length,
+    })
     if (path === '/session' && req.method === 'POST') {
       const { account } = JSON.parse(body)
-      const r = { duty: 'duty_officer', chief: 'shift_chief', wall: 'wall_display', property: 'department_clerk' }[account]
-      if (r === undefined) return json(res, { code: 'bad_credentials', title: '账号或密码不对', title_en: 'Wrong account or password' }, 401)
-      session = { account, name: '杨帆', role: r, unit: r === 'department_clerk' ? 'property' : null, grid: null, audience: 'centre' }
+      const r = { duty: 'duty_officer', chief: 'shift_chief', wall: 'wall_display', property: 'department_clerk' }[
+        account
+      ]
+      if (r === undefined)
+        return json(
+          res,
+          { code: 'bad_credentials', title: '账号或密码不对', title_en: 'Wrong account or password' },
+          401,
+        )
+      session = {
+        account,
+        name: '杨帆',
+        role: r,
+        unit: r === 'department_clerk' ? 'property' : null,
+        grid: null,
+        audience: 'centre',
+      }
       return json(res, session)
     }
-    if (path === '/session' && req.method === 'DELETE') { session = null; res.writeHead(204); return res.end() }
-    if (path === '/demo') return demo ? json(res, { demo: true, accounts: [{ account: 'duty', password: 'duty', role: 'duty_officer', name_zh: '值班员', name_en: 'Duty officer' }] }) : json(res, { code: 'not_found', title: '没有', title_en: 'None' }, 404)
+    if (path === '/session' && req.method === 'DELETE') {
+      session = null
+      res.writeHead(204)
+      return res.end()
+    }
+    if (path === '/demo')
+      return demo
+        ? json(res, {
+            demo: true,
+            accounts: [
+              { account: 'duty', password: 'duty', role: 'duty_officer', name_zh: '值班员', name_en: 'Duty officer' },
+            ],
+          })
+        : json(res, { code: 'not_found', title: '没有', title_en: 'None' }, 404)
     if (session === null) return json(res, { code: 'unauthorised', title: '请登录', title_en: 'Log in' }, 401)
     if (path === '/session') return json(res, session)
     if (path === '/site') return json(res, site)
-    if (path === '/demo/happenings' && req.method === 'GET') return json(res, { kinds: [{ kind: 'fire', zh: '火情', en: 'Fire', needs: 'building' }, { kind: 'camera_frozen', zh: '画面停滞', en: 'Picture frozen', needs: 'camera' }], active: [] })
+    if (path === '/demo/happenings' && req.method === 'GET')
+      return json(res, {
+        kinds: [
+          { kind: 'fire', zh: '火情', en: 'Fire', needs: 'building' },
+          { kind: 'camera_frozen', zh: '画面停滞', en: 'Picture frozen', needs: 'camera' },
+        ],
+        active: [],
+      })
     if (path === '/incidents' && req.method === 'GET') return json(res, { items: [], next: null })
-    if (path.endsWith('/still') || path.startsWith('/blobs/')) { res.writeHead(200, { 'content-type': 'image/jpeg' }); return res.end(moving.still) }
+    if (path.endsWith('/still') || path.startsWith('/blobs/')) {
+      res.writeHead(200, { 'content-type': 'image/jpeg' })
+      return res.end(moving.still)
+    }
     if (path === '/devices') return json(res, devices())
-    if (path === '/devices/chattering') return json(res, scenario === 'fire' ? [{ sensor: 'hydrant_pressure-b9', rule: 'hydrant_pressure', since: Date.now() - 9e4, turns: 12 }, { sensor: 'hydrant-r1-03', rule: 'hydrant_pressure', since: Date.now() - 9e4, turns: 7 }] : [])
+    if (path === '/devices/chattering')
+      return json(
+        res,
+        scenario === 'fire'
+          ? [
+              { sensor: 'hydrant_pressure-b9', rule: 'hydrant_pressure', since: Date.now() - 9e4, turns: 12 },
+              { sensor: 'hydrant-r1-03', rule: 'hydrant_pressure', since: Date.now() - 9e4, turns: 7 },
+            ]
+          : [],
+      )
     if (path.endsWith('/history')) return json(res, history(url.searchParams))
-    if (path === '/devices/strangers') return json(res, [
-      { device: 'lock-7', format: 'thingsboard', first: Date.now() - 9e5, last: Date.now() - 4000, count: 12_345 },
-      { device: '0x00158d0001a2b3c4', format: 'zigbee2mqtt', first: Date.now() - 9e7, last: Date.now() - 9e6, count: 3 },
-    ])
+    if (path === '/devices/strangers')
+      return json(res, [
+        { device: 'lock-7', format: 'thingsboard', first: Date.now() - 9e5, last: Date.now() - 4000, count: 12_345 },
+        {
+          device: '0x00158d0001a2b3c4',
+          format: 'zigbee2mqtt',
+          first: Date.now() - 9e7,
+          last: Date.now() - 9e6,
+          count: 3,
+        },
+      ])
     if (path === '/devices/credentials') return json(res, [...credentials.values()])
     const issue = /^\/devices\/([^/]+)\/credential$/.exec(path)
     if (issue) {
-      if (session.role !== 'shift_chief') return json(res, { code: 'forbidden', title: '没有这项操作的权限', title_en: 'Your role does not allow this' }, 403)
+      if (session.role !== 'shift_chief')
+        return json(
+          res,
+          { code: 'forbidden', title: '没有这项操作的权限', title_en: 'Your role does not allow this' },
+          403,
+        )
       const key = req.headers['idempotency-key']
       const known = credentials.get(issue[1])
       const replayed = known?.key === key
-      credentials.set(issue[1], { device: issue[1], gateway: null, behind: [], active: req.method === 'POST', since: Date.now(), by: 'chief', key })
+      credentials.set(issue[1], {
+        device: issue[1],
+        gateway: null,
+        behind: [],
+        active: req.method === 'POST',
+        since: Date.now(),
+        by: 'chief',
+        key,
+      })
       if (req.method === 'DELETE') return json(res, { position: { log_id: 7, seq: 1 }, refs: {}, replayed })
-      return json(res, { position: { log_id: 7, seq: 1 }, replayed, user: issue[1], password: replayed ? null : `wq7TnKm4pYxR2vHd9sJc3bf${requests.length % 9}` })
+      return json(res, {
+        position: { log_id: 7, seq: 1 },
+        replayed,
+        user: issue[1],
+        password: replayed ? null : `wq7TnKm4pYxR2vHd9sJc3bf${requests.length % 9}`,
+      })
     }
     if (req.method === 'GET') return json(res, [])
     const step = /^\/tasks\/(\d+)\/([a-z-]+)$/.exec(path)
@@ -146,29 +314,61 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
   let held = snapshot(site, scenario, Date.now())
   const feeds = new Set()
   function taskStep(id, step, body) {
-    const state = held.states.find((s) => s.kind.case === 'incident' && s.kind.value.tasks.some((t) => Number(t.id) === id))
+    const state = held.states.find(
+      (s) => s.kind.case === 'incident' && s.kind.value.tasks.some((t) => Number(t.id) === id),
+    )
     const task = state?.kind.value.tasks.find((t) => Number(t.id) === id)
     if (task === undefined) return
-    const [name, at] = { receipt: ['delivered', 'delivered'], acknowledge: ['acknowledged', 'acknowledged'], 'en-route': ['en_route', 'enRoute'], 'on-scene': ['on_scene', 'onScene'], feedback: ['done', 'ended'] }[step] ?? []
+    const [name, at] =
+      {
+        receipt: ['delivered', 'delivered'],
+        acknowledge: ['acknowledged', 'acknowledged'],
+        'en-route': ['en_route', 'enRoute'],
+        'on-scene': ['on_scene', 'onScene'],
+        feedback: ['done', 'ended'],
+      }[step] ?? []
     if (name === undefined || (step === 'feedback' && body.result === 'need_support')) return
     task.state = name
     task[at] = BigInt(Date.now())
     const after = held.seq
     held.seq += 1n
     state.rev = held.seq
-    const event = { seq: held.seq, at: BigInt(Date.now()), by: { kind: 'unit', id: task.unit }, kind: step === 'feedback' ? 'task_feedback' : `task_${name}`, incident: state.kind.value.id, task: task.id, unit: task.unit }
-    for (const send of feeds) send({ case: 'frame', value: { logId: held.logId, after, upto: held.seq, serverTime: BigInt(Date.now()), items: [{ event, state }] } })
+    const event = {
+      seq: held.seq,
+      at: BigInt(Date.now()),
+      by: { kind: 'unit', id: task.unit },
+      kind: step === 'feedback' ? 'task_feedback' : `task_${name}`,
+      incident: state.kind.value.id,
+      task: task.id,
+      unit: task.unit,
+    }
+    for (const send of feeds)
+      send({
+        case: 'frame',
+        value: { logId: held.logId, after, upto: held.seq, serverTime: BigInt(Date.now()), items: [{ event, state }] },
+      })
   }
   const sockets = new WebSocketServer({ server, handleProtocols: (p) => [...p][0] })
   const timers = new Set()
-  sockets.on('connection', (socket, req) => (req.url.startsWith('/api/v1/media') ? mediaSocket(socket) : feedSocket(socket)))
+  sockets.on('connection', (socket, req) =>
+    req.url.startsWith('/api/v1/media') ? mediaSocket(socket) : feedSocket(socket),
+  )
 
   /** Whether it knows of its log: heartbeats come, as from a gateway that reaches its store. */
   let knows = true
-  const beat = () => ({ case: 'heartbeat', value: { logId: held.logId, head: held.seq, serverTime: BigInt(Date.now()) } })
-  timers.add(setInterval(() => { for (const send of feeds) if (knows) send(beat()) }, 500))
+  const beat = () => ({
+    case: 'heartbeat',
+    value: { logId: held.logId, head: held.seq, serverTime: BigInt(Date.now()) },
+  })
+  timers.add(
+    setInterval(() => {
+      for (const send of feeds) if (knows) send(beat())
+    }, 500),
+  )
   function feedSocket(socket) {
-    const send = (kind) => socket.readyState === 1 && socket.send(toBinary(feed.ServerMessageSchema, create(feed.ServerMessageSchema, { kind })))
+    const send = (kind) =>
+      socket.readyState === 1 &&
+      socket.send(toBinary(feed.ServerMessageSchema, create(feed.ServerMessageSchema, { kind })))
     socket.on('message', (data) => {
       const m = fromBinary(feed.ClientMessageSchema, new Uint8Array(data))
       if (m.kind.case === 'hello') {
@@ -176,20 +376,30 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
         send(beat())
         feeds.add(send)
         socket.on('close', () => feeds.delete(send))
-      }
-      else send({ case: 'pong', value: { clientTime: m.kind.value.clientTime, serverTime: BigInt(Date.now()) } })
+      } else send({ case: 'pong', value: { clientTime: m.kind.value.clientTime, serverTime: BigInt(Date.now()) } })
     })
   }
   function mediaSocket(socket) {
     const { Kind, ServerMessageSchema, ClientMessageSchema } = mediaPb
     const streams = new Map()
-    const send = (value) => socket.readyState === 1 && socket.send(toBinary(ServerMessageSchema, create(ServerMessageSchema, { serverTime: BigInt(Date.now()), ...value })))
+    const send = (value) =>
+      socket.readyState === 1 &&
+      socket.send(
+        toBinary(ServerMessageSchema, create(ServerMessageSchema, { serverTime: BigInt(Date.now()), ...value })),
+      )
     let n = 0
     const timer = setInterval(() => {
       n++
       for (const [stream, from] of streams) {
         const i = n - from
-        send({ stream, generation: 1, kind: Kind.FRAGMENT, key: i % 24 === 0, captureTime: BigInt(Date.now() - 80), payload: fragmentAt(moving, i) })
+        send({
+          stream,
+          generation: 1,
+          kind: Kind.FRAGMENT,
+          key: i % 24 === 0,
+          captureTime: BigInt(Date.now() - 80),
+          payload: fragmentAt(moving, i),
+        })
       }
     }, 1000 / 12)
     timers.add(timer)
@@ -203,20 +413,48 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
           return send({ stream, kind: Kind.ERROR, error: 'busy' })
         }
         const number = Number(camera.slice(1))
-        if (scenario === 'fire' && number % 40 === 7) return send({ stream, kind: Kind.STATE, state: 'unreachable', causeZh: '连接不上', since: BigInt(Date.now() - 9e4) })
+        if (scenario === 'fire' && number % 40 === 7)
+          return send({
+            stream,
+            kind: Kind.STATE,
+            state: 'unreachable',
+            causeZh: '连接不上',
+            since: BigInt(Date.now() - 9e4),
+          })
         streams.set(stream, n + 1)
-        send({ stream, generation: 1, kind: Kind.INIT, codec: 'avc1.42c01e', width: 640, height: 360, payload: moving.init })
+        send({
+          stream,
+          generation: 1,
+          kind: Kind.INIT,
+          codec: 'avc1.42c01e',
+          width: 640,
+          height: 360,
+          payload: moving.init,
+        })
       } else if (kind.case === 'unsubscribe') streams.delete(kind.value.stream)
       else if (kind.case === 'sheet' && kind.value.on)
-        send({ kind: Kind.SHEET, payload: moving.jpeg, sheet: { version: 1n, tileWidth: 160, tileHeight: 90, columns: 16, tiles: site.cameras.map((c) => ({ camera: c.id, captured: BigInt(Date.now()) })) } })
+        send({
+          kind: Kind.SHEET,
+          payload: moving.jpeg,
+          sheet: {
+            version: 1n,
+            tileWidth: 160,
+            tileHeight: 90,
+            columns: 16,
+            tiles: site.cameras.map((c) => ({ camera: c.id, captured: BigInt(Date.now()) })),
+          },
+        })
     })
   }
   await new Promise((done) => server.listen(port, '127.0.0.1', done))
   const address = `http://127.0.0.1:${server.address().port}`
   return {
-    address, requests,
+    address,
+    requests,
     /** From now on it answers, and cannot say where its log is. */
-    forget() { knows = false },
+    forget() {
+      knows = false
+    },
     async close() {
       for (const t of timers) clearInterval(t)
       for (const c of sockets.clients) c.terminate()

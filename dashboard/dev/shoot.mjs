@@ -16,7 +16,18 @@ const shots = [
   ['mobile', 'fire', 'department_clerk', '/m', 390, 844],
   ['devices', 'fire', 'shift_chief', '/devices', 1920, 1080],
 ].filter(([name]) => wanted.length === 0 || wanted.includes(name))
-const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] })
+const browser = await chromium.launch({
+  executablePath: '/usr/bin/chromium',
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+})
 for (const [name, scenario, role, path, width, height] of shots) {
   const harness = await start({ scenario, role })
   const page = await browser.newPage({ viewport: { width, height } })

@@ -1,6 +1,13 @@
 // Keeps the phone's page usable without network: built files by name for ever, the page itself as last seen.
 const CACHE = 'page-1'
-self.addEventListener('install', (event) => event.waitUntil(caches.open(CACHE).then((cache) => cache.add('/')).then(() => self.skipWaiting())))
+self.addEventListener('install', (event) =>
+  event.waitUntil(
+    caches
+      .open(CACHE)
+      .then((cache) => cache.add('/'))
+      .then(() => self.skipWaiting()),
+  ),
+)
 // The first visit was loaded before this worker was there: the page names what it uses.
 self.addEventListener('message', (event) => {
   const own = (event.data?.keep ?? []).filter((url) => new URL(url).origin === location.origin)
@@ -10,7 +17,9 @@ async function keep(own) {
   const cache = await caches.open(CACHE)
   await Promise.allSettled(own.map(async (url) => (await cache.match(url)) || cache.add(url)))
   // What an older build left behind is asked for by nobody.
-  const old = (await cache.keys()).filter(({ url }) => new URL(url).pathname.startsWith('/assets/') && !own.includes(url))
+  const old = (await cache.keys()).filter(
+    ({ url }) => new URL(url).pathname.startsWith('/assets/') && !own.includes(url),
+  )
   await Promise.all(old.map((request) => cache.delete(request)))
 }
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()))

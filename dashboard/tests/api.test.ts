@@ -9,7 +9,11 @@ afterEach(() => {
 it('gives up a call that nobody answers, so that it can be tried again', async () => {
   vi.useFakeTimers()
   // A network that swallows everything.
-  vi.stubGlobal('fetch', (_: string, { signal }: RequestInit) => new Promise((_, failed) => signal?.addEventListener('abort', () => failed(new Error('aborted')))))
+  vi.stubGlobal(
+    'fetch',
+    (_: string, { signal }: RequestInit) =>
+      new Promise((_, failed) => signal?.addEventListener('abort', () => failed(new Error('aborted')))),
+  )
   const ends: string[] = []
   const note = (what: string) => (e: { status: number }) => void ends.push(`${what} ${e.status}`)
   command('/tasks/1/acknowledge').catch(note('step'))

@@ -12,15 +12,24 @@ const read = (line: string) => parse(line, incidents, site.units)
 
 describe('command line', () => {
   it('reads a push with initials and minutes', () => {
-    expect(read('p 3017 xf 30')).toEqual({ ok: true, command: { verb: 'push', incident: 3017, units: ['fire'], arrive: 30 } })
-    expect(read('  P  3021 xf ga wy ')).toEqual({ ok: true, command: { verb: 'push', incident: 3021, units: ['fire', 'police', 'property'] } })
+    expect(read('p 3017 xf 30')).toEqual({
+      ok: true,
+      command: { verb: 'push', incident: 3017, units: ['fire'], arrive: 30 },
+    })
+    expect(read('  P  3021 xf ga wy ')).toEqual({
+      ok: true,
+      command: { verb: 'push', incident: 3021, units: ['fire', 'police', 'property'] },
+    })
     expect(read('派 3017 消防 30')).toMatchObject({ ok: true, command: { units: ['fire'], arrive: 30 } })
     expect(read('p 3017 xf xf')).toMatchObject({ ok: true, command: { units: ['fire'] } })
   })
   it('reads the other verbs', () => {
     expect(read('3021')).toEqual({ ok: true, command: { verb: 'go', incident: 3021 } })
     expect(read('m 3022 3021')).toEqual({ ok: true, command: { verb: 'merge', incident: 3022, into: 3021 } })
-    expect(read('n 3021 已电话 报告')).toEqual({ ok: true, command: { verb: 'note', incident: 3021, text: '已电话 报告' } })
+    expect(read('n 3021 已电话 报告')).toEqual({
+      ok: true,
+      command: { verb: 'note', incident: 3021, text: '已电话 报告' },
+    })
     expect(read('b 3021 wy')).toEqual({ ok: true, command: { verb: 'recall', incident: 3021, unit: 'property' } })
     expect(read('y 3017')).toEqual({ ok: true, command: { verb: 'approve', incident: 3017 } })
   })
@@ -35,17 +44,30 @@ describe('command line', () => {
     expect(read('m 3017 9999')).toMatchObject({ ok: false, why: 'noIncident', word: '9999' })
   })
   it('knows every department by its own initials', () => {
-    for (const unit of site.units) expect(read(`p 3017 ${unit.initials}`)).toMatchObject({ ok: true, command: { units: [unit.id] } })
+    for (const unit of site.units)
+      expect(read(`p 3017 ${unit.initials}`)).toMatchObject({ ok: true, command: { units: [unit.id] } })
   })
 })
 
 describe('keys', () => {
-  const press = (over: Partial<KeyboardEvent>): KeyboardEvent => ({ key: 'a', preventDefault: () => undefined, target: null, ...over }) as KeyboardEvent
+  const press = (over: Partial<KeyboardEvent>): KeyboardEvent =>
+    ({ key: 'a', preventDefault: () => undefined, target: null, ...over }) as KeyboardEvent
   vi.stubGlobal('HTMLElement', class {})
   vi.stubGlobal('HTMLButtonElement', class {})
   it('runs the first action that may be used, but never while an IME composes', () => {
     const run = vi.fn()
-    const actions = [{ key: 'a', cap: 'A', name: 'x', when: () => false, run: () => { throw new Error('not now') } }, { key: 'a', cap: 'A', name: 'y', run }]
+    const actions = [
+      {
+        key: 'a',
+        cap: 'A',
+        name: 'x',
+        when: () => false,
+        run: () => {
+          throw new Error('not now')
+        },
+      },
+      { key: 'a', cap: 'A', name: 'y', run },
+    ]
     expect(dispatchKey(press({}), actions)).toBe(true)
     expect(dispatchKey(press({ isComposing: true }), actions)).toBe(false)
     expect(dispatchKey(press({ keyCode: 229 }), actions)).toBe(false)
@@ -106,12 +128,22 @@ describe('undo', () => {
     const order: string[] = []
     const queue = new UndoQueue(() => order.push('refused'))
     let answer: (() => void) | undefined
-    void queue.add('red', true, () => new Promise<void>((done) => (answer = done)).then(() => order.push('sent')), () => Promise.resolve(order.push('recalled')))
+    void queue.add(
+      'red',
+      true,
+      () => new Promise<void>((done) => (answer = done)).then(() => order.push('sent')),
+      () => Promise.resolve(order.push('recalled')),
+    )
     const undone = queue.undo()
     answer?.()
     await undone
     expect(order).toEqual(['sent', 'recalled'])
-    void queue.add('red', true, () => Promise.reject(new Error('no')), () => Promise.resolve(order.push('recalled')))
+    void queue.add(
+      'red',
+      true,
+      () => Promise.reject(new Error('no')),
+      () => Promise.resolve(order.push('recalled')),
+    )
     await queue.undo()
     expect(order).toEqual(['sent', 'recalled', 'refused'])
   })

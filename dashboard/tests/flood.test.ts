@@ -6,8 +6,29 @@ import type { Alarm, Incident } from '../src/lib/model'
 
 const alarm = (id: number, raised: number, more: Partial<Alarm> = {}): Alarm =>
   ({
-    id, kind: 'smoke', level: 1, mode: 0, code: '', raised, last: raised, cleared: 0, confirmed: 0, sounded: 0, verdict: '', judged: 0, incident: 0, shelvedUntil: 0, unlisted: 0, exhibits: [], open: true, cameras: [],
-    place: { building: 'b1', landmark: '', grid: 'g', labelZh: '1栋' }, sources: [{ kind: 'sensor', id: `s${id}`, alarmKind: 'smoke', first: raised, at: raised, count: 1, active: true, rule: '' }], ...more,
+    id,
+    kind: 'smoke',
+    level: 1,
+    mode: 0,
+    code: '',
+    raised,
+    last: raised,
+    cleared: 0,
+    confirmed: 0,
+    sounded: 0,
+    verdict: '',
+    judged: 0,
+    incident: 0,
+    shelvedUntil: 0,
+    unlisted: 0,
+    exhibits: [],
+    open: true,
+    cameras: [],
+    place: { building: 'b1', landmark: '', grid: 'g', labelZh: '1栋' },
+    sources: [
+      { kind: 'sensor', id: `s${id}`, alarmKind: 'smoke', first: raised, at: raised, count: 1, active: true, rule: '' },
+    ],
+    ...more,
   }) as Alarm
 const MIN = 60_000
 
@@ -15,10 +36,21 @@ describe('alarm flood', () => {
   it('begins at ten in ten minutes and ends below five, for whoever looks since when', () => {
     const ten = Array.from({ length: 10 }, (_, i) => ({ raised: (i + 1) * MIN, mode: 0 as const }))
     const at = (now: number): boolean => inFlood(ten, now)
-    expect([at(9 * MIN), at(10 * MIN), at(15 * MIN + 1), at(16 * MIN), at(60 * MIN)]).toEqual([false, true, true, false, false])
+    expect([at(9 * MIN), at(10 * MIN), at(15 * MIN + 1), at(16 * MIN), at(60 * MIN)]).toEqual([
+      false,
+      true,
+      true,
+      false,
+      false,
+    ])
     // Five in the window are none for a screen that saw no ten before.
     expect(inFlood(ten.slice(5), 15 * MIN)).toBe(false)
-    expect(inFlood(Array.from({ length: 10 }, () => ({ raised: 5, mode: 0 as const })), 5)).toBe(true)
+    expect(
+      inFlood(
+        Array.from({ length: 10 }, () => ({ raised: 5, mode: 0 as const })),
+        5,
+      ),
+    ).toBe(true)
     expect(inFlood([], 5)).toBe(false)
   })
   it('counts neither exercises nor tests', () => {
@@ -28,11 +60,19 @@ describe('alarm flood', () => {
   })
   it('groups by building and kind with counts, and never a red one', () => {
     const list = Array.from({ length: 9 }, (_, i) => alarm(i, i * MIN)).concat([
-      alarm(20, 5 * MIN, { level: 2 }), alarm(21, 6 * MIN, { level: 2 }), alarm(22, 7 * MIN, { kind: 'gas' }),
+      alarm(20, 5 * MIN, { level: 2 }),
+      alarm(21, 6 * MIN, { level: 2 }),
+      alarm(22, 7 * MIN, { kind: 'gas' }),
       alarm(23, 8 * MIN, { place: { building: 'b2' } as Alarm['place'] }),
     ])
     const rows = alarmRows(list, 9 * MIN, true)
-    expect(rows.map((r) => [r.alarm.level, r.alarm.kind, r.members.length])).toEqual([[2, 'smoke', 1], [2, 'smoke', 1], [1, 'smoke', 1], [1, 'smoke', 9], [1, 'gas', 1]])
+    expect(rows.map((r) => [r.alarm.level, r.alarm.kind, r.members.length])).toEqual([
+      [2, 'smoke', 1],
+      [2, 'smoke', 1],
+      [1, 'smoke', 1],
+      [1, 'smoke', 9],
+      [1, 'gas', 1],
+    ])
     expect(alarmRows(list, 9 * MIN, false)).toHaveLength(list.length)
     expect(rows.flatMap((r) => r.members.map((m) => m.id)).sort()).toEqual(list.map((a) => a.id).sort())
   })
@@ -41,26 +81,62 @@ describe('alarm flood', () => {
     expect(rows[0]?.alarm.id).toBe(1)
   })
   it('makes one row of a chattering source', () => {
-    const source = [{ kind: 'sensor', id: 'x', alarmKind: 'smoke', first: 0, at: 0, count: 1, active: true, rule: '' }] as Alarm['sources']
+    const source = [
+      { kind: 'sensor', id: 'x', alarmKind: 'smoke', first: 0, at: 0, count: 1, active: true, rule: '' },
+    ] as Alarm['sources']
     const three = [0, 30_000, 60_000].map((at, i) => alarm(i, at, { sources: source }))
     expect(alarmRows(three, MIN, false).map((r) => [r.members.length, r.count])).toEqual([[3, 3]])
     const slow = [0, 31_000, 62_000].map((at, i) => alarm(i, at, { sources: source }))
     expect(alarmRows(slow, MIN, false)).toHaveLength(3)
-    expect(alarmRows(three.map((a) => ({ ...a, level: 2 as const })), MIN, false)).toHaveLength(3)
+    expect(
+      alarmRows(
+        three.map((a) => ({ ...a, level: 2 as const })),
+        MIN,
+        false,
+      ),
+    ).toHaveLength(3)
   })
   it('puts shelved ones last', () => {
-    expect(alarmRows([alarm(1, 1, { level: 2, shelvedUntil: 99 }), alarm(2, 2)], 10, false).map((r) => r.alarm.id)).toEqual([2, 1])
+    expect(
+      alarmRows([alarm(1, 1, { level: 2, shelvedUntil: 99 }), alarm(2, 2)], 10, false).map((r) => r.alarm.id),
+    ).toEqual([2, 1])
   })
 })
 
 const incident = (id: number, level: 0 | 1 | 2, building: string, reported = id): Incident =>
-  ({ id, level, open: true, reported, class: 'fire', place: { building, landmark: '', point: { x: 1, y: 2 } } }) as Incident
-const names: LampNames = { place: () => '', spot: (p) => p.building, spotOf: (a) => a.place?.building ?? '', class: (c) => c, alarm: (k) => k, center: () => [5, 6] }
+  ({
+    id,
+    level,
+    open: true,
+    reported,
+    class: 'fire',
+    place: { building, landmark: '', point: { x: 1, y: 2 } },
+  }) as Incident
+const names: LampNames = {
+  place: () => '',
+  spot: (p) => p.building,
+  spotOf: (a) => a.place?.building ?? '',
+  class: (c) => c,
+  alarm: (k) => k,
+  center: () => [5, 6],
+}
 
 describe('lamps and the top case', () => {
   it('gives a building its worst lamp; a case outweighs an alarm of its level', () => {
-    const found = lamps([incident(1, 0, 'b1'), incident(2, 2, 'b1'), incident(3, 1, 'b2')], [alarm(9, 1, { place: { building: 'b2' } as Alarm['place'] }), alarm(10, 1, { level: 2, place: { building: 'b3' } as Alarm['place'] })], 10, names)
-    expect(found.map((l) => [l.building, l.level, l.hollow, l.flash]).sort()).toEqual([['b1', 2, false, false], ['b2', 1, false, true], ['b3', 2, true, true]])
+    const found = lamps(
+      [incident(1, 0, 'b1'), incident(2, 2, 'b1'), incident(3, 1, 'b2')],
+      [
+        alarm(9, 1, { place: { building: 'b2' } as Alarm['place'] }),
+        alarm(10, 1, { level: 2, place: { building: 'b3' } as Alarm['place'] }),
+      ],
+      10,
+      names,
+    )
+    expect(found.map((l) => [l.building, l.level, l.hollow, l.flash]).sort()).toEqual([
+      ['b1', 2, false, false],
+      ['b2', 1, false, true],
+      ['b3', 2, true, true],
+    ])
   })
   it('takes red before yellow, cases before alarms, and nothing when all is ordinary', () => {
     expect(topOf([incident(1, 1, 'a'), incident(2, 2, 'b')], [], 0)?.incident?.id).toBe(2)

@@ -18,7 +18,11 @@ class Socket {
   }
   send(bytes: Uint8Array): void {
     const { kind } = fromBinary(ClientMessageSchema, bytes)
-    this.told.push(kind.case === 'subscribe' ? `subscribe ${kind.value.camera}${kind.value.keysOnly ? ' keys' : ''}` : String(kind.case))
+    this.told.push(
+      kind.case === 'subscribe'
+        ? `subscribe ${kind.value.camera}${kind.value.keysOnly ? ' keys' : ''}`
+        : String(kind.case),
+    )
   }
   close(): void {
     this.readyState = 3
@@ -30,7 +34,14 @@ class Socket {
 }
 let visibility: () => void
 const page = { hidden: false, addEventListener: (_: string, listener: () => void) => (visibility = listener) }
-const handler: TileHandler = { init: () => undefined, fragment: () => undefined, state: () => undefined, skipped: () => undefined, failed: () => undefined, lost: () => undefined }
+const handler: TileHandler = {
+  init: () => undefined,
+  fragment: () => undefined,
+  state: () => undefined,
+  skipped: () => undefined,
+  failed: () => undefined,
+  lost: () => undefined,
+}
 function hide(hidden: boolean): void {
   page.hidden = hidden
   visibility()

@@ -29,7 +29,14 @@ class Centre implements Transport {
   }
 }
 let n = 0
-const make = (centre: Centre, owner = 'clerk'): Outbox => new Outbox(centre, new OutboxStore(), () => 1000, () => `key-${++n}`, () => owner)
+const make = (centre: Centre, owner = 'clerk'): Outbox =>
+  new Outbox(
+    centre,
+    new OutboxStore(),
+    () => 1000,
+    () => `key-${++n}`,
+    () => owner,
+  )
 beforeEach(() => {
   globalThis.indexedDB = new IDBFactory()
   n = 0
@@ -70,7 +77,12 @@ describe('outbox', () => {
     const box = make(centre)
     expect(await box.photo(7, 3021, new Blob(['abc']))).toBe(true)
     expect(await box.photo(7, 3021, new Blob(['defg']))).toBe(true)
-    await box.step(7, '/tasks/7/feedback', { result: 'done', photos: [] }, box.photos.value.map((p) => p.id!))
+    await box.step(
+      7,
+      '/tasks/7/feedback',
+      { result: 'done', photos: [] },
+      box.photos.value.map((p) => p.id!),
+    )
     await settle(box)
     expect(box.pending()).toBe(3)
     centre.cut = 'no'
@@ -91,13 +103,19 @@ describe('outbox', () => {
     await settle(box)
     expect(centre.taken.map((x) => x.path)).toEqual(['/tasks/3/acknowledge'])
     expect(box.steps.value.map((s) => [s.path, s.refused?.zh])).toEqual([
-      ['/tasks/1/acknowledge', '任务当前状态不能这样办理'], ['/tasks/2/acknowledge', undefined], ['/tasks/2/en-route', undefined],
+      ['/tasks/1/acknowledge', '任务当前状态不能这样办理'],
+      ['/tasks/2/acknowledge', undefined],
+      ['/tasks/2/en-route', undefined],
     ])
     await box.dismiss('steps', box.steps.value[0]!)
     expect(box.steps.value).toHaveLength(2)
     centre.refuse.clear()
     await settle(box)
-    expect(centre.taken.map((x) => x.path)).toEqual(['/tasks/3/acknowledge', '/tasks/2/acknowledge', '/tasks/2/en-route'])
+    expect(centre.taken.map((x) => x.path)).toEqual([
+      '/tasks/3/acknowledge',
+      '/tasks/2/acknowledge',
+      '/tasks/2/en-route',
+    ])
   })
 
   it('keeps photos over a session that has ended', async () => {
@@ -123,7 +141,12 @@ describe('outbox', () => {
     expect(box.pending()).toBe(0)
     centre.refuse.clear()
     await box.photo(7, 3021, new Blob(['defg']))
-    await box.step(7, '/tasks/7/feedback', { result: 'done', photos: [] }, box.photos.value.map((p) => p.id!))
+    await box.step(
+      7,
+      '/tasks/7/feedback',
+      { result: 'done', photos: [] },
+      box.photos.value.map((p) => p.id!),
+    )
     await settle(box)
     expect(centre.taken.map((x) => x.body)).toEqual([{ result: 'done', photos: ['blob-key-2-4'] }])
     await box.dismiss('photos', box.photos.value[0]!)

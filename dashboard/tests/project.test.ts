@@ -11,8 +11,11 @@ import { zh } from '../src/i18n/zh'
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 const keys = (of: object, at = ''): string[] =>
-  Object.entries(of).flatMap(([k, v]: [string, unknown]) => (typeof v === 'string' ? [`${at}${k}`] : keys(v as object, `${at}${k}.`)))
-const pick = (of: object, key: string): string => key.split('.').reduce<unknown>((o, k) => (o as Record<string, unknown>)[k], of) as string
+  Object.entries(of).flatMap(([k, v]: [string, unknown]) =>
+    typeof v === 'string' ? [`${at}${k}`] : keys(v as object, `${at}${k}.`),
+  )
+const pick = (of: object, key: string): string =>
+  key.split('.').reduce<unknown>((o, k) => (o as Record<string, unknown>)[k], of) as string
 const holes = (s: string): string[] => [...s.matchAll(/\{(\w+)\}/g)].map((m) => m[1] ?? '').sort()
 
 describe('languages', () => {
@@ -22,8 +25,12 @@ describe('languages', () => {
   })
   it('hold every key that is written out in the screens', () => {
     const known = new Set(keys(zh))
-    const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter((f) => /\.(vue|ts)$/.test(f))
-    const used = files.flatMap((f) => [...read(`src/${f}`).matchAll(/\bt\('([a-zA-Z_.0-9]+[a-zA-Z_0-9])'/g)].map((m) => m[1] ?? ''))
+    const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter((f) =>
+      /\.(vue|ts)$/.test(f),
+    )
+    const used = files.flatMap((f) =>
+      [...read(`src/${f}`).matchAll(/\bt\('([a-zA-Z_.0-9]+[a-zA-Z_0-9])'/g)].map((m) => m[1] ?? ''),
+    )
     expect(used.length).toBeGreaterThan(100)
     expect([...new Set(used)].filter((k) => !known.has(k))).toEqual([])
   })
@@ -43,7 +50,12 @@ describe('lock file', () => {
 
 /** Bytes that a visitor of a route fetches before the first picture: scripts and styles, fonts apart. */
 describe('size budgets', () => {
-  interface Chunk { file: string; css?: string[]; imports?: string[]; dynamicImports?: string[] }
+  interface Chunk {
+    file: string
+    css?: string[]
+    imports?: string[]
+    dynamicImports?: string[]
+  }
   const manifest = (): Record<string, Chunk> => JSON.parse(read('dist/.vite/manifest.json')) as Record<string, Chunk>
   function weight(entries: string[]): number {
     const all = manifest()
@@ -74,6 +86,7 @@ describe('size budgets', () => {
     expect(bytes).toBeLessThanOrEqual(budget)
   })
   it('holds no stand-in data', () => {
-    for (const f of readdirSync(join(root, 'dist/assets')).filter((x) => x.endsWith('.js'))) expect(read(`dist/assets/${f}`)).not.toContain('李国平')
+    for (const f of readdirSync(join(root, 'dist/assets')).filter((x) => x.endsWith('.js')))
+      expect(read(`dist/assets/${f}`)).not.toContain('李国平')
   })
 })

@@ -7,8 +7,21 @@ import { zh } from '../src/i18n/zh'
 // @ts-expect-error plain script
 import { start } from '../dev/harness.mjs'
 
-interface Harness { address: string; forget(): void; requests: { method: string; path: string; query: string; at: number; key?: string; body: unknown }[]; close(): Promise<void> }
-interface Options { scenario?: 'calm' | 'fire' | 'sources' | 'flood'; role: string; path: string; size: [number, number]; locale?: 'en'; theme?: 'light'; full?: number }
+interface Harness {
+  address: string
+  forget(): void
+  requests: { method: string; path: string; query: string; at: number; key?: string; body: unknown }[]
+  close(): Promise<void>
+}
+interface Options {
+  scenario?: 'calm' | 'fire' | 'sources' | 'flood'
+  role: string
+  path: string
+  size: [number, number]
+  locale?: 'en'
+  theme?: 'light'
+  full?: number
+}
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 let browser: Browser
@@ -19,7 +32,15 @@ const said: string[] = []
 beforeAll(async () => {
   browser = await chromium.launch({
     executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
   })
 }, 60_000)
 afterEach(async () => {
@@ -37,15 +58,22 @@ async function open(o: Options): Promise<void> {
   const base = harness.address
   page.on('console', (m) => ['error', 'warning'].includes(m.type()) && said.push(m.text()))
   page.on('pageerror', (e) => said.push(e.message))
-  page.on('request', (r) => !r.url().startsWith(base) && !/^(blob|data):/.test(r.url()) && said.push(`leaves the site: ${r.url()}`))
-  await page.addInitScript(([locale, theme]) => {
-    if (locale) localStorage.setItem('locale', locale)
-    if (theme) localStorage.setItem('theme', theme)
-    ;(window as unknown as { shift: number }).shift = 0
-    new PerformanceObserver((list) => {
-      for (const e of list.getEntries() as unknown as { value: number; hadRecentInput: boolean }[]) if (!e.hadRecentInput) (window as unknown as { shift: number }).shift += e.value
-    }).observe({ type: 'layout-shift', buffered: false })
-  }, [o.locale, o.theme])
+  page.on(
+    'request',
+    (r) => !r.url().startsWith(base) && !/^(blob|data):/.test(r.url()) && said.push(`leaves the site: ${r.url()}`),
+  )
+  await page.addInitScript(
+    ([locale, theme]) => {
+      if (locale) localStorage.setItem('locale', locale)
+      if (theme) localStorage.setItem('theme', theme)
+      ;(window as unknown as { shift: number }).shift = 0
+      new PerformanceObserver((list) => {
+        for (const e of list.getEntries() as unknown as { value: number; hadRecentInput: boolean }[])
+          if (!e.hadRecentInput) (window as unknown as { shift: number }).shift += e.value
+      }).observe({ type: 'layout-shift', buffered: false })
+    },
+    [o.locale, o.theme],
+  )
   await page.goto(base + o.path)
 }
 
@@ -54,12 +82,19 @@ const clipped = (): Promise<string[]> =>
   page.evaluate(() => {
     const found: string[] = []
     for (const e of document.querySelectorAll<HTMLElement>('body *')) {
-      if (e.closest('svg, .hidden-text, .scroll, .main, .side, video') || e.children.length > 0 || !e.textContent?.trim()) continue
+      if (
+        e.closest('svg, .hidden-text, .scroll, .main, .side, video') ||
+        e.children.length > 0 ||
+        !e.textContent?.trim()
+      )
+        continue
       const s = getComputedStyle(e)
       const box = e.getBoundingClientRect()
       if (box.width === 0 || s.textOverflow === 'ellipsis') continue
-      if (e.scrollWidth > e.clientWidth + 1 && s.display !== 'inline') found.push(`${e.className}: ${e.textContent.trim()}`)
-      if (box.right > innerWidth + 1 || box.bottom > innerHeight + 1) found.push(`outside ${e.className}: ${e.textContent.trim()}`)
+      if (e.scrollWidth > e.clientWidth + 1 && s.display !== 'inline')
+        found.push(`${e.className}: ${e.textContent.trim()}`)
+      if (box.right > innerWidth + 1 || box.bottom > innerHeight + 1)
+        found.push(`outside ${e.className}: ${e.textContent.trim()}`)
     }
     return found
   })
@@ -67,50 +102,75 @@ async function violations(): Promise<string[]> {
   // A script tag would break the page's own policy; evaluation by the test does not.
   await page.evaluate(axe)
   return page.evaluate(async () => {
-    const { axe: run } = window as unknown as { axe: { run(o: object): Promise<{ violations: { id: string; nodes: { target: string[]; failureSummary: string }[] }[] }> } }
+    const { axe: run } = window as unknown as {
+      axe: {
+        run(o: object): Promise<{ violations: { id: string; nodes: { target: string[]; failureSummary: string }[] }[] }>
+      }
+    }
     const { violations: v } = await run.run({ resultTypes: ['violations'] })
-    return v.flatMap((x) => x.nodes.slice(0, 4).map((n) => `${x.id} ${n.target.join(' ')} ${n.failureSummary.split('\n').at(-1)}`))
+    return v.flatMap((x) =>
+      x.nodes.slice(0, 4).map((n) => `${x.id} ${n.target.join(' ')} ${n.failureSummary.split('\n').at(-1)}`),
+    )
   })
 }
 /** Cuts the page off; the banner hides no word of the header and moves nothing but it. */
 async function cutOff(): Promise<void> {
-  const below = (): Promise<number[]> => page.evaluate(() => [...document.querySelectorAll('main > :not(.banner, header)')].map((e) => e.getBoundingClientRect().top))
+  const below = (): Promise<number[]> =>
+    page.evaluate(() =>
+      [...document.querySelectorAll('main > :not(.banner, header)')].map((e) => e.getBoundingClientRect().top),
+    )
   const before = await below()
   // What is said from now on can be read.
-  await page.waitForFunction((words) => document.fonts.check('500 1em "Noto Sans SC Variable"', words), JSON.stringify([zh.app, zh.link, zh.media]))
+  await page.waitForFunction(
+    (words) => document.fonts.check('500 1em "Noto Sans SC Variable"', words),
+    JSON.stringify([zh.app, zh.link, zh.media]),
+  )
   await page.context().setOffline(true)
   await harness!.close()
   harness = undefined
   const { y, height } = (await page.locator('.banner').boundingBox())!
   expect(await below()).toEqual(before)
   const hidden = await page.evaluate((edge) => {
-    const texts = [...document.querySelectorAll<HTMLElement>('header *')].filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent?.trim()))
+    const texts = [...document.querySelectorAll<HTMLElement>('header *')].filter((e) =>
+      [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent?.trim()),
+    )
     return texts.filter((e) => e.getBoundingClientRect().top < edge - 1).map((e) => e.textContent)
   }, y + height)
   expect(hidden).toEqual([])
   expect(await clipped()).toEqual([])
 }
-const live = (n: number): Promise<unknown> => page.waitForFunction((want) => document.querySelectorAll('.tile[data-live=true]').length >= want, n)
+const live = (n: number): Promise<unknown> =>
+  page.waitForFunction((want) => document.querySelectorAll('.tile[data-live=true]').length >= want, n)
 
 describe('wall', () => {
-  it.each([['zh', undefined], ['en', 'en' as const]])('stands still and whole in %s', async (_, locale) => {
-    await open({ role: 'wall_display', path: '/wall', size: [1920, 1080], ...(locale ? { locale } : {}) })
-    await live(8)
-    await page.waitForFunction(() => document.querySelectorAll('[data-row=incident]').length === 5)
-    expect(await page.locator('[data-row=alarm]').count()).toBe(5)
-    expect(await page.locator('[data-row=task]').count()).toBe(3)
-    const before = await page.evaluate(() => (window as unknown as { shift: number }).shift)
-    const clock = await page.locator('time').textContent()
-    await page.waitForFunction((old) => document.querySelector('time')?.textContent !== old, clock)
-    expect((await page.evaluate(() => (window as unknown as { shift: number }).shift)) - before).toBe(0)
-    expect(await clipped()).toEqual([])
-    const small = await page.evaluate(() =>
-      [...document.querySelectorAll<HTMLElement>('body *')].filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent?.trim())).filter((e) => parseFloat(getComputedStyle(e).fontSize) < 18 && !e.closest('svg')).map((e) => e.outerHTML.slice(0, 90)),
-    )
-    expect(small).toEqual([])
-    expect(await violations()).toEqual([])
-    expect(said).toEqual([])
-  }, 60_000)
+  it.each([
+    ['zh', undefined],
+    ['en', 'en' as const],
+  ])(
+    'stands still and whole in %s',
+    async (_, locale) => {
+      await open({ role: 'wall_display', path: '/wall', size: [1920, 1080], ...(locale ? { locale } : {}) })
+      await live(8)
+      await page.waitForFunction(() => document.querySelectorAll('[data-row=incident]').length === 5)
+      expect(await page.locator('[data-row=alarm]').count()).toBe(5)
+      expect(await page.locator('[data-row=task]').count()).toBe(3)
+      const before = await page.evaluate(() => (window as unknown as { shift: number }).shift)
+      const clock = await page.locator('time').textContent()
+      await page.waitForFunction((old) => document.querySelector('time')?.textContent !== old, clock)
+      expect((await page.evaluate(() => (window as unknown as { shift: number }).shift)) - before).toBe(0)
+      expect(await clipped()).toEqual([])
+      const small = await page.evaluate(() =>
+        [...document.querySelectorAll<HTMLElement>('body *')]
+          .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent?.trim()))
+          .filter((e) => parseFloat(getComputedStyle(e).fontSize) < 18 && !e.closest('svg'))
+          .map((e) => e.outerHTML.slice(0, 90)),
+      )
+      expect(small).toEqual([])
+      expect(await violations()).toEqual([])
+      expect(said).toEqual([])
+    },
+    60_000,
+  )
 
   it('tells since when each source is so, and how many there are no rows for', async () => {
     await open({ role: 'wall_display', scenario: 'sources', path: '/wall', size: [1920, 1080] })
@@ -135,7 +195,10 @@ describe('wall', () => {
     expect(await page.locator('[data-flood]').count()).toBe(0)
     await page.context().close()
     await harness?.close()
-    for (const [role, path, words, at] of [['wall_display', '/wall', zh.alarm.floodShort, '[data-flood]'], ['duty_officer', '/console', zh.alarm.flood, '.alarms .flood']] as const) {
+    for (const [role, path, words, at] of [
+      ['wall_display', '/wall', zh.alarm.floodShort, '[data-flood]'],
+      ['duty_officer', '/console', zh.alarm.flood, '.alarms .flood'],
+    ] as const) {
       await open({ role, scenario: 'flood', path, size: [1920, 1080] })
       await page.locator(at).waitFor()
       expect((await page.locator(at).textContent())?.trim()).toBe(words)
@@ -180,7 +243,11 @@ describe('wall', () => {
     await open({ role: 'wall_display', path: '/wall', size: [1920, 1080] })
     await live(1)
     await page.keyboard.press('s')
-    await page.waitForFunction(() => [...document.querySelectorAll('.block canvas')].filter((c) => (c as HTMLCanvasElement).width > 1).length === 237)
+    await page.waitForFunction(
+      () =>
+        [...document.querySelectorAll('.block canvas')].filter((c) => (c as HTMLCanvasElement).width > 1).length ===
+        237,
+    )
     expect(await page.locator('.block li').count()).toBe(237)
     expect(await page.locator('.block li.f-off').count()).toBe(2)
     expect(await page.locator('.block li.f-frozen').count()).toBe(1)
@@ -190,8 +257,13 @@ describe('wall', () => {
 
   it('shows a picture that there was no room for when there is, and calls none live that is gone', async () => {
     await open({ role: 'wall_display', scenario: 'calm', path: '/wall', size: [1920, 1080], full: 3 })
-    await page.waitForFunction((word) => document.querySelector('.tile .trouble')?.textContent?.includes(word), '观看数已满')
-    await page.waitForFunction(() => [...document.querySelectorAll('.tile')].every((tile) => (tile as HTMLElement).dataset['live'] === 'true'))
+    await page.waitForFunction(
+      (word) => document.querySelector('.tile .trouble')?.textContent?.includes(word),
+      '观看数已满',
+    )
+    await page.waitForFunction(() =>
+      [...document.querySelectorAll('.tile')].every((tile) => (tile as HTMLElement).dataset['live'] === 'true'),
+    )
     // A decoder breaks: the tile says so until the next picture stands.
     await page.evaluate(() => {
       const tile = document.querySelector<HTMLElement>('.tile')!
@@ -217,7 +289,9 @@ describe('wall', () => {
     expect(await page.locator('header .link b').textContent()).toBe('正常')
     harness!.forget()
     await page.locator('.banner').waitFor()
-    expect(await page.locator('.banner').textContent()).toMatch(/^指挥中心暂时读不到新数据，画面停在 \d\d:\d\d:\d\d，已 \d+ 秒/)
+    expect(await page.locator('.banner').textContent()).toMatch(
+      /^指挥中心暂时读不到新数据，画面停在 \d\d:\d\d:\d\d，已 \d+ 秒/,
+    )
     expect(await page.locator('header .link b').textContent()).toBe('过期')
     expect(await page.locator('.stale').count()).toBeGreaterThanOrEqual(4)
     expect(await clipped()).toEqual([])
@@ -227,29 +301,54 @@ describe('wall', () => {
 })
 
 describe('console', () => {
-  it.each([['/console', 1280, 720], ['/devices', 1600, 900]])('says on %s when it is cut off', async (path, width, height) => {
-    await open({ role: 'duty_officer', path, size: [width, height] })
-    await page.locator('[data-row=alarm], [data-row=device]').first().waitFor()
-    await cutOff()
-    expect(await page.locator('.banner').textContent()).toMatch(/最后更新 \d\d:\d\d:\d\d，已 \d+ 秒/)
-  }, 60_000)
+  it.each([
+    ['/console', 1280, 720],
+    ['/devices', 1600, 900],
+  ])(
+    'says on %s when it is cut off',
+    async (path, width, height) => {
+      await open({ role: 'duty_officer', path, size: [width, height] })
+      await page.locator('[data-row=alarm], [data-row=device]').first().waitFor()
+      await cutOff()
+      expect(await page.locator('.banner').textContent()).toMatch(/最后更新 \d\d:\d\d:\d\d，已 \d+ 秒/)
+    },
+    60_000,
+  )
 
-  it.each([['dark zh', undefined, undefined], ['light zh', 'light' as const, undefined], ['dark en', undefined, 'en' as const]])('is whole in %s', async (_, theme, locale) => {
-    await open({ role: 'shift_chief', path: '/console', size: [1920, 1080], ...(theme ? { theme } : {}), ...(locale ? { locale } : {}) })
-    await live(4)
-    expect(await page.locator('.case[data-incident="3021"]').count()).toBe(1)
-    expect(await clipped()).toEqual([])
-    expect(await violations()).toEqual([])
-    await page.keyboard.press('a')
-    await page.waitForSelector('.intake')
-    expect(await violations()).toEqual([])
-    expect(said).toEqual([])
-  }, 90_000)
+  it.each([
+    ['dark zh', undefined, undefined],
+    ['light zh', 'light' as const, undefined],
+    ['dark en', undefined, 'en' as const],
+  ])(
+    'is whole in %s',
+    async (_, theme, locale) => {
+      await open({
+        role: 'shift_chief',
+        path: '/console',
+        size: [1920, 1080],
+        ...(theme ? { theme } : {}),
+        ...(locale ? { locale } : {}),
+      })
+      await live(4)
+      expect(await page.locator('.case[data-incident="3021"]').count()).toBe(1)
+      expect(await clipped()).toEqual([])
+      expect(await violations()).toEqual([])
+      await page.keyboard.press('a')
+      await page.waitForSelector('.intake')
+      expect(await violations()).toEqual([])
+      expect(said).toEqual([])
+    },
+    90_000,
+  )
 
   it('calls a step done when every unit has done it', async () => {
     await open({ role: 'duty_officer', path: '/console', size: [1920, 1080] })
     await page.waitForSelector('[data-incident="3021"]')
-    expect(await page.locator('[data-step][data-done=true]').evaluateAll((all) => all.map((e) => e.getAttribute('data-step')))).toEqual(['collect', 'analyse', 'push'])
+    expect(
+      await page
+        .locator('[data-step][data-done=true]')
+        .evaluateAll((all) => all.map((e) => e.getAttribute('data-step'))),
+    ).toEqual(['collect', 'analyse', 'push'])
     expect(await page.locator('[data-step=acknowledge]').textContent()).toMatch(/剩|超时/)
   }, 60_000)
 
@@ -334,7 +433,9 @@ describe('console', () => {
     await page.waitForSelector('.intake')
     await page.locator('[role=combobox]').fill('球场边')
     await page.keyboard.press('Enter')
-    await page.waitForFunction(() => (document.querySelector('[role=combobox]') as HTMLInputElement).value.startsWith('12栋'))
+    await page.waitForFunction(() =>
+      (document.querySelector('[role=combobox]') as HTMLInputElement).value.startsWith('12栋'),
+    )
     await page.waitForSelector('[data-row=duplicate]')
     expect(await page.locator('[data-row=duplicate]').first().textContent()).toContain('3021')
     await page.locator('[name=text]').fill('有烟')
@@ -348,7 +449,12 @@ describe('console', () => {
     await page.keyboard.press('Enter')
     await page.waitForSelector('.intake', { state: 'detached' })
     const report = harness!.requests.find((r) => r.path === '/incidents' && r.method === 'POST')
-    expect(JSON.parse(report!.body as string)).toMatchObject({ class: 'clutter', channel: 'call', place: { building: 'b12' }, text: '有烟' })
+    expect(JSON.parse(report!.body as string)).toMatchObject({
+      class: 'clutter',
+      channel: 'call',
+      place: { building: 'b12' },
+      text: '有烟',
+    })
     expect(await page.evaluate(() => localStorage.getItem('intake-draft'))).toBeNull()
   }, 60_000)
 
@@ -362,7 +468,11 @@ describe('console', () => {
     await page.keyboard.press('Enter')
     await page.waitForSelector('.intake', { state: 'detached' })
     await page.waitForFunction(() => document.querySelector('.said') !== null)
-    const exhibits = () => harness!.requests.filter((r) => r.path === '/incidents/3100/exhibits').map((r) => (JSON.parse(r.body as string) as { kind: string }).kind).sort()
+    const exhibits = () =>
+      harness!.requests
+        .filter((r) => r.path === '/incidents/3100/exhibits')
+        .map((r) => (JSON.parse(r.body as string) as { kind: string }).kind)
+        .sort()
     await expect.poll(exhibits).toEqual(['clip', 'still'])
   }, 60_000)
 
@@ -370,64 +480,101 @@ describe('console', () => {
     await open({ role: 'duty_officer', path: '/console', size: [1920, 1080] })
     await page.locator('header .demo').click()
     await page.locator('[data-happening=fire]').click()
-    await expect.poll(() => harness!.requests.filter((r) => r.path === '/demo/happenings' && r.method === 'POST').map((r) => JSON.parse(r.body as string) as unknown)).toEqual([{ kind: 'fire', building: 12 }])
+    await expect
+      .poll(() =>
+        harness!.requests
+          .filter((r) => r.path === '/demo/happenings' && r.method === 'POST')
+          .map((r) => JSON.parse(r.body as string) as unknown),
+      )
+      .toEqual([{ kind: 'fire', building: 12 }])
     expect(await violations()).toEqual([])
   }, 60_000)
 
-  it.each([['zh', undefined], ['en', 'en' as const]])('lists devices that nobody registered apart, %s', async (_, locale) => {
-    await open({ role: 'duty_officer', path: '/devices', size: [1600, 900], ...(locale ? { locale } : {}) })
-    await page.locator('[data-act=strangers]').click()
-    expect(await page.locator('[data-row=stranger] b').allTextContents()).toEqual(['lock-7', '0x00158d0001a2b3c4'])
-    expect(await clipped()).toEqual([])
-    expect(await violations()).toEqual([])
-    await page.locator('[data-act=strangers]').click()
-    expect(await page.locator('[data-row=stranger]').count()).toBe(0)
-    expect(said).toEqual([])
-  }, 60_000)
-
-  it.each([['zh', undefined], ['en', 'en' as const]])('charts a device over four spans, gaps as gaps, and as text, %s', async (_, locale) => {
-    await open({ role: 'duty_officer', path: '/devices', size: [1600, 900], ...(locale ? { locale } : {}) })
-    await page.waitForSelector('[data-run]')
-    const asked = (): number[] => harness!.requests.filter((r) => r.path.startsWith('/devices/smoke-b12-2-06/history')).map((r) => r.at - Number(new URLSearchParams(r.query).get('from')))
-    expect(await page.locator('[data-span=h24]').getAttribute('aria-pressed')).toBe('true')
-    // Half a minute of grace for the time between the page's clock and the harness's.
-    for (const [name, length, rows] of [['h1', 3_600_000, 64], ['d7', 604_800_000, 134], ['d30', 2_592_000_000, 200], ['h24', 86_400_000, 200]] as const) {
-      await page.locator(`[data-span=${name}]`).focus()
-      await page.keyboard.press('Enter')
-      await page.waitForFunction((n) => Math.abs(document.querySelectorAll('[data-row=point]').length - n) < 3, rows)
-      expect(await page.locator('[data-run]').count()).toBe(2)
-      expect(await page.locator('.band').count()).toBe(name === 'h1' ? 0 : 2)
-      expect(Math.abs(asked().at(-1)! - length)).toBeLessThan(30_000)
-      expect(Math.abs((await page.locator('[data-row=point]').count()) - rows)).toBeLessThan(3)
+  it.each([
+    ['zh', undefined],
+    ['en', 'en' as const],
+  ])(
+    'lists devices that nobody registered apart, %s',
+    async (_, locale) => {
+      await open({ role: 'duty_officer', path: '/devices', size: [1600, 900], ...(locale ? { locale } : {}) })
+      await page.locator('[data-act=strangers]').click()
+      expect(await page.locator('[data-row=stranger] b').allTextContents()).toEqual(['lock-7', '0x00158d0001a2b3c4'])
       expect(await clipped()).toEqual([])
-    }
-    expect(await page.locator('svg[role=img]').getAttribute('aria-label')).toMatch(locale ? /24 hours: lowest 0\.007 dB\/m, mean/ : /24 小时：最低 0\.007 dB\/m，平均/)
-    // A small window squeezes the list of values, never the chart.
-    const chart = async (): Promise<number> => (await page.locator('svg[role=img]').boundingBox())?.height ?? 0
-    const roomy = await chart()
-    await page.setViewportSize({ width: 1280, height: 720 })
-    expect(await chart()).toBeGreaterThan(roomy * 0.8)
-    await page.setViewportSize({ width: 1600, height: 900 })
-    // The list of values is reached by the keyboard, right after the spans.
-    await page.locator('[data-span=d30]').focus()
-    await page.keyboard.press('Tab')
-    expect(await page.evaluate(() => document.activeElement?.className)).toContain('points')
-    await page.keyboard.press('ArrowDown')
-    await page.waitForFunction(() => (document.activeElement?.scrollTop ?? 0) > 0)
-    expect(await page.locator('[data-device].chosen').getAttribute('data-device')).toBe('smoke-b12-2-06')
-    expect(await violations()).toEqual([])
-    expect(said).toEqual([])
-  }, 60_000)
+      expect(await violations()).toEqual([])
+      await page.locator('[data-act=strangers]').click()
+      expect(await page.locator('[data-row=stranger]').count()).toBe(0)
+      expect(said).toEqual([])
+    },
+    60_000,
+  )
 
-  it.each([['wall_display', '/wall'], ['duty_officer', '/console']])('marks a chattering source with its count for a %s', async (role, path) => {
-    await open({ role, path, size: [1920, 1080] })
-    await page.waitForSelector('[data-chatter]')
-    const marked = page.locator('[data-row=alarm]', { has: page.locator('[data-chatter]') })
-    expect(await marked.count()).toBe(1)
-    expect(await marked.textContent()).toContain('抖动 12 次')
-    expect(await clipped()).toEqual([])
-    expect(said).toEqual([])
-  }, 60_000)
+  it.each([
+    ['zh', undefined],
+    ['en', 'en' as const],
+  ])(
+    'charts a device over four spans, gaps as gaps, and as text, %s',
+    async (_, locale) => {
+      await open({ role: 'duty_officer', path: '/devices', size: [1600, 900], ...(locale ? { locale } : {}) })
+      await page.waitForSelector('[data-run]')
+      const asked = (): number[] =>
+        harness!.requests
+          .filter((r) => r.path.startsWith('/devices/smoke-b12-2-06/history'))
+          .map((r) => r.at - Number(new URLSearchParams(r.query).get('from')))
+      expect(await page.locator('[data-span=h24]').getAttribute('aria-pressed')).toBe('true')
+      // Half a minute of grace for the time between the page's clock and the harness's.
+      for (const [name, length, rows] of [
+        ['h1', 3_600_000, 64],
+        ['d7', 604_800_000, 134],
+        ['d30', 2_592_000_000, 200],
+        ['h24', 86_400_000, 200],
+      ] as const) {
+        await page.locator(`[data-span=${name}]`).focus()
+        await page.keyboard.press('Enter')
+        await page.waitForFunction((n) => Math.abs(document.querySelectorAll('[data-row=point]').length - n) < 3, rows)
+        expect(await page.locator('[data-run]').count()).toBe(2)
+        expect(await page.locator('.band').count()).toBe(name === 'h1' ? 0 : 2)
+        expect(Math.abs(asked().at(-1)! - length)).toBeLessThan(30_000)
+        expect(Math.abs((await page.locator('[data-row=point]').count()) - rows)).toBeLessThan(3)
+        expect(await clipped()).toEqual([])
+      }
+      expect(await page.locator('svg[role=img]').getAttribute('aria-label')).toMatch(
+        locale ? /24 hours: lowest 0\.007 dB\/m, mean/ : /24 小时：最低 0\.007 dB\/m，平均/,
+      )
+      // A small window squeezes the list of values, never the chart.
+      const chart = async (): Promise<number> => (await page.locator('svg[role=img]').boundingBox())?.height ?? 0
+      const roomy = await chart()
+      await page.setViewportSize({ width: 1280, height: 720 })
+      expect(await chart()).toBeGreaterThan(roomy * 0.8)
+      await page.setViewportSize({ width: 1600, height: 900 })
+      // The list of values is reached by the keyboard, right after the spans.
+      await page.locator('[data-span=d30]').focus()
+      await page.keyboard.press('Tab')
+      expect(await page.evaluate(() => document.activeElement?.className)).toContain('points')
+      await page.keyboard.press('ArrowDown')
+      await page.waitForFunction(() => (document.activeElement?.scrollTop ?? 0) > 0)
+      expect(await page.locator('[data-device].chosen').getAttribute('data-device')).toBe('smoke-b12-2-06')
+      expect(await violations()).toEqual([])
+      expect(said).toEqual([])
+    },
+    60_000,
+  )
+
+  it.each([
+    ['wall_display', '/wall'],
+    ['duty_officer', '/console'],
+  ])(
+    'marks a chattering source with its count for a %s',
+    async (role, path) => {
+      await open({ role, path, size: [1920, 1080] })
+      await page.waitForSelector('[data-chatter]')
+      const marked = page.locator('[data-row=alarm]', { has: page.locator('[data-chatter]') })
+      expect(await marked.count()).toBe(1)
+      expect(await marked.textContent()).toContain('抖动 12 次')
+      expect(await clipped()).toEqual([])
+      expect(said).toEqual([])
+    },
+    60_000,
+  )
 
   it('marks a chattering device in the list and tells since when', async () => {
     await open({ role: 'duty_officer', path: '/devices', size: [1600, 900] })
@@ -438,41 +585,49 @@ describe('console', () => {
     expect(await violations()).toEqual([])
   }, 60_000)
 
-  it.each([['zh', undefined], ['en', 'en' as const]])('issues a device password that is shown once, copies it and takes it back, %s', async (_, locale) => {
-    await open({ role: 'shift_chief', path: '/devices', size: [1600, 900], ...(locale ? { locale } : {}) })
-    await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
-    const act = (name: string) => page.locator(`[data-credential] [data-act=${name}]`)
-    const posts = (): string[] => harness!.requests.filter((r) => r.path.endsWith('/credential')).map((r) => `${r.method} ${r.path}`)
-    await act('issue').click()
-    expect(posts()).toEqual([])
-    // The keyboard is on the answer; Esc leaves without one.
-    await page.keyboard.press('Escape')
-    await act('issue').click()
-    expect(await clipped()).toEqual([])
-    await page.keyboard.press('Enter')
-    const password = (await page.locator('[data-password]').textContent())!
-    expect(password.length).toBeGreaterThanOrEqual(20)
-    expect(posts()).toEqual(['POST /devices/smoke-b12-2-06/credential'])
-    expect(harness!.requests.find((r) => r.path.endsWith('/credential'))!.key).toMatch(/^[0-9a-f-]{36}$/)
-    await act('copy').click()
-    await page.locator('[data-credential] [role=status]', { hasText: locale ? 'Copied' : '已复制' }).waitFor()
-    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(password)
-    expect(await clipped()).toEqual([])
-    expect(await violations()).toEqual([])
-    // Another device shows nothing of it, and coming back neither.
-    await page.locator('[data-device=lift-b12] button').click()
-    expect(await page.locator('body').textContent()).not.toContain(password)
-    await page.locator('[data-device=smoke-b12-2-06] button').click()
-    await page.locator('[data-credential] h2 span', { hasText: locale ? 'by chief' : '由 chief 签发' }).waitFor()
-    expect(await page.locator('body').textContent()).not.toContain(password)
+  it.each([
+    ['zh', undefined],
+    ['en', 'en' as const],
+  ])(
+    'issues a device password that is shown once, copies it and takes it back, %s',
+    async (_, locale) => {
+      await open({ role: 'shift_chief', path: '/devices', size: [1600, 900], ...(locale ? { locale } : {}) })
+      await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
+      const act = (name: string) => page.locator(`[data-credential] [data-act=${name}]`)
+      const posts = (): string[] =>
+        harness!.requests.filter((r) => r.path.endsWith('/credential')).map((r) => `${r.method} ${r.path}`)
+      await act('issue').click()
+      expect(posts()).toEqual([])
+      // The keyboard is on the answer; Esc leaves without one.
+      await page.keyboard.press('Escape')
+      await act('issue').click()
+      expect(await clipped()).toEqual([])
+      await page.keyboard.press('Enter')
+      const password = (await page.locator('[data-password]').textContent())!
+      expect(password.length).toBeGreaterThanOrEqual(20)
+      expect(posts()).toEqual(['POST /devices/smoke-b12-2-06/credential'])
+      expect(harness!.requests.find((r) => r.path.endsWith('/credential'))!.key).toMatch(/^[0-9a-f-]{36}$/)
+      await act('copy').click()
+      await page.locator('[data-credential] [role=status]', { hasText: locale ? 'Copied' : '已复制' }).waitFor()
+      expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(password)
+      expect(await clipped()).toEqual([])
+      expect(await violations()).toEqual([])
+      // Another device shows nothing of it, and coming back neither.
+      await page.locator('[data-device=lift-b12] button').click()
+      expect(await page.locator('body').textContent()).not.toContain(password)
+      await page.locator('[data-device=smoke-b12-2-06] button').click()
+      await page.locator('[data-credential] h2 span', { hasText: locale ? 'by chief' : '由 chief 签发' }).waitFor()
+      expect(await page.locator('body').textContent()).not.toContain(password)
 
-    await act('revoke').click()
-    await act('sure').click()
-    await page.locator('[data-credential] h2 span', { hasText: locale ? 'taken back' : '收回' }).waitFor()
-    expect(posts().at(-1)).toBe('DELETE /devices/smoke-b12-2-06/credential')
-    expect(await act('revoke').count()).toBe(0)
-    expect(said).toEqual([])
-  }, 60_000)
+      await act('revoke').click()
+      await act('sure').click()
+      await page.locator('[data-credential] h2 span', { hasText: locale ? 'taken back' : '收回' }).waitFor()
+      expect(posts().at(-1)).toBe('DELETE /devices/smoke-b12-2-06/credential')
+      expect(await act('revoke').count()).toBe(0)
+      expect(said).toEqual([])
+    },
+    60_000,
+  )
 
   it('keeps a password that comes while another device is chosen until it was seen', async () => {
     await open({ role: 'shift_chief', path: '/devices', size: [1600, 900] })
@@ -540,13 +695,21 @@ describe('mobile', () => {
     for (const step of ['acknowledge', 'en_route', 'on_scene']) await page.locator(`[data-act=${step}]`).click()
     await page.waitForSelector('[data-act=feedback]')
     expect(said).toEqual([])
-    const small = await page.evaluate(() => [...document.querySelectorAll('button, .take')].filter((e) => e.getBoundingClientRect().height < 48).map((e) => e.outerHTML.slice(0, 80)))
+    const small = await page.evaluate(() =>
+      [...document.querySelectorAll('button, .take')]
+        .filter((e) => e.getBoundingClientRect().height < 48)
+        .map((e) => e.outerHTML.slice(0, 80)),
+    )
     expect(small).toEqual([])
     const posts = (): string[] => harness!.requests.filter((r) => r.method === 'POST').map((r) => r.path)
     await expect.poll(posts).toEqual(['/tasks/3/acknowledge', '/tasks/3/en-route', '/tasks/3/on-scene'])
-    await page.waitForFunction(async () => (await caches.keys()).length > 0 && (await (await caches.open('page-1')).keys()).length > 5)
+    await page.waitForFunction(
+      async () => (await caches.keys()).length > 0 && (await (await caches.open('page-1')).keys()).length > 5,
+    )
     await page.context().setOffline(true)
-    await page.locator('input[type=file]').setInputFiles({ name: 'a.png', mimeType: 'image/png', buffer: await page.screenshot() })
+    await page
+      .locator('input[type=file]')
+      .setInputFiles({ name: 'a.png', mimeType: 'image/png', buffer: await page.screenshot() })
     await page.waitForSelector('.photos img')
     await page.locator('[data-act=feedback]').click()
     await page.waitForFunction(() => document.querySelector('header p')?.textContent?.includes('2'))

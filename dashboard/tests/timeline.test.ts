@@ -4,7 +4,8 @@ import { lines, type Names } from '../src/console/timeline'
 
 const names: Names = {
   own: 3002,
-  t: (key, values) => `${key.replace('event.', '')}${values?.incident && key.endsWith('moved') ? ` ${String(values.incident)}` : ''}`,
+  t: (key, values) =>
+    `${key.replace('event.', '')}${values?.incident && key.endsWith('moved') ? ` ${String(values.incident)}` : ''}`,
   has: () => true,
   join: (words) => words.join('、'),
   unit: (id) => id,
@@ -18,12 +19,19 @@ const told = (entries: Entry[]): string[] => lines(entries, names).map((l) => l.
 
 describe('the timeline of a case', () => {
   it('numbers what happened to a case that was merged into it', () => {
-    expect(told([entry(4, 'absorbed', { incident: 3002 }), entry(3, 'accepted', { incident: 3001 }), entry(2, 'accepted', { incident: 3002 })])).toEqual([
-      'absorbed', '3001 accepted', 'accepted',
-    ])
+    expect(
+      told([
+        entry(4, 'absorbed', { incident: 3002 }),
+        entry(3, 'accepted', { incident: 3001 }),
+        entry(2, 'accepted', { incident: 3002 }),
+      ]),
+    ).toEqual(['absorbed', '3001 accepted', 'accepted'])
   })
   it('says where an alarm went, once', () => {
-    expect(told([entry(5, 'alarm_moved', { incident: 3001 }), entry(1, 'alarm_raised', {})])).toEqual(['alarm_moved 3001', 'alarm_raised'])
+    expect(told([entry(5, 'alarm_moved', { incident: 3001 }), entry(1, 'alarm_raised', {})])).toEqual([
+      'alarm_moved 3001',
+      'alarm_raised',
+    ])
   })
   it('joins deliveries of one moment, but never those of two cases', () => {
     const sent = (seq: number, incident: number): Entry => entry(seq, 'task_delivered', { incident, unit: `u${seq}` })

@@ -28,7 +28,16 @@ export interface Limits {
   retryCap: number
 }
 export const LIMITS: Limits = {
-  connect: 10_000, sync: 15_000, stale: 3_000, dead: 6_000, unsure: 30_000, ping: 1_000, backoffFirst: 500, backoffCap: 8_000, steady: 10_000, retryCap: 60_000,
+  connect: 10_000,
+  sync: 15_000,
+  stale: 3_000,
+  dead: 6_000,
+  unsure: 30_000,
+  ping: 1_000,
+  backoffFirst: 500,
+  backoffCap: 8_000,
+  steady: 10_000,
+  retryCap: 60_000,
 }
 /** No ping is added to a socket that holds so many unsent bytes. */
 const UNSENT = 16_384
@@ -96,7 +105,10 @@ export class FeedClient {
   private liveSince = 0
   private cancel: () => void = () => undefined
 
-  constructor(sink: Sink, private readonly options: FeedOptions) {
+  constructor(
+    sink: Sink,
+    private readonly options: FeedOptions,
+  ) {
     if (options.addresses.length === 0) throw new RangeError('no address')
     this.core = new FeedCore(sink)
     this.limits = { ...LIMITS, ...options.limits }

@@ -1,8 +1,16 @@
 // Subprotocols: how messages look on the wire. A further encoding of the same messages is one more codec.
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
-import { ClientMessageSchema, ServerMessageSchema, type Hello, type Ping, type ServerMessage } from './generated/feed_pb'
+import {
+  ClientMessageSchema,
+  ServerMessageSchema,
+  type Hello,
+  type Ping,
+  type ServerMessage,
+} from './generated/feed_pb'
 
-export type Said = { case: 'hello'; value: Pick<Hello, 'logId' | 'cursor' | 'conflate'> } | { case: 'ping'; value: Pick<Ping, 'clientTime'> }
+export type Said =
+  | { case: 'hello'; value: Pick<Hello, 'logId' | 'cursor' | 'conflate'> }
+  | { case: 'ping'; value: Pick<Ping, 'clientTime'> }
 
 export interface Codec {
   /** Name of the WebSocket subprotocol. */

@@ -6,4 +6,13 @@ export * from './nouns'
 export { plain, type Plain } from './plain'
 export { ServerClock } from './server-clock'
 export type { FeedNote, FeedState, Loss } from './state'
-export { dialWith, realDial, realTime, type Dial, type Socket, type Time, type Told, type WebSocketLike } from './surroundings'
+export {
+  dialWith,
+  realDial,
+  realTime,
+  type Dial,
+  type Socket,
+  type Time,
+  type Told,
+  type WebSocketLike,
+} from './surroundings'

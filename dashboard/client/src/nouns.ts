@@ -37,7 +37,17 @@ export interface Nouns {
 }
 export type NounKind = keyof Nouns
 export const NOUN_KINDS: NounKind[] = [
-  'alarm', 'incident', 'duty', 'camera', 'sensor', 'light', 'patrol', 'message', 'account', 'unreadable', 'site',
+  'alarm',
+  'incident',
+  'duty',
+  'camera',
+  'sensor',
+  'light',
+  'patrol',
+  'message',
+  'account',
+  'unreadable',
+  'site',
 ]
 
 /** Id of a noun within its kind; single documents use the empty id. */

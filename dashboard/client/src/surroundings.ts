@@ -41,8 +41,10 @@ const OPEN = 1
 export function dialWith(make: (address: string, protocol: string) => WebSocketLike): Dial {
   return (address, protocol, told) => {
     const socket = make(address, protocol)
-    const listen = (kind: string, listener: (event: { data?: unknown; code?: number; reason?: string }) => void): void =>
-      socket.addEventListener(kind as never, listener as never)
+    const listen = (
+      kind: string,
+      listener: (event: { data?: unknown; code?: number; reason?: string }) => void,
+    ): void => socket.addEventListener(kind as never, listener as never)
     socket.binaryType = 'arraybuffer'
     listen('open', () => told.opened())
     listen('message', (event) => told.message(event.data))

@@ -3,8 +3,15 @@ import { describe, expect, it } from 'vitest'
 import { fullJitter, LIMITS, type FeedState } from '../src'
 import { Bench, bytes, Log } from './world'
 
-const log = (count = 1): Log => new Log(9n, Array.from({ length: count }, (_, n) => ({ id: 1n, stage: `s${n}` })))
-const beat = (head: bigint, serverTime = 0n, logId = 0n) => ({ case: 'heartbeat' as const, value: { head, serverTime, logId } })
+const log = (count = 1): Log =>
+  new Log(
+    9n,
+    Array.from({ length: count }, (_, n) => ({ id: 1n, stage: `s${n}` })),
+  )
+const beat = (head: bigint, serverTime = 0n, logId = 0n) => ({
+  case: 'heartbeat' as const,
+  value: { head, serverTime, logId },
+})
 const waiting = (state: FeedState) => {
   if (state.name !== 'waiting') throw new Error(`it is ${state.name}`)
   return state
@@ -43,7 +50,11 @@ describe('opening', () => {
   })
 
   it('does not stay between states when the address is refused at once', () => {
-    const b = new Bench({ dial: () => { throw new SyntaxError('bad address') } })
+    const b = new Bench({
+      dial: () => {
+        throw new SyntaxError('bad address')
+      },
+    })
     b.client.start()
     expect(waiting(b.state).loss).toEqual({ why: 'closed', code: 1006, reason: 'SyntaxError: bad address' })
     expect(b.time.pending).toBe(1)
@@ -85,30 +96,37 @@ describe('never silently stale', () => {
     expect(b.path).toEqual(['connecting', 'syncing', 'live', 'stale', 'live', 'stale', 'waiting'])
   })
 
-  it.each([['the only', ['ws://a'], LIMITS.unsure], ['one of two', ['ws://a', 'ws://b'], LIMITS.dead]] as const)('does not take an answer to a ping for news: who answers may know nothing of the log (%s)', (_, addresses, unsure) => {
-    const b = new Bench({ addresses })
-    const c = b.live(log())
-    const good = b.client.freshAt
-    const pongs = (ms: number): void => {
-      for (let at = 0; at < ms; at += 500) {
-        b.time.advance(500)
-        if (!c.left) c.send({ case: 'pong', value: { clientTime: c.pings.at(-1)!, serverTime: BigInt(b.time.wall()) } })
+  it.each([
+    ['the only', ['ws://a'], LIMITS.unsure],
+    ['one of two', ['ws://a', 'ws://b'], LIMITS.dead],
+  ] as const)(
+    'does not take an answer to a ping for news: who answers may know nothing of the log (%s)',
+    (_, addresses, unsure) => {
+      const b = new Bench({ addresses })
+      const c = b.live(log())
+      const good = b.client.freshAt
+      const pongs = (ms: number): void => {
+        for (let at = 0; at < ms; at += 500) {
+          b.time.advance(500)
+          if (!c.left)
+            c.send({ case: 'pong', value: { clientTime: c.pings.at(-1)!, serverTime: BigInt(b.time.wall()) } })
+        }
       }
-    }
-    pongs(LIMITS.stale)
-    expect([b.state, b.client.freshAt]).toEqual([{ name: 'stale', why: 'unsure', since: good }, good])
-    // A frame that was here before is none either.
-    c.send(log().frame(0n, 1n))
-    expect(b.state.name).toBe('stale')
-    c.send(beat(1n))
-    expect([b.state.name, b.client.freshAt]).toEqual(['live', b.client.clock.time()])
-    pongs(unsure - 500)
-    expect(b.state.name, 'nobody leaves a server that answers so soon').toBe('stale')
-    pongs(500)
-    expect(waiting(b.state).loss).toEqual({ why: 'unsure' })
-    b.time.advance(waiting(b.state).delay)
-    expect(b.last.address).toBe(addresses.at(-1))
-  })
+      pongs(LIMITS.stale)
+      expect([b.state, b.client.freshAt]).toEqual([{ name: 'stale', why: 'unsure', since: good }, good])
+      // A frame that was here before is none either.
+      c.send(log().frame(0n, 1n))
+      expect(b.state.name).toBe('stale')
+      c.send(beat(1n))
+      expect([b.state.name, b.client.freshAt]).toEqual(['live', b.client.clock.time()])
+      pongs(unsure - 500)
+      expect(b.state.name, 'nobody leaves a server that answers so soon').toBe('stale')
+      pongs(500)
+      expect(waiting(b.state).loss).toEqual({ why: 'unsure' })
+      b.time.advance(waiting(b.state).delay)
+      expect(b.last.address).toBe(addresses.at(-1))
+    },
+  )
 
   it('is not fooled by heartbeats when the events that they name do not come', () => {
     const b = new Bench()
@@ -179,7 +197,13 @@ describe('never silently stale', () => {
 })
 
 describe('what a close means', () => {
-  it.each([[4401, 'session'], [1002, 'protocol'], [1003, 'protocol'], [1007, 'protocol'], [1009, 'protocol']] as const)('%d ends it and says why', (code, reason) => {
+  it.each([
+    [4401, 'session'],
+    [1002, 'protocol'],
+    [1003, 'protocol'],
+    [1007, 'protocol'],
+    [1009, 'protocol'],
+  ] as const)('%d ends it and says why', (code, reason) => {
     const b = new Bench()
     b.live(log()).close(code)
     expect(b.state).toEqual({ name: 'closed', reason })
@@ -262,7 +286,14 @@ describe('what a close means', () => {
       tried.push([b.last.address, waiting(b.state).delay])
       b.time.advance(waiting(b.state).delay)
     }
-    expect(tried).toEqual([['ws://a', 250], ['ws://b', 250], ['ws://c', 250], ['ws://a', 500], ['ws://b', 500], ['ws://c', 500]])
+    expect(tried).toEqual([
+      ['ws://a', 250],
+      ['ws://b', 250],
+      ['ws://c', 250],
+      ['ws://a', 500],
+      ['ws://b', 500],
+      ['ws://c', 500],
+    ])
   })
 
   it('jitter is full', () => {
@@ -375,19 +406,26 @@ describe('ending', () => {
     expect(b.last.hello).toMatchObject({ logId: 9n, cursor: 2n })
   })
 
-  it.each(['connecting', 'syncing', 'live', 'stale', 'waiting'])('may be stopped by a listener that hears %s', (name) => {
-    const b = new Bench()
-    b.client.on((note) => note.kind === 'state' && note.state.name === name && b.client.stop())
-    b.client.start()
-    b.dialled[0]?.accept()
-    if (b.dialled[0]?.gone === false) b.last.send(log().snapshot(1n))
-    b.time.advance(LIMITS.dead + LIMITS.connect)
-    expect([b.state, b.time.pending]).toEqual([{ name: 'closed', reason: 'stopped' }, 0])
-    expect(b.dialled.every((c) => c.left)).toBe(true)
-  })
+  it.each(['connecting', 'syncing', 'live', 'stale', 'waiting'])(
+    'may be stopped by a listener that hears %s',
+    (name) => {
+      const b = new Bench()
+      b.client.on((note) => note.kind === 'state' && note.state.name === name && b.client.stop())
+      b.client.start()
+      b.dialled[0]?.accept()
+      if (b.dialled[0]?.gone === false) b.last.send(log().snapshot(1n))
+      b.time.advance(LIMITS.dead + LIMITS.connect)
+      expect([b.state, b.time.pending]).toEqual([{ name: 'closed', reason: 'stopped' }, 0])
+      expect(b.dialled.every((c) => c.left)).toBe(true)
+    },
+  )
 
   it('asks whether the session is good when sockets are refused again and again', async () => {
-    for (const [answer, name] of [[() => Promise.resolve(false), 'closed'], [() => Promise.resolve(true), 'waiting'], [() => Promise.reject(new Error('no network')), 'waiting']] as const) {
+    for (const [answer, name] of [
+      [() => Promise.resolve(false), 'closed'],
+      [() => Promise.resolve(true), 'waiting'],
+      [() => Promise.reject(new Error('no network')), 'waiting'],
+    ] as const) {
       let asked = 0
       const b = new Bench({ admitted: () => (asked++, answer()) })
       b.client.start()
@@ -395,7 +433,9 @@ describe('ending', () => {
       expect(asked).toBe(0)
       b.time.advance(LIMITS.backoffFirst)
       b.last.close(1006)
-      await Promise.resolve().then(() => undefined).then(() => undefined)
+      await Promise.resolve()
+        .then(() => undefined)
+        .then(() => undefined)
       expect([asked, b.state.name]).toEqual([1, name])
     }
   })

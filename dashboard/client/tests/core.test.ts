@@ -6,7 +6,13 @@ import { bytes, Log, Model, type Message } from './world'
 
 const message = (kind: Message): ServerMessage => create(ServerMessageSchema, { kind })
 function setUp(stages: string[] = ['reported']) {
-  const [log, model] = [new Log(9n, stages.map((stage) => ({ id: 1n, stage }))), new Model()]
+  const [log, model] = [
+    new Log(
+      9n,
+      stages.map((stage) => ({ id: 1n, stage })),
+    ),
+    new Model(),
+  ]
   const core = new FeedCore(model)
   const events: number[] = []
   model.onEvent = (e) => events.push(e.seq)
@@ -51,11 +57,18 @@ describe('the core', () => {
   it('starts over on resync, but a server that hands over makes nothing void', () => {
     const { log, core, apply, shown } = setUp()
     apply(log.snapshot(1n))
-    expect(apply({ case: 'handover', value: { reason: 'draining', retryAfterMs: 5 } })).toEqual({ kind: 'handover', reason: 'draining', retryAfter: 5 })
+    expect(apply({ case: 'handover', value: { reason: 'draining', retryAfterMs: 5 } })).toEqual({
+      kind: 'handover',
+      reason: 'draining',
+      retryAfter: 5,
+    })
     expect(core.position.seq).toBe(1n)
     expect(apply({ case: 'resync', value: { reason: 'policy' } })).toEqual({ kind: 'resync', reason: 'policy' })
     expect(core.position).toEqual({ logId: 0n, seq: 0n })
-    expect(apply({ case: 'snapshot', value: { logId: 10n, seq: 1n } })).toEqual({ kind: 'snapshot', from: { logId: 9n, seq: 1n } })
+    expect(apply({ case: 'snapshot', value: { logId: 10n, seq: 1n } })).toEqual({
+      kind: 'snapshot',
+      from: { logId: 9n, seq: 1n },
+    })
     expect(shown()).toEqual([])
   })
 
@@ -107,7 +120,8 @@ describe('the binary subprotocol', () => {
     for (const kind of [log.snapshot(3n), log.frame(1n, 3n)]) {
       const whole = bytes(kind)
       expect(binary.decode(whole).kind.case).toBe(kind.case)
-      for (let length = 1; length < whole.length; length++) expect(() => binary.decode(whole.subarray(0, length)), `${length} bytes`).toThrow()
+      for (let length = 1; length < whole.length; length++)
+        expect(() => binary.decode(whole.subarray(0, length)), `${length} bytes`).toThrow()
     }
     expect(() => binary.decode('{}')).toThrow()
   })

@@ -22,14 +22,46 @@ type Action =
 const small = fc.nat({ max: 7 })
 const gateway = fc.nat({ max: 1 })
 const action: fc.Arbitrary<Action> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('happen' as const), id: fc.integer({ min: 1, max: 5 }), gone: fc.boolean(), times: fc.integer({ min: 1, max: 4 }) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('happen' as const),
+      id: fc.integer({ min: 1, max: 5 }),
+      gone: fc.boolean(),
+      times: fc.integer({ min: 1, max: 4 }),
+    }),
+  },
   { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('pump' as const, 'beat' as const), gateway }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('deliver' as const), count: small }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('drop' as const, 'double' as const, 'cut' as const, 'swap' as const), at: small, by: fc.nat({ max: 200 }) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('crash' as const, 'recover' as const, 'recover' as const, 'recover' as const, 'drain' as const, 'trouble' as const, 'lag' as const), gateway }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constantFrom('drop' as const, 'double' as const, 'cut' as const, 'swap' as const),
+      at: small,
+      by: fc.nat({ max: 200 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constantFrom(
+        'crash' as const,
+        'recover' as const,
+        'recover' as const,
+        'recover' as const,
+        'drain' as const,
+        'trouble' as const,
+        'lag' as const,
+      ),
+      gateway,
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('resync' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('replace' as const), keep: fc.nat({ max: 20 }) }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('advance' as const, 'hold' as const), ms: fc.nat({ max: 9_000 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constantFrom('advance' as const, 'hold' as const), ms: fc.nat({ max: 9_000 }) }),
+  },
 )
 
 /** Two gateways of one log; the second may lag behind. */
@@ -46,17 +78,20 @@ class Site {
     this.bench = new Bench({ addresses: ['ws://0', 'ws://1'], conflate })
     this.bench.model.onEvent = (event) => {
       const next = this.told.seq + 1n
-      if (conflate || this.told.logId !== this.bench.client.position.logId || BigInt(event.seq) !== next) this.wrong.push(`event ${event.seq} where ${next} of log ${this.told.logId} was next`)
+      if (conflate || this.told.logId !== this.bench.client.position.logId || BigInt(event.seq) !== next)
+        this.wrong.push(`event ${event.seq} where ${next} of log ${this.told.logId} was next`)
       this.told = { logId: this.told.logId, seq: BigInt(event.seq) }
     }
     this.bench.client.on((note) => {
       if (note.kind === 'resync' && note.reason === 'log_replaced') this.told = NOWHERE
       if (note.kind === 'snapshot') {
-        if (!conflate && (note.from.logId !== this.told.logId || note.from.seq !== this.told.seq)) this.wrong.push(`skipped from ${note.from.seq}, told up to ${this.told.seq}`)
+        if (!conflate && (note.from.logId !== this.told.logId || note.from.seq !== this.told.seq))
+          this.wrong.push(`skipped from ${note.from.seq}, told up to ${this.told.seq}`)
         if (note.at.logId !== this.told.logId || note.at.seq > this.told.seq) this.told = note.at
       }
       if (note.kind === 'frame') {
-        if (!conflate && note.at.seq > this.told.seq) this.wrong.push(`at ${note.at.seq}, told only up to ${this.told.seq}`)
+        if (!conflate && note.at.seq > this.told.seq)
+          this.wrong.push(`at ${note.at.seq}, told only up to ${this.told.seq}`)
         this.told = note.at.seq > this.told.seq ? note.at : this.told
       }
     })
@@ -71,7 +106,9 @@ class Site {
     return lag === undefined || lag > this.log.head ? this.log.head : lag
   }
   private live(g?: number): Connection[] {
-    return this.bench.dialled.filter((c) => c.open && !c.gone && c.hello !== undefined && (g === undefined || this.of(c) === g))
+    return this.bench.dialled.filter(
+      (c) => c.open && !c.gone && c.hello !== undefined && (g === undefined || this.of(c) === g),
+    )
   }
 
   /** Gateways answer new connections and greetings. */
@@ -108,7 +145,10 @@ class Site {
     }
   }
   private beat(c: Connection): void {
-    c.push({ case: 'heartbeat', value: { head: this.headOf(this.of(c)), logId: this.log.id, serverTime: BigInt(this.bench.time.wall()) } })
+    c.push({
+      case: 'heartbeat',
+      value: { head: this.headOf(this.of(c)), logId: this.log.id, serverTime: BigInt(this.bench.time.wall()) },
+    })
   }
 
   act(a: Action): void {
@@ -119,7 +159,8 @@ class Site {
     const at = 'at' in a && wire.length > 0 ? a.at % wire.length : undefined
     switch (a.do) {
       case 'happen':
-        for (let n = 0; n < a.times; n++) this.log.events.push({ id: BigInt(a.id), stage: a.gone && n === 0 ? 'gone' : `s${this.log.events.length}` })
+        for (let n = 0; n < a.times; n++)
+          this.log.events.push({ id: BigInt(a.id), stage: a.gone && n === 0 ? 'gone' : `s${this.log.events.length}` })
         break
       case 'pump':
         this.live(a.gateway).forEach((c) => this.pump(c))
@@ -163,11 +204,18 @@ class Site {
         this.live(a.gateway).forEach((c) => c.close(1013, 'try again'))
         break
       case 'resync':
-        this.live().forEach((c) => (c.push({ case: 'resync', value: { reason: 'slow' } }), this.snapshot(c, this.headOf(this.of(c)))))
+        this.live().forEach(
+          (c) => (c.push({ case: 'resync', value: { reason: 'slow' } }), this.snapshot(c, this.headOf(this.of(c)))),
+        )
         break
       case 'replace':
         this.logs.push(new Log(this.log.id + 1n, this.log.events.slice(0, a.keep)))
-        this.live().forEach((c) => (c.push({ case: 'resync', value: { reason: 'log_replaced' } }), this.snapshot(c, this.headOf(this.of(c)))))
+        this.live().forEach(
+          (c) => (
+            c.push({ case: 'resync', value: { reason: 'log_replaced' } }),
+            this.snapshot(c, this.headOf(this.of(c)))
+          ),
+        )
         break
       case 'advance':
         this.bench.time.advance(a.ms)
@@ -208,28 +256,37 @@ class Site {
   }
 }
 
-it.each([['lossless', false], ['conflating', true]])('a %s client', { timeout: 600_000 }, (_, conflate) => {
+it.each([
+  ['lossless', false],
+  ['conflating', true],
+])('a %s client', { timeout: 600_000 }, (_, conflate) => {
   let [missed, snapshots, duplicates, stale] = [0, 0, 0, 0]
   fc.assert(
-    fc.property(fc.array(action, { maxLength: 120, size: 'max' }), fc.double({ min: 0, max: 0.999, noNaN: true }), (actions, luck) => {
-      const site = new Site(conflate)
-      site.bench.random = luck
-      for (const a of actions) {
-        site.act(a)
-        site.serve()
-        site.check(JSON.stringify(a))
-      }
-      site.heal()
-      for (const note of site.bench.notes) {
-        if (note.kind === 'missed') missed++
-        if (note.kind === 'snapshot') snapshots++
-        if (note.kind === 'duplicate') duplicates++
-        if (note.kind === 'state' && note.state.name === 'stale') stale++
-      }
-    }),
+    fc.property(
+      fc.array(action, { maxLength: 120, size: 'max' }),
+      fc.double({ min: 0, max: 0.999, noNaN: true }),
+      (actions, luck) => {
+        const site = new Site(conflate)
+        site.bench.random = luck
+        for (const a of actions) {
+          site.act(a)
+          site.serve()
+          site.check(JSON.stringify(a))
+        }
+        site.heal()
+        for (const note of site.bench.notes) {
+          if (note.kind === 'missed') missed++
+          if (note.kind === 'snapshot') snapshots++
+          if (note.kind === 'duplicate') duplicates++
+          if (note.kind === 'state' && note.state.name === 'stale') stale++
+        }
+      },
+    ),
     { numRuns: RUNS, seed: SEED },
   )
-  console.log(`${RUNS} runs: ${missed} gaps, ${duplicates} doubled frames, ${snapshots} snapshots, ${stale} times stale`)
+  console.log(
+    `${RUNS} runs: ${missed} gaps, ${duplicates} doubled frames, ${snapshots} snapshots, ${stale} times stale`,
+  )
   // The runs went where they should.
   for (const count of [missed, snapshots, duplicates, stale]) expect(count).toBeGreaterThan(RUNS / 10)
 })

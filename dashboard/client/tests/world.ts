@@ -1,6 +1,20 @@
 // A world in one hand: a log, gateways that serve it, wires that lose and swap, and a clock that only moves when told to.
 import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf'
-import { FeedClient, NOUN_KINDS, type Dial, type FeedEvent, type FeedNote, type FeedOptions, type FeedState, type NounKind, type Nouns, type Position, type Sink, type Time, type Told } from '../src'
+import {
+  FeedClient,
+  NOUN_KINDS,
+  type Dial,
+  type FeedEvent,
+  type FeedNote,
+  type FeedOptions,
+  type FeedState,
+  type NounKind,
+  type Nouns,
+  type Position,
+  type Sink,
+  type Time,
+  type Told,
+} from '../src'
 import { ClientMessageSchema, ServerMessageSchema } from '../src/generated/feed_pb'
 
 export type Message = NonNullable<MessageInitShape<typeof ServerMessageSchema>['kind']>
@@ -72,10 +86,16 @@ export class Model implements Sink {
   }
 }
 
-interface Happening { id: bigint; stage: string }
+interface Happening {
+  id: bigint
+  stage: string
+}
 /** One event a sequence number; an incident whose stage is `gone` is out of sight. */
 export class Log {
-  constructor(readonly id: bigint, readonly events: Happening[] = []) {}
+  constructor(
+    readonly id: bigint,
+    readonly events: Happening[] = [],
+  ) {}
   get head(): bigint {
     return BigInt(this.events.length)
   }
@@ -86,7 +106,10 @@ export class Log {
     return held
   }
   shown(seq: bigint): string[] {
-    return [...this.at(seq)].filter(([, x]) => x.stage !== 'gone').map(([id, x]) => `${id}/${x.stage}`).sort()
+    return [...this.at(seq)]
+      .filter(([, x]) => x.stage !== 'gone')
+      .map(([id, x]) => `${id}/${x.stage}`)
+      .sort()
   }
   private state(id: bigint, x: { rev: bigint; stage: string }): object {
     if (x.stage === 'gone') return { rev: x.rev, kind: { case: 'gone', value: { kind: 'incident', id: String(id) } } }
@@ -102,7 +125,10 @@ export class Log {
     const states = (id: bigint): object => this.state(id, held.get(id)!)
     const items = conflate
       ? [...new Set(range.map((e) => e.id))].map((id) => ({ state: states(id) }))
-      : range.map((e, n) => ({ event: { seq: after + BigInt(n + 1), incident: e.id, kind: e.stage }, state: states(e.id) }))
+      : range.map((e, n) => ({
+          event: { seq: after + BigInt(n + 1), incident: e.id, kind: e.stage },
+          state: states(e.id),
+        }))
     return { case: 'frame', value: { logId: this.id, after, upto, items } as never }
   }
 }
@@ -117,7 +143,10 @@ export class Connection {
   cursor = 0n
   /** On the way to the client. */
   wire: Uint8Array[] = []
-  constructor(readonly address: string, readonly told: Told) {}
+  constructor(
+    readonly address: string,
+    readonly told: Told,
+  ) {}
   push(...messages: Message[]): void {
     this.wire.push(...messages.map(bytes))
   }
@@ -165,7 +194,13 @@ export class Bench {
         },
       }
     }
-    this.client = new FeedClient(this.model, { addresses: ['ws://a'], dial, time: this.time, random: () => this.random, ...options })
+    this.client = new FeedClient(this.model, {
+      addresses: ['ws://a'],
+      dial,
+      time: this.time,
+      random: () => this.random,
+      ...options,
+    })
     this.client.on((note) => this.notes.push(note))
   }
   get last(): Connection {
@@ -186,7 +221,10 @@ export class Bench {
     return this.last
   }
   shown(): string[] {
-    return this.model.all('incident').map((i) => `${i.id}/${i.stage}`).sort()
+    return this.model
+      .all('incident')
+      .map((i) => `${i.id}/${i.stage}`)
+      .sort()
   }
 }
 export type { Position }

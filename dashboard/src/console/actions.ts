@@ -17,10 +17,18 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
   const { t } = c
   /** Keys work on the case only while it is the one shown. */
   const i = () => (c.subject.value?.kind === 'case' ? c.subject.value.incident : undefined)
-  const at = (...stages: string[]) => () => i() !== undefined && stages.includes(i()!.stage)
+  const at =
+    (...stages: string[]) =>
+    () =>
+      i() !== undefined && stages.includes(i()!.stage)
   const open = () => i()?.open === true
   const reason: Field = { name: 'reason', label: t('dialog.reason'), kind: 'text' }
-  const words = (optional: boolean, label = t('dialog.text')): Field => ({ name: 'text', label, kind: 'text', optional })
+  const words = (optional: boolean, label = t('dialog.text')): Field => ({
+    name: 'text',
+    label,
+    kind: 'text',
+    optional,
+  })
   const ask = (name: string, fields: Field[], send: (v: Record<string, string>) => Promise<boolean>): void => {
     c.ask.value = { title: t('act.' + name), fields, send }
   }
@@ -28,9 +36,15 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
     const id = i()?.id
     if (id !== undefined) void c.run(`${id} ${t('act.' + name)}`, `/incidents/${id}/${step}`, body)
   }
-  const askCase = (name: string, step: string, fields: Field[], body: (v: Record<string, string>) => unknown = (v) => v): void => {
+  const askCase = (
+    name: string,
+    step: string,
+    fields: Field[],
+    body: (v: Record<string, string>) => unknown = (v) => v,
+  ): void => {
     const id = i()?.id
-    if (id !== undefined) ask(name, fields, (v) => c.run(`${id} ${t('act.' + name)}`, `/incidents/${id}/${step}`, body(v)))
+    if (id !== undefined)
+      ask(name, fields, (v) => c.run(`${id} ${t('act.' + name)}`, `/incidents/${id}/${step}`, body(v)))
   }
   const askTask = (name: string, step: string, fields: Field[]): void => {
     const task = c.task.value
@@ -38,7 +52,9 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
     ask(name, fields, (v) => c.run(`${c.unitName(task.unit)} ${t('act.' + name)}`, `/tasks/${task.id}/${step}`, v))
   }
   const classes = (all: boolean) =>
-    (site.value?.doc.classes ?? []).filter((x) => all || x.intake).map((x) => ({ value: x.id, label: nameOf(x, c.locale.value) }))
+    (site.value?.doc.classes ?? [])
+      .filter((x) => all || x.intake)
+      .map((x) => ({ value: x.id, label: nameOf(x, c.locale.value) }))
   const alarmDo = (name: string, step: string, body: unknown = {}): void => {
     const row = c.alarmRow.value
     if (row === undefined) return
@@ -49,77 +65,337 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
   const liveTask = () => c.task.value !== undefined && !['done', 'declined', 'recalled'].includes(c.task.value.state)
 
   return [
-    { group: 'alarm', key: ' ', cap: t('key.space'), name: 'confirm', when: () => c.alarmRow.value?.members.some((a) => a.confirmed === 0) === true, run: () => alarmDo('confirm', 'confirm') },
-    { group: 'alarm', key: 'j', cap: 'J', name: 'judge', when: () => c.alarm.value?.verdict === '' && c.alarm.value.confirmed > 0, run: () => {
-      const a = c.alarm.value!
-      ask('judge', [
-        { name: 'verdict', label: t('dialog.verdict'), kind: 'select', options: ['genuine', 'false', 'test', 'maintenance'].map((v) => ({ value: v, label: t('alarm.verdict.' + v) })) },
-        { name: 'class', label: t('dialog.class'), kind: 'select', optional: true, value: site.value?.alarmKind.get(a.kind)?.class ?? '', options: classes(true) },
-        words(true),
-      ], async (v) => {
-        const body = { verdict: v['verdict'], ...(v['verdict'] === 'genuine' && v['class'] ? { class: v['class'] } : {}), ...(v['text'] ? { text: v['text'] } : {}) }
-        try {
-          const answer = await c.give(`/alarms/${a.id}/judge`, body)
-          c.say(`${c.figures.names.alarm(a.kind)} ${t('alarm.verdict.' + v['verdict'])}`)
-          if (answer.refs.incident) c.openCase(answer.refs.incident)
-          return true
-        } catch (e) {
-          c.fail(e)
-          return false
-        }
-      })
-    } },
-    { group: 'alarm', key: 'h', cap: 'H', name: 'shelve', when: () => c.alarm.value !== undefined && judgeable(c.alarm.value, now.value), run: () => {
-      const a = c.alarm.value!
-      ask('shelve', [{ name: 'minutes', label: t('dialog.minutes'), kind: 'number', value: '60', max: 480 }, reason], (v) =>
-        c.run(t('act.shelve'), `/alarms/${a.id}/shelve`, { minutes: Number(v['minutes']), reason: v['reason'] }))
-    } },
-    { group: 'alarm', key: 'h', cap: 'H', name: 'unshelve', when: () => (c.alarm.value?.shelvedUntil ?? 0) > now.value, run: () => alarmDo('unshelve', 'unshelve') },
+    {
+      group: 'alarm',
+      key: ' ',
+      cap: t('key.space'),
+      name: 'confirm',
+      when: () => c.alarmRow.value?.members.some((a) => a.confirmed === 0) === true,
+      run: () => alarmDo('confirm', 'confirm'),
+    },
+    {
+      group: 'alarm',
+      key: 'j',
+      cap: 'J',
+      name: 'judge',
+      when: () => c.alarm.value?.verdict === '' && c.alarm.value.confirmed > 0,
+      run: () => {
+        const a = c.alarm.value!
+        ask(
+          'judge',
+          [
+            {
+              name: 'verdict',
+              label: t('dialog.verdict'),
+              kind: 'select',
+              options: ['genuine', 'false', 'test', 'maintenance'].map((v) => ({
+                value: v,
+                label: t('alarm.verdict.' + v),
+              })),
+            },
+            {
+              name: 'class',
+              label: t('dialog.class'),
+              kind: 'select',
+              optional: true,
+              value: site.value?.alarmKind.get(a.kind)?.class ?? '',
+              options: classes(true),
+            },
+            words(true),
+          ],
+          async (v) => {
+            const body = {
+              verdict: v['verdict'],
+              ...(v['verdict'] === 'genuine' && v['class'] ? { class: v['class'] } : {}),
+              ...(v['text'] ? { text: v['text'] } : {}),
+            }
+            try {
+              const answer = await c.give(`/alarms/${a.id}/judge`, body)
+              c.say(`${c.figures.names.alarm(a.kind)} ${t('alarm.verdict.' + v['verdict'])}`)
+              if (answer.refs.incident) c.openCase(answer.refs.incident)
+              return true
+            } catch (e) {
+              c.fail(e)
+              return false
+            }
+          },
+        )
+      },
+    },
+    {
+      group: 'alarm',
+      key: 'h',
+      cap: 'H',
+      name: 'shelve',
+      when: () => c.alarm.value !== undefined && judgeable(c.alarm.value, now.value),
+      run: () => {
+        const a = c.alarm.value!
+        ask(
+          'shelve',
+          [{ name: 'minutes', label: t('dialog.minutes'), kind: 'number', value: '60', max: 480 }, reason],
+          (v) =>
+            c.run(t('act.shelve'), `/alarms/${a.id}/shelve`, { minutes: Number(v['minutes']), reason: v['reason'] }),
+        )
+      },
+    },
+    {
+      group: 'alarm',
+      key: 'h',
+      cap: 'H',
+      name: 'unshelve',
+      when: () => (c.alarm.value?.shelvedUntil ?? 0) > now.value,
+      run: () => alarmDo('unshelve', 'unshelve'),
+    },
     { group: 'alarm', key: 'm', cap: 'M', name: 'mute', run: toggleMute },
     { group: 'alarm', key: '[', cap: '[', name: 'alarmUp', run: () => c.stepAlarm(-1) },
     { group: 'alarm', key: ']', cap: ']', name: 'alarmDown', run: () => c.stepAlarm(1) },
 
-    { group: 'case', button: true, key: 'o', cap: 'O', name: 'accept', when: at('reported'), run: () => onCase('accept', 'accept') },
-    { group: 'case', button: true, key: 'c', cap: 'C', name: 'file', when: at('accepted'), run: () =>
-      askCase('file', 'file', [
-        { name: 'class', label: t('dialog.class'), kind: 'select', optional: true, value: i()!.class, options: classes(false) },
-        { name: 'level', label: t('dialog.level'), kind: 'select', optional: true, value: ['normal', 'yellow', 'red'][i()!.level] ?? '', options: ['normal', 'yellow', 'red'].map((v, n) => ({ value: v, label: t('level.' + n) })) },
-      ]) },
-    { group: 'case', button: true, key: 'p', cap: 'P', name: 'push', when: () => at('approved', 'dispatched', 'handling', 'awaiting_verification')() || (at('filed')() && i()!.level === 2), run: () => (c.panel.value = 'push') },
-    { group: 'case', button: true, key: 'y', cap: 'Y', name: 'approve', when: () => isChief.value && open() && i()!.filed > 0 && i()!.approved === 0, run: () => onCase('approve', 'approve') },
-    { group: 'case', button: true, key: 'r', cap: 'R', name: 'refuse', when: () => isChief.value && at('pending_approval')(), run: () => askCase('refuse', 'refuse-approval', [reason]) },
-    { group: 'case', button: true, key: 'v', cap: 'V', name: 'verify', when: at('awaiting_verification'), run: () => askCase('verify', 'verify', [words(true, t('dialog.confirmVerify'))]) },
-    { group: 'case', button: true, key: 'q', cap: 'Q', name: 'close', when: at('verified'), run: () => askCase('close', 'close', [words(true, t('dialog.confirmClose'))]) },
-    { group: 'case', button: true, key: 'l', cap: 'L', name: 'reopen', when: at('closed'), run: () => askCase('reopen', 'reopen', [reason]) },
-    { group: 'case', button: true, key: 'x', cap: 'X', name: 'reject', when: at('reported', 'accepted'), run: () => askCase('reject', 'reject', [reason]) },
-    { group: 'case', button: true, key: 'g', cap: 'G', name: 'merge', when: open, run: () => askCase('merge', 'merge', [{ name: 'into', label: t('dialog.into'), kind: 'number' }], (v) => ({ into: Number(v['into']) })) },
-    { group: 'case', key: 'n', cap: 'N', name: 'note', when: () => i() !== undefined, run: () => askCase('note', 'note', [words(false)]) },
-    { group: 'case', key: 'e', cap: 'E', name: 'place', when: open, run: () => askCase('place', 'place', [{ name: 'place', label: t('dialog.place'), kind: 'place' }], (v) => ({ place: JSON.parse(v['place'] ?? '{}') as unknown })) },
-    { group: 'case', key: 's', cap: 'S', name: 'still', when: () => open() && !!c.camera.value, run: () => onCase('still', 'exhibits', { camera: c.camera.value, kind: 'still' }) },
-    { group: 'case', key: 'k', cap: 'K', name: 'clip', when: () => open() && !!c.camera.value, run: () => onCase('clip', 'exhibits', { camera: c.camera.value, kind: 'clip' }) },
+    {
+      group: 'case',
+      button: true,
+      key: 'o',
+      cap: 'O',
+      name: 'accept',
+      when: at('reported'),
+      run: () => onCase('accept', 'accept'),
+    },
+    {
+      group: 'case',
+      button: true,
+      key: 'c',
+      cap: 'C',
+      name: 'file',
+      when: at('accepted'),
+      run: () =>
+        askCase('file', 'file', [
+          {
+            name: 'class',
+            label: t('dialog.class'),
+            kind: 'select',
+            optional: true,
+            value: i()!.class,
+            options: classes(false),
+          },
+          {
+            name: 'level',
+            label: t('dialog.level'),
+            kind: 'select',
+            optional: true,
+            value: ['normal', 'yellow', 'red'][i()!.level] ?? '',
+            options: ['normal', 'yellow', 'red'].map((v, n) => ({ value: v, label: t('level.' + n) })),
+          },
+        ]),
+    },
+    {
+      group: 'case',
+      button: true,
+      key: 'p',
+      cap: 'P',
+      name: 'push',
+      when: () =>
+        at('approved', 'dispatched', 'handling', 'awaiting_verification')() || (at('filed')() && i()!.level === 2),
+      run: () => (c.panel.value = 'push'),
+    },
+    {
+      group: 'case',
+      button: true,
+      key: 'y',
+      cap: 'Y',
+      name: 'approve',
+      when: () => isChief.value && open() && i()!.filed > 0 && i()!.approved === 0,
+      run: () => onCase('approve', 'approve'),
+    },
+    {
+      group: 'case',
+      button: true,
+      key: 'r',
+      cap: 'R',
+      name: 'refuse',
+      when: () => isChief.value && at('pending_approval')(),
+      run: () => askCase('refuse', 'refuse-approval', [reason]),
+    },
+    {
+      group: 'case',
+      button: true,
+      key: 'v',
+      cap: 'V',
+      name: 'verify',
+      when: at('awaiting_verification'),
+      run: () => askCase('verify', 'verify', [words(true, t('dialog.confirmVerify'))]),
+    },
+    {
+      group: 'case',
+      button: true,
+      key: 'q',
+      cap: 'Q',
+      name: 'close',
+      when: at('verified'),
+      run: () => askCase('close', 'close', [words(true, t('dialog.confirmClose'))]),
+    },
+    {
+      group: 'case',
+      button: true,
+      key: 'l',
+      cap: 'L',
+      name: 'reopen',
+      when: at('closed'),
+      run: () => askCase('reopen', 'reopen', [reason]),
+    },
+    {
+      group: 'case',
+      button: true,
+      key: 'x',
+      cap: 'X',
+      name: 'reject',
+      when: at('reported', 'accepted'),
+      run: () => askCase('reject', 'reject', [reason]),
+    },
+    {
+      group: 'case',
+      button: true,
+      key: 'g',
+      cap: 'G',
+      name: 'merge',
+      when: open,
+      run: () =>
+        askCase('merge', 'merge', [{ name: 'into', label: t('dialog.into'), kind: 'number' }], (v) => ({
+          into: Number(v['into']),
+        })),
+    },
+    {
+      group: 'case',
+      key: 'n',
+      cap: 'N',
+      name: 'note',
+      when: () => i() !== undefined,
+      run: () => askCase('note', 'note', [words(false)]),
+    },
+    {
+      group: 'case',
+      key: 'e',
+      cap: 'E',
+      name: 'place',
+      when: open,
+      run: () =>
+        askCase('place', 'place', [{ name: 'place', label: t('dialog.place'), kind: 'place' }], (v) => ({
+          place: JSON.parse(v['place'] ?? '{}') as unknown,
+        })),
+    },
+    {
+      group: 'case',
+      key: 's',
+      cap: 'S',
+      name: 'still',
+      when: () => open() && !!c.camera.value,
+      run: () => onCase('still', 'exhibits', { camera: c.camera.value, kind: 'still' }),
+    },
+    {
+      group: 'case',
+      key: 'k',
+      cap: 'K',
+      name: 'clip',
+      when: () => open() && !!c.camera.value,
+      run: () => onCase('clip', 'exhibits', { camera: c.camera.value, kind: 'clip' }),
+    },
     { group: 'case', key: 'arrowup', cap: '↑', name: 'up', run: () => c.step(-1) },
     { group: 'case', key: 'arrowdown', cap: '↓', name: 'down', run: () => c.step(1) },
 
-    { group: 'task', key: 't', cap: 'T', name: 'task', when: () => (i()?.tasks.length ?? 0) > 0, run: () => c.stepTask() },
-    { group: 'task', key: 'b', cap: 'B', name: 'recall', when: liveTask, run: () => askTask('recall', 'recall', [{ ...reason, optional: true }]) },
-    { group: 'task', key: 'd', cap: 'D', name: 'reassign', when: liveTask, run: () => askTask('reassign', 'reassign', [
-      { name: 'unit', label: t('dialog.unit'), kind: 'select', options: c.unitsFor(i()!).filter((u) => u.id !== c.task.value?.unit).map((u) => ({ value: u.id, label: nameOf(u, c.locale.value) })) },
-      { ...reason, optional: true },
-    ]) },
-    { group: 'task', key: 'w', cap: 'W', name: 'rework', when: () => c.task.value?.state === 'done' && open(), run: () => askTask('rework', 'rework', [reason]) },
+    {
+      group: 'task',
+      key: 't',
+      cap: 'T',
+      name: 'task',
+      when: () => (i()?.tasks.length ?? 0) > 0,
+      run: () => c.stepTask(),
+    },
+    {
+      group: 'task',
+      key: 'b',
+      cap: 'B',
+      name: 'recall',
+      when: liveTask,
+      run: () => askTask('recall', 'recall', [{ ...reason, optional: true }]),
+    },
+    {
+      group: 'task',
+      key: 'd',
+      cap: 'D',
+      name: 'reassign',
+      when: liveTask,
+      run: () =>
+        askTask('reassign', 'reassign', [
+          {
+            name: 'unit',
+            label: t('dialog.unit'),
+            kind: 'select',
+            options: c
+              .unitsFor(i()!)
+              .filter((u) => u.id !== c.task.value?.unit)
+              .map((u) => ({ value: u.id, label: nameOf(u, c.locale.value) })),
+          },
+          { ...reason, optional: true },
+        ]),
+    },
+    {
+      group: 'task',
+      key: 'w',
+      cap: 'W',
+      name: 'rework',
+      when: () => c.task.value?.state === 'done' && open(),
+      run: () => askTask('rework', 'rework', [reason]),
+    },
 
     { group: 'screen', key: '/', cap: '/', name: 'command', run: focusCommand },
     { group: 'screen', key: 'a', cap: 'A', name: 'intake', run: () => openIntake() },
-    { group: 'screen', key: 'i', cap: 'I', name: 'cameraIntake', when: () => !!c.camera.value, run: () => openIntake(c.camera.value) },
-    { group: 'screen', key: 'u', cap: 'U', name: 'ended', run: () => (c.panel.value = c.panel.value === 'ended' ? '' : 'ended') },
-    { group: 'screen', key: 'f', cap: 'F', name: 'messages', run: () => (c.panel.value = c.panel.value === 'extra' ? '' : 'extra') },
-    { group: 'screen', key: '?', cap: '?', name: 'help', run: () => (c.panel.value = c.panel.value === 'help' ? '' : 'help') },
-    { group: 'screen', key: 'backspace', cap: t('key.back'), name: 'undo', when: () => c.undo.current.value !== null, run: () => void c.undo.undo() },
-    { group: 'screen', key: 'escape', cap: t('key.esc'), name: 'cancel', when: () => c.ask.value !== null || c.panel.value !== '' || c.camera.value !== '', run: () => {
-      if (c.ask.value !== null) c.ask.value = null
-      else if (c.panel.value !== '') c.panel.value = ''
-      else c.camera.value = ''
-    } },
+    {
+      group: 'screen',
+      key: 'i',
+      cap: 'I',
+      name: 'cameraIntake',
+      when: () => !!c.camera.value,
+      run: () => openIntake(c.camera.value),
+    },
+    {
+      group: 'screen',
+      key: 'u',
+      cap: 'U',
+      name: 'ended',
+      run: () => (c.panel.value = c.panel.value === 'ended' ? '' : 'ended'),
+    },
+    {
+      group: 'screen',
+      key: 'f',
+      cap: 'F',
+      name: 'messages',
+      run: () => (c.panel.value = c.panel.value === 'extra' ? '' : 'extra'),
+    },
+    {
+      group: 'screen',
+      key: '?',
+      cap: '?',
+      name: 'help',
+      run: () => (c.panel.value = c.panel.value === 'help' ? '' : 'help'),
+    },
+    {
+      group: 'screen',
+      key: 'backspace',
+      cap: t('key.back'),
+      name: 'undo',
+      when: () => c.undo.current.value !== null,
+      run: () => void c.undo.undo(),
+    },
+    {
+      group: 'screen',
+      key: 'escape',
+      cap: t('key.esc'),
+      name: 'cancel',
+      when: () => c.ask.value !== null || c.panel.value !== '' || c.camera.value !== '',
+      run: () => {
+        if (c.ask.value !== null) c.ask.value = null
+        else if (c.panel.value !== '') c.panel.value = ''
+        else c.camera.value = ''
+      },
+    },
   ]
 }
 
@@ -131,12 +407,22 @@ export async function obey(c: Console, command: import('../lib/command').Command
   if (command.verb === 'go') return
   if (command.verb === 'push') {
     const led = i.tasks.some((x) => x.lead && !['declined', 'recalled'].includes(x.state))
-    await c.push(i, command.units.map((unit, n) => ({ unit, lead: !led && n === 0, mandatory: true })), '', command.arrive)
+    await c.push(
+      i,
+      command.units.map((unit, n) => ({ unit, lead: !led && n === 0, mandatory: true })),
+      '',
+      command.arrive,
+    )
   } else if (command.verb === 'recall') {
     const task = i.tasks.find((x) => x.unit === command.unit && !['done', 'declined', 'recalled'].includes(x.state))
     if (task === undefined) c.say(c.t('command.noUnit', { word: c.unitName(command.unit) }), true)
-    else await c.run(c.t('command.recall', { id: i.id, unit: c.unitName(command.unit) }), `/tasks/${task.id}/recall`, {})
-  } else if (command.verb === 'merge') await c.run(c.t('command.merge', { id: i.id, into: command.into }), `/incidents/${i.id}/merge`, { into: command.into })
-  else if (command.verb === 'note') await c.run(c.t('command.note', { id: i.id, text: '' }), `/incidents/${i.id}/note`, { text: command.text })
+    else
+      await c.run(c.t('command.recall', { id: i.id, unit: c.unitName(command.unit) }), `/tasks/${task.id}/recall`, {})
+  } else if (command.verb === 'merge')
+    await c.run(c.t('command.merge', { id: i.id, into: command.into }), `/incidents/${i.id}/merge`, {
+      into: command.into,
+    })
+  else if (command.verb === 'note')
+    await c.run(c.t('command.note', { id: i.id, text: '' }), `/incidents/${i.id}/note`, { text: command.text })
   else await c.run(c.t('command.' + command.verb, { id: i.id }), `/incidents/${i.id}/${command.verb}`)
 }

@@ -9,12 +9,26 @@ import { nameOf, site, type Unit } from '../lib/site'
 import { UndoQueue } from '../lib/undo'
 import { useAlarmRows } from '../lib/alarm-rows'
 
-export const STAGES = ['reported', 'accepted', 'filed', 'pending_approval', 'approved', 'dispatched', 'handling', 'awaiting_verification', 'verified'] as const
+export const STAGES = [
+  'reported',
+  'accepted',
+  'filed',
+  'pending_approval',
+  'approved',
+  'dispatched',
+  'handling',
+  'awaiting_verification',
+  'verified',
+] as const
 
 /** An unchanged call within this time of one without answer is that one again, milliseconds. */
 const SAME_CALL = 120_000
 
-export interface Target { unit: string; lead: boolean; mandatory: boolean }
+export interface Target {
+  unit: string
+  lead: boolean
+  mandatory: boolean
+}
 export type Panel = '' | 'intake' | 'push' | 'help' | 'demo' | 'extra' | 'ended'
 export interface Field {
   name: string
@@ -33,14 +47,42 @@ export interface Ask {
 }
 
 /** What the timeline shows of an event, by the feed or by the interface. */
-export type Entry = Pick<TimelineEntry, 'seq' | 'at' | 'incident' | 'kind' | 'detail' | 'unit' | 'task' | 'camera' | 'other' | 'text' | 'erased' | 'by' | 'level' | 'blobs'> & {
+export type Entry = Pick<
+  TimelineEntry,
+  | 'seq'
+  | 'at'
+  | 'incident'
+  | 'kind'
+  | 'detail'
+  | 'unit'
+  | 'task'
+  | 'camera'
+  | 'other'
+  | 'text'
+  | 'erased'
+  | 'by'
+  | 'level'
+  | 'blobs'
+> & {
   place?: { label_zh: string; label_en: string } | null
 }
 const LEVELS = ['normal', 'yellow', 'red'] as const
 export const fromEvent = (e: FeedEvent): Entry => ({
-  seq: e.seq, at: e.at, incident: e.incident, kind: e.kind, detail: e.detail, unit: e.unit, task: e.task, camera: e.camera, other: e.other,
-  level: LEVELS[e.level as 0 | 1 | 2] ?? 'normal', blobs: e.blobs, place: e.place ? { label_zh: e.place.labelZh, label_en: e.place.labelEn } : null,
-  text: e.text?.value ?? null, erased: e.text?.erased ?? false, ...(e.by ? { by: { kind: e.by.kind, id: e.by.id, name_zh: e.by.nameZh } } : {}),
+  seq: e.seq,
+  at: e.at,
+  incident: e.incident,
+  kind: e.kind,
+  detail: e.detail,
+  unit: e.unit,
+  task: e.task,
+  camera: e.camera,
+  other: e.other,
+  level: LEVELS[e.level as 0 | 1 | 2] ?? 'normal',
+  blobs: e.blobs,
+  place: e.place ? { label_zh: e.place.labelZh, label_en: e.place.labelEn } : null,
+  text: e.text?.value ?? null,
+  erased: e.text?.erased ?? false,
+  ...(e.by ? { by: { kind: e.by.kind, id: e.by.id, name_zh: e.by.nameZh } } : {}),
 })
 
 function createConsole() {
@@ -63,24 +105,30 @@ function createConsole() {
   const busy = ref(0)
 
   const queue = computed(() => {
-    const due = (i: Incident): number => Math.min(Infinity, ...i.clocks.filter((c) => c.ended === 0).map((c) => c.since + c.limit))
+    const due = (i: Incident): number =>
+      Math.min(Infinity, ...i.clocks.filter((c) => c.ended === 0).map((c) => c.since + c.limit))
     return STAGES.map((stage) => ({
       stage,
       incidents: figures.open.value
         .filter((i) => i.stage === stage)
-        .sort((a, b) => Number(a.mode === 1) - Number(b.mode === 1) || b.level - a.level || due(a) - due(b) || a.id - b.id),
+        .sort(
+          (a, b) => Number(a.mode === 1) - Number(b.mode === 1) || b.level - a.level || due(a) - due(b) || a.id - b.id,
+        ),
     })).filter((g) => g.incidents.length > 0)
   })
   const order = computed(() => queue.value.flatMap((g) => g.incidents))
   const incident = computed<Incident | undefined>(() =>
-    incidentId.value === null ? undefined : (centre.incident.get(String(incidentId.value)) ?? archive.value.get(incidentId.value)),
+    incidentId.value === null
+      ? undefined
+      : (centre.incident.get(String(incidentId.value)) ?? archive.value.get(incidentId.value)),
   )
   const alarmRow = computed(() => alarmRows.rows.value.find((r) => r.key === alarmKey.value) ?? alarmRows.rows.value[0])
   const alarm = computed<Alarm | undefined>(() => alarmRow.value?.alarm)
   /** What is looked at: a case, or an alarm that is none yet. */
   const subject = computed<{ kind: 'case'; incident: Incident } | { kind: 'alarm'; alarm: Alarm } | null>(() => {
     const a = alarm.value
-    if (a !== undefined && !a.incident && (look.value === 'alarm' || incident.value === undefined)) return { kind: 'alarm', alarm: a }
+    if (a !== undefined && !a.incident && (look.value === 'alarm' || incident.value === undefined))
+      return { kind: 'alarm', alarm: a }
     return incident.value === undefined ? null : { kind: 'case', incident: incident.value }
   })
   /** A case that was just made opens when the feed tells of it; until then what is shown stays. */
@@ -161,7 +209,8 @@ function createConsole() {
     if (i === undefined) return []
     const known = new Set(fetched.value.map((e) => e.seq))
     // A message or a finding that belongs to an alarm is told by the alarm's own line.
-    const tells = (e: FeedEvent): boolean => e.incident === i.id || (e.kind.startsWith('alarm_') && i.alarms.includes(e.alarm))
+    const tells = (e: FeedEvent): boolean =>
+      e.incident === i.id || (e.kind.startsWith('alarm_') && i.alarms.includes(e.alarm))
     const live = centre.events.filter((e) => !known.has(e.seq) && tells(e)).map(fromEvent)
     return [...fetched.value, ...live].sort((a, b) => b.seq - a.seq)
   })
@@ -248,8 +297,44 @@ function createConsole() {
   }
 
   return {
-    t, locale, figures, centre, alarmRows, incidentId, alarmKey, taskId, camera, panel, ask, said, busy, queue, order, incident, alarmRow, alarm, task, subject, look, openCase, openEnded, openAlarm, step, stepAlarm,
-    stepTask, timeline, say, fail, give, run, undo, unitName, className, unitsFor, planned, push,
+    t,
+    locale,
+    figures,
+    centre,
+    alarmRows,
+    incidentId,
+    alarmKey,
+    taskId,
+    camera,
+    panel,
+    ask,
+    said,
+    busy,
+    queue,
+    order,
+    incident,
+    alarmRow,
+    alarm,
+    task,
+    subject,
+    look,
+    openCase,
+    openEnded,
+    openAlarm,
+    step,
+    stepAlarm,
+    stepTask,
+    timeline,
+    say,
+    fail,
+    give,
+    run,
+    undo,
+    unitName,
+    className,
+    unitsFor,
+    planned,
+    push,
   }
 }
 export type Console = ReturnType<typeof createConsole>

@@ -52,7 +52,15 @@ function groups(entries: Entry[]): Entry[][] {
 function belongs(a: Entry, b: Entry): boolean {
   const rule = (e: Entry): boolean => e.by?.kind === 'rule' && BY_RULE.includes(e.kind)
   if (rule(a) && rule(b)) return a.at === b.at
-  return a.kind === b.kind && a.incident === b.incident && TOGETHER.includes(a.kind) && !a.text && !b.text && Math.abs(a.at - b.at) < MOMENT && (a.detail === b.detail || a.kind === 'task_pushed')
+  return (
+    a.kind === b.kind &&
+    a.incident === b.incident &&
+    TOGETHER.includes(a.kind) &&
+    !a.text &&
+    !b.text &&
+    Math.abs(a.at - b.at) < MOMENT &&
+    (a.detail === b.detail || a.kind === 'task_pushed')
+  )
 }
 
 function line(group: Entry[], n: Names): Line {
@@ -74,11 +82,17 @@ function by(e: Entry, n: Names): string {
 
 function text(group: Entry[], n: Names): string {
   const e = group[0]!
-  if (['alarm_exhibit', 'exhibit_added'].includes(e.kind) && n.has('event.kept.' + e.detail)) return n.t('event.kept.' + e.detail)
+  if (['alarm_exhibit', 'exhibit_added'].includes(e.kind) && n.has('event.kept.' + e.detail))
+    return n.t('event.kept.' + e.detail)
   const key = 'event.' + e.kind
   if (!n.has(key)) return n.t('event.other', { kind: e.kind })
   // Oldest of the moment first: the lead was pushed before the assists.
-  const units = n.join([...group].reverse().map((x) => (x.unit ? n.unit(x.unit) : '')).filter((x, i, all) => x !== '' && all.indexOf(x) === i))
+  const units = n.join(
+    [...group]
+      .reverse()
+      .map((x) => (x.unit ? n.unit(x.unit) : ''))
+      .filter((x, i, all) => x !== '' && all.indexOf(x) === i),
+  )
   // A rule carries the name of the kind that it watches.
   const what = e.detail || (e.by?.kind === 'rule' ? e.by.id : '')
   const kind = e.kind.startsWith('alarm_') && what ? n.alarm(what) : ''
@@ -96,7 +110,12 @@ function detail(group: Entry[], n: Names): string {
       return e.detail && VERDICTS.includes(e.detail) ? n.t('alarm.verdict.' + e.detail) : ''
     case 'alarm_exhibit':
     case 'exhibit_added':
-      return n.join([...group].reverse().map((x) => (x.camera ? n.camera(x.camera) : '')).filter(Boolean))
+      return n.join(
+        [...group]
+          .reverse()
+          .map((x) => (x.camera ? n.camera(x.camera) : ''))
+          .filter(Boolean),
+      )
     case 'reported':
       return e.detail ? n.class(e.detail) : ''
     case 'filed':

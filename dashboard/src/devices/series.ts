@@ -14,7 +14,10 @@ export type SpanName = keyof typeof SPANS
 
 /** How long nothing may come before it is a gap: three times what is usual, two steps at least. */
 export function patience(points: Point[], step: number | null): number {
-  const pauses = points.slice(1).map((p, i) => p.at - points[i]!.at).sort((a, b) => a - b)
+  const pauses = points
+    .slice(1)
+    .map((p, i) => p.at - points[i]!.at)
+    .sort((a, b) => a - b)
   return Math.max(step === null ? 60_000 : 2.5 * step, 3 * (pauses[Math.floor(pauses.length / 2)] ?? 0))
 }
 

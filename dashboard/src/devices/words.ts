@@ -2,10 +2,25 @@
 import { useI18n } from 'vue-i18n'
 import type { DeviceRow } from '../lib/api'
 
-export const KINDS = ['smoke', 'call_point', 'gas', 'electrical_fire', 'hydrant_pressure', 'lift', 'manhole', 'water_level', 'sos', 'fire_lane', 'ebike_charging']
+export const KINDS = [
+  'smoke',
+  'call_point',
+  'gas',
+  'electrical_fire',
+  'hydrant_pressure',
+  'lift',
+  'manhole',
+  'water_level',
+  'sos',
+  'fire_lane',
+  'ebike_charging',
+]
 /** Kinds whose numbers stand for a state. */
 const STATES: Record<string, string[]> = {
-  call_point: ['idle', 'pressed'], sos: ['idle', 'pressed'], lift: ['running', 'fault', 'trapped'], fire_lane: ['free', 'blocked'],
+  call_point: ['idle', 'pressed'],
+  sos: ['idle', 'pressed'],
+  lift: ['running', 'fault', 'trapped'],
+  fire_lane: ['free', 'blocked'],
 }
 
 export function useWords() {

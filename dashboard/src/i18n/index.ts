@@ -4,7 +4,9 @@ import { createI18n } from 'vue-i18n'
 import type { Messages } from './zh'
 
 export type Locale = 'zh' | 'en'
-interface Named { named(key: string): unknown }
+interface Named {
+  named(key: string): unknown
+}
 type Made = { [key: string]: Made | ((ctx: Named) => string) }
 
 const made = (messages: object): Made =>

@@ -20,7 +20,8 @@ export function useAlarmRows(figures: Figures) {
   function state(a: Alarm): string {
     if (a.shelvedUntil > now.value) return t('alarm.shelved', { time: time(a.shelvedUntil).slice(0, 5) })
     const cleared = recovered(a)
-    if (a.verdict) return `${t('alarm.state.' + (cleared ? 'clearedConfirmed' : 'activeConfirmed'))} ${t('alarm.verdict.' + a.verdict)}`
+    if (a.verdict)
+      return `${t('alarm.state.' + (cleared ? 'clearedConfirmed' : 'activeConfirmed'))} ${t('alarm.verdict.' + a.verdict)}`
     if (a.confirmed > 0) return t(cleared ? 'alarm.state.clearedConfirmed' : 'alarm.state.awaiting')
     return t(cleared ? 'alarm.state.cleared' : 'alarm.state.active')
   }

@@ -37,11 +37,31 @@ export type Department = Schemas['Department']
 export type PatrolRecord = Schemas['Patrol']
 /** What the demo offers: accounts to try. Without a demo the address does not exist. */
 export type Demo = { demo: boolean; accounts: (Schemas['DemoAccount'] & { role: Role })[] }
-export interface HappeningKind { kind: string; zh: string; en: string; needs: 'building' | 'camera' | 'department' | 'nothing' }
-export interface Happening { id: number; kind: string; zh: string; en: string; place: string; since: number }
-export interface Happenings { kinds: HappeningKind[]; active: Happening[] }
+export interface HappeningKind {
+  kind: string
+  zh: string
+  en: string
+  needs: 'building' | 'camera' | 'department' | 'nothing'
+}
+export interface Happening {
+  id: number
+  kind: string
+  zh: string
+  en: string
+  place: string
+  since: number
+}
+export interface Happenings {
+  kinds: HappeningKind[]
+  active: Happening[]
+}
 /** Numbers of buildings and cameras as on their walls. */
-export interface Happen { kind: string; building?: number; camera?: number; department?: string }
+export interface Happen {
+  kind: string
+  building?: number
+  camera?: number
+  department?: string
+}
 
 const base = '/api/v1'
 /** A call without answer for so long is given up, milliseconds: a clip is answered when its last second has come. */
@@ -67,7 +87,10 @@ async function call<T>(method: string, path: string, body?: unknown, key?: strin
   let response: Response
   try {
     response = await fetch(base + path, {
-      method, headers, credentials: 'same-origin', signal: patience.signal,
+      method,
+      headers,
+      credentials: 'same-origin',
+      signal: patience.signal,
       body: body === undefined ? null : raw ? body : JSON.stringify(body),
     })
   } catch {
@@ -82,7 +105,9 @@ async function call<T>(method: string, path: string, body?: unknown, key?: strin
 }
 
 async function problem(response: Response): Promise<Problem> {
-  const body = (await response.json().catch(() => ({}))) as Partial<Record<'code' | 'title' | 'title_en' | 'field', string>>
+  const body = (await response.json().catch(() => ({}))) as Partial<
+    Record<'code' | 'title' | 'title_en' | 'field', string>
+  >
   return new Problem(
     response.status,
     body.code ?? `http_${response.status}`,
@@ -108,11 +133,15 @@ export const api = {
   logout: () => call<void>('DELETE', '/session'),
   site: () => call<SiteDocument>('GET', '/site'),
   places: (q: string) => call<PlaceHit[]>('GET', `/places${query({ q })}`),
-  duplicates: (of: Record<string, string | number | null | undefined>) => call<Duplicate[]>('GET', `/duplicates${query(of)}`),
+  duplicates: (of: Record<string, string | number | null | undefined>) =>
+    call<Duplicate[]>('GET', `/duplicates${query(of)}`),
   reporter: (phone: string) => call<{ earlier: number }>('POST', '/reporters/lookup', { phone }),
   /** Ended cases, newest number first. */
   ended: async (q: string, before?: number) => {
-    const page = await call<{ items: unknown[]; next: number | null }>('GET', `/incidents${query({ state: 'ended', q, before, limit: 60 })}`)
+    const page = await call<{ items: unknown[]; next: number | null }>(
+      'GET',
+      `/incidents${query({ state: 'ended', q, before, limit: 60 })}`,
+    )
     return { items: page.items.map(incidentOf), next: page.next }
   },
   timeline: (incident: number) => call<TimelineEntry[]>('GET', `/incidents/${incident}/timeline`),
@@ -122,16 +151,21 @@ export const api = {
   /** Devices that report and that the site does not have. */
   chattering: () => call<Schemas['Chatter'][]>('GET', '/devices/chattering'),
   strangers: () => call<Schemas['Stranger'][]>('GET', '/devices/strangers'),
-  deviceHistory: (id: string, from: number) => call<History>('GET', `/devices/${encodeURIComponent(id)}/history?from=${from}`),
+  deviceHistory: (id: string, from: number) =>
+    call<History>('GET', `/devices/${encodeURIComponent(id)}/history?from=${from}`),
   /** Devices that have or had a password of their own. */
   credentials: () => call<DeviceCredential[]>('GET', '/devices/credentials'),
-  issueCredential: (id: string, key: string) => call<Schemas['IssuedCredential']>('POST', `/devices/${encodeURIComponent(id)}/credential`, {}, key),
-  revokeCredential: (id: string, key: string) => call<Accepted>('DELETE', `/devices/${encodeURIComponent(id)}/credential`, undefined, key),
+  issueCredential: (id: string, key: string) =>
+    call<Schemas['IssuedCredential']>('POST', `/devices/${encodeURIComponent(id)}/credential`, {}, key),
+  revokeCredential: (id: string, key: string) =>
+    call<Accepted>('DELETE', `/devices/${encodeURIComponent(id)}/credential`, undefined, key),
   demo: () => call<Demo>('GET', '/demo'),
   happenings: () => call<Happenings>('GET', '/demo/happenings'),
   happen: (what: Happen) => call<unknown>('POST', '/demo/happenings', what, newKey()),
   calm: () => call<unknown>('DELETE', '/demo/happenings'),
-  photo: (incident: number, picture: Blob, key: string) => call<{ blob: string }>('POST', `/photos${query({ incident })}`, picture, key),
+  photo: (incident: number, picture: Blob, key: string) =>
+    call<{ blob: string }>('POST', `/photos${query({ incident })}`, picture, key),
 }
 export const blobUrl = (id: string): string => `${base}/blobs/${encodeURIComponent(id)}`
-export const stillUrl = (camera: string, at?: number): string => `${base}/cameras/${encodeURIComponent(camera)}/still${query({ at })}`
+export const stillUrl = (camera: string, at?: number): string =>
+  `${base}/cameras/${encodeURIComponent(camera)}/still${query({ at })}`

@@ -6,11 +6,17 @@ import type { Alarm } from './model'
 
 const EVERY = 10_000
 
-export interface Chattering { sensor: string; rule: string; since: number; turns: number }
+export interface Chattering {
+  sensor: string
+  rule: string
+  since: number
+  turns: number
+}
 
 /** How often the sources of an alarm turned that are held now; 0 = none is. */
 export function turns(alarm: Alarm, held: Chattering[]): number {
-  const own = (c: Chattering): boolean => alarm.sources.some((s) => s.kind === 'sensor' && s.active && s.id === c.sensor && s.rule === c.rule)
+  const own = (c: Chattering): boolean =>
+    alarm.sources.some((s) => s.kind === 'sensor' && s.active && s.id === c.sensor && s.rule === c.rule)
   return held.filter(own).reduce((sum, c) => sum + c.turns, 0)
 }
 

@@ -17,7 +17,10 @@ export function startClock(): void {
   const tick = (): void => {
     const time = clock.time()
     // A timer may fire a little early; a shown second never goes back.
-    now.value = Math.round(time / 1000) * 1000 - time < 60 ? Math.floor((time + 60) / 1000) * 1000 : Math.floor(time / 1000) * 1000
+    now.value =
+      Math.round(time / 1000) * 1000 - time < 60
+        ? Math.floor((time + 60) / 1000) * 1000
+        : Math.floor(time / 1000) * 1000
     offset.value = clock.offset
     timer = setTimeout(tick, 1000 - (clock.time() % 1000) + 5)
   }

@@ -11,11 +11,33 @@ export type Command =
 
 export type Parsed =
   | { ok: true; command: Command }
-  | { ok: false; why: 'empty' | 'noVerb' | 'noIncident' | 'noUnit' | 'incomplete'; word: string; sofar?: Partial<Command> }
+  | {
+      ok: false
+      why: 'empty' | 'noVerb' | 'noIncident' | 'noUnit' | 'incomplete'
+      word: string
+      sofar?: Partial<Command>
+    }
 
 const VERBS: Record<string, Command['verb']> = {
-  p: 'push', 派: 'push', b: 'recall', 撤: 'recall', s: 'accept', 受: 'accept', f: 'file', 建: 'file', y: 'approve', 批: 'approve', v: 'verify', 核: 'verify',
-  c: 'close', 结: 'close', g: 'go', n: 'note', 记: 'note', m: 'merge', 并: 'merge',
+  p: 'push',
+  派: 'push',
+  b: 'recall',
+  撤: 'recall',
+  s: 'accept',
+  受: 'accept',
+  f: 'file',
+  建: 'file',
+  y: 'approve',
+  批: 'approve',
+  v: 'verify',
+  核: 'verify',
+  c: 'close',
+  结: 'close',
+  g: 'go',
+  n: 'note',
+  记: 'note',
+  m: 'merge',
+  并: 'merge',
 }
 export const VERB_LETTERS = Object.entries(VERBS).filter(([k]) => /[a-z]/.test(k))
 
@@ -32,7 +54,8 @@ export function parse(line: string, incidents: Map<string, Incident>, units: Uni
   const words = line.trim().split(/\s+/).filter(Boolean)
   const first = words[0]
   if (first === undefined) return { ok: false, why: 'empty', word: '' }
-  if (/^\d+$/.test(first) && words.length === 1) return target(first, incidents, (incident) => ({ verb: 'go', incident }))
+  if (/^\d+$/.test(first) && words.length === 1)
+    return target(first, incidents, (incident) => ({ verb: 'go', incident }))
   const verb = VERBS[first.toLowerCase()]
   if (verb === undefined) return { ok: false, why: 'noVerb', word: first }
   const number = words[1]
@@ -62,7 +85,9 @@ export function parse(line: string, incidents: Map<string, Incident>, units: Uni
 }
 
 function target(number: string, incidents: Map<string, Incident>, make: (id: number) => Command): Parsed {
-  return incidents.has(number) ? { ok: true, command: make(Number(number)) } : { ok: false, why: 'noIncident', word: number }
+  return incidents.has(number)
+    ? { ok: true, command: make(Number(number)) }
+    : { ok: false, why: 'noIncident', word: number }
 }
 
 function push(number: string, rest: string[], incidents: Map<string, Incident>, units: Unit[]): Parsed {
@@ -79,7 +104,12 @@ function push(number: string, rest: string[], incidents: Map<string, Incident>, 
   }
   return {
     ok: true,
-    command: { verb: 'push', incident: Number(number), units: found, ...(minutes === undefined ? {} : { arrive: minutes }) },
+    command: {
+      verb: 'push',
+      incident: Number(number),
+      units: found,
+      ...(minutes === undefined ? {} : { arrive: minutes }),
+    },
   }
 }
 

@@ -38,10 +38,13 @@ export const link = computed<LinkState>(() => {
   const state = feedState.value
   if (state.name === 'live') return 'open'
   if (state.name === 'stale' && state.why !== 'silent') return 'stale'
-  return !cutOff.value && lastGood.value === 0 && state.name !== 'waiting' && state.name !== 'closed' ? 'connecting' : 'down'
+  return !cutOff.value && lastGood.value === 0 && state.name !== 'waiting' && state.name !== 'closed'
+    ? 'connecting'
+    : 'down'
 })
 
-export const socketUrl = (path: string): string => `${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}${path}`
+export const socketUrl = (path: string): string =>
+  `${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}${path}`
 
 /** Opens the feed of this page. `admitted`: whether the session is still good; `ended`: it is not. */
 export function openFeed(sink: Sink, conflate: boolean, admitted: () => Promise<boolean>, ended: () => void): void {

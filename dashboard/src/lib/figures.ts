@@ -10,7 +10,8 @@ import { nameOf, site } from './site'
 
 export type Top = { incident: Incident; alarm?: undefined } | { alarm: Alarm; incident?: undefined }
 
-export const overdue = (i: Incident, at: number): boolean => i.clocks.some((c) => c.ended === 0 && c.since + c.limit < at)
+export const overdue = (i: Incident, at: number): boolean =>
+  i.clocks.some((c) => c.ended === 0 && c.since + c.limit < at)
 /** The clock that a list shows for an incident. */
 export const pressing = (i: Incident): Clock | undefined => running(i.clocks)[0]
 
@@ -73,7 +74,13 @@ export const useFigures = () => {
     const buildings = site.value?.doc.buildings.length ?? 0
     const count = (level: number): number => lamps.value.filter((l) => l.level === level && !l.hollow).length
     const lit = lamps.value.filter((l) => l.building).length
-    return { red: count(RED), yellow: count(1), normal: count(NORMAL), pending: lamps.value.filter((l) => l.hollow).length, clear: buildings - lit }
+    return {
+      red: count(RED),
+      yellow: count(1),
+      normal: count(NORMAL),
+      pending: lamps.value.filter((l) => l.hollow).length,
+      clear: buildings - lit,
+    }
   })
   /** Live tasks in hand of each unit. */
   const load = computed(() => {
@@ -83,6 +90,23 @@ export const useFigures = () => {
         if (!['done', 'declined', 'recalled'].includes(t.state)) counts.set(t.unit, (counts.get(t.unit) ?? 0) + 1)
     return counts
   })
-  return { centre, open, openReal, alarms, over, doneToday, reportedToday, online, waiting, top, lastRed, lamps, legend, load, names, alarmPlace }
+  return {
+    centre,
+    open,
+    openReal,
+    alarms,
+    over,
+    doneToday,
+    reportedToday,
+    online,
+    waiting,
+    top,
+    lastRed,
+    lamps,
+    legend,
+    load,
+    names,
+    alarmPlace,
+  }
 }
 export type Figures = ReturnType<typeof useFigures>

@@ -22,7 +22,12 @@ export interface AlarmRow {
 export function inFlood(alarms: Pick<Alarm, 'raised' | 'mode'>[], now: number): boolean {
   const raised = alarms.filter((a) => a.mode === REAL && a.raised <= now).map((a) => a.raised)
   // How many stand in the window changes when one comes and when it is old.
-  const turns = raised.flatMap((at) => [{ at, by: 1 }, { at: at + FLOOD_WINDOW, by: -1 }]).filter((t) => t.at <= now)
+  const turns = raised
+    .flatMap((at) => [
+      { at, by: 1 },
+      { at: at + FLOOD_WINDOW, by: -1 },
+    ])
+    .filter((t) => t.at <= now)
   turns.sort((a, b) => a.at - b.at || a.by - b.by)
   let [floods, recent] = [false, 0]
   for (const turn of turns) {

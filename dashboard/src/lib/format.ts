@@ -3,9 +3,18 @@ import type { Clock, Place } from './model'
 
 const zone = 'Asia/Shanghai'
 const clockFormat = new Intl.DateTimeFormat('zh-CN', {
-  timeZone: zone, hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
+  timeZone: zone,
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  hourCycle: 'h23',
 })
-const dayFormat = new Intl.DateTimeFormat('en-CA', { timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit' })
+const dayFormat = new Intl.DateTimeFormat('en-CA', {
+  timeZone: zone,
+  year: 'numeric',
+  month: '2-digit',
+  day: '2-digit',
+})
 
 /** 21:14:36 */
 export const time = (ms: number): string => (ms > 0 ? clockFormat.format(ms) : '')
@@ -18,7 +27,8 @@ export const dayStart = (ms: number): number => Date.parse(`${day(ms)}T00:00:00+
 export function date(ms: number, locale: string): string {
   return locale === 'zh'
     ? new Intl.DateTimeFormat('zh-CN', { timeZone: zone, month: 'long', day: 'numeric' }).format(ms) +
-        ' ' + new Intl.DateTimeFormat('zh-CN', { timeZone: zone, weekday: 'long' }).format(ms)
+        ' ' +
+        new Intl.DateTimeFormat('zh-CN', { timeZone: zone, weekday: 'long' }).format(ms)
     : new Intl.DateTimeFormat('en-GB', { timeZone: zone, weekday: 'short', day: 'numeric', month: 'short' }).format(ms)
 }
 
@@ -36,7 +46,13 @@ export function span(ms: number): string {
 export function age(ms: number, locale: string): string {
   const s = Math.max(0, Math.floor(ms / 1000))
   const [n, unit] =
-    s < 60 ? [s, 0] : s < 3600 ? [Math.floor(s / 60), 1] : s < 86_400 ? [Math.floor(s / 3600), 2] : [Math.floor(s / 86_400), 3]
+    s < 60
+      ? [s, 0]
+      : s < 3600
+        ? [Math.floor(s / 60), 1]
+        : s < 86_400
+          ? [Math.floor(s / 3600), 2]
+          : [Math.floor(s / 86_400), 3]
   const units = locale === 'zh' ? [' 秒', ' 分', ' 时', ' 天'] : ['s', 'min', 'h', 'd']
   return `${n}${units[unit]}`
 }

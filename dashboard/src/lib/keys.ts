@@ -14,10 +14,12 @@ export interface KeyAction {
 }
 
 export const typing = (target: EventTarget | null): boolean =>
-  target instanceof HTMLElement && (target.isContentEditable || ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName))
+  target instanceof HTMLElement &&
+  (target.isContentEditable || ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName))
 
 export function dispatchKey(event: KeyboardEvent, actions: KeyAction[]): boolean {
-  if (event.isComposing || event.keyCode === 229 || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return false
+  if (event.isComposing || event.keyCode === 229 || event.ctrlKey || event.metaKey || event.altKey || event.repeat)
+    return false
   if (typing(event.target)) return false
   // Space and Enter belong to a focused button.
   if (event.target instanceof HTMLButtonElement && (event.key === ' ' || event.key === 'Enter')) return false

@@ -26,7 +26,12 @@ export const judgeable = (a: Alarm, now: number): boolean => a.open && a.verdict
 
 export function lamps(incidents: Iterable<Incident>, alarms: Iterable<Alarm>, now: number, names: LampNames): Lamp[] {
   const found = new Map<string, Lamp>()
-  const add = (place: Place | undefined, lamp: Pick<Lamp, 'level' | 'hollow' | 'flash'>, what: string, at?: string): void => {
+  const add = (
+    place: Place | undefined,
+    lamp: Pick<Lamp, 'level' | 'hollow' | 'flash'>,
+    what: string,
+    at?: string,
+  ): void => {
     if (place === undefined) return
     const center = place.building ? names.center(place.building) : undefined
     const [x, y] = center ?? [place.point?.x ?? 0, place.point?.y ?? 0]
@@ -39,14 +44,25 @@ export function lamps(incidents: Iterable<Incident>, alarms: Iterable<Alarm>, no
     }
     const spot = at || names.spot(place)
     found.set(key, {
-      key, building: place.building, x, y, ...lamp, flash: lamp.flash || (before?.flash ?? false),
+      key,
+      building: place.building,
+      x,
+      y,
+      ...lamp,
+      flash: lamp.flash || (before?.flash ?? false),
       label: lamp.level === 2 ? `${spot} ${what}` : spot,
     })
   }
-  for (const i of incidents) if (i.open) add(i.place, { level: i.level as Level, hollow: false, flash: false }, names.class(i.class))
+  for (const i of incidents)
+    if (i.open) add(i.place, { level: i.level as Level, hollow: false, flash: false }, names.class(i.class))
   for (const a of alarms) {
     if (judgeable(a, now) && a.level > 0) {
-      add(a.place, { level: a.level as Level, hollow: true, flash: a.confirmed === 0 }, names.alarm(a.kind), names.spotOf(a))
+      add(
+        a.place,
+        { level: a.level as Level, hollow: true, flash: a.confirmed === 0 },
+        names.alarm(a.kind),
+        names.spotOf(a),
+      )
     }
   }
   return [...found.values()].sort((a, b) => a.level - b.level)

@@ -124,7 +124,8 @@ export class MediaClient {
       for (const stream of this.tiles.keys()) this.subscribe(stream)
       if (this.sheet !== undefined) this.send({ case: 'sheet', value: { on: true } })
     }
-    socket.onmessage = (event) => socket === this.socket && this.receive(fromBinary(ServerMessageSchema, new Uint8Array(event.data as ArrayBuffer)))
+    socket.onmessage = (event) =>
+      socket === this.socket && this.receive(fromBinary(ServerMessageSchema, new Uint8Array(event.data as ArrayBuffer)))
     socket.onclose = () => this.lost(socket)
   }
 
@@ -149,10 +150,13 @@ export class MediaClient {
     this.socket = undefined
     for (const tile of this.tiles.values()) tile.handler.lost()
     if (this.tiles.size === 0 && this.sheet === undefined) return
-    this.retry = setTimeout(() => {
-      this.retry = undefined
-      this.ensure()
-    }, fullJitter(this.attempt++, RETRY_FIRST, RETRY_CAP, Math.random))
+    this.retry = setTimeout(
+      () => {
+        this.retry = undefined
+        this.ensure()
+      },
+      fullJitter(this.attempt++, RETRY_FIRST, RETRY_CAP, Math.random),
+    )
   }
 
   private pause(): void {

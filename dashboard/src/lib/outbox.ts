@@ -8,7 +8,10 @@ import { Problem } from './api'
 export const MAX_WAITING_PHOTOS = 200
 export const MAX_PHOTOS = 9
 
-export interface Refused { zh: string; en: string }
+export interface Refused {
+  zh: string
+  en: string
+}
 export interface Photo {
   id?: number
   task: number
@@ -130,11 +133,23 @@ export class Outbox {
 
   /** Number of things that have not reached the centre. */
   pending(): number {
-    return this.steps.value.filter((s) => s.refused === null).length + this.photos.value.filter((p) => p.blob === '' && p.refused === null).length
+    return (
+      this.steps.value.filter((s) => s.refused === null).length +
+      this.photos.value.filter((p) => p.blob === '' && p.refused === null).length
+    )
   }
 
   async step(task: number, path: string, body: Record<string, unknown>, photos: number[] = []): Promise<void> {
-    await this.store.add('steps', { task, path, body, key: this.newKey(), at: this.now(), photos, owner: this.owner(), refused: null })
+    await this.store.add('steps', {
+      task,
+      path,
+      body,
+      key: this.newKey(),
+      at: this.now(),
+      photos,
+      owner: this.owner(),
+      refused: null,
+    })
     await this.load()
     void this.drain()
   }
@@ -144,7 +159,17 @@ export class Outbox {
     const mine = this.photos.value.filter((p) => p.task === task)
     if (this.photos.value.length >= MAX_WAITING_PHOTOS || mine.length >= MAX_PHOTOS) return false
     const bytes = await picture.arrayBuffer()
-    await this.store.add('photos', { task, incident, at: this.now(), key: this.newKey(), bytes, size: bytes.byteLength, blob: '', owner: this.owner(), refused: null })
+    await this.store.add('photos', {
+      task,
+      incident,
+      at: this.now(),
+      key: this.newKey(),
+      bytes,
+      size: bytes.byteLength,
+      blob: '',
+      owner: this.owner(),
+      refused: null,
+    })
     await this.load()
     void this.drain()
     return true
@@ -180,7 +205,8 @@ export class Outbox {
     const blocked = new Set<number>()
     const owner = this.owner()
     try {
-      for (const photo of await this.store.photos()) if (photo.owner === owner && photo.blob === '' && photo.refused === null) await this.upload(photo)
+      for (const photo of await this.store.photos())
+        if (photo.owner === owner && photo.blob === '' && photo.refused === null) await this.upload(photo)
       for (const step of await this.store.steps()) {
         if (step.owner !== owner || step.refused !== null || blocked.has(step.task)) continue
         if (!(await this.send(step))) blocked.add(step.task)
@@ -199,13 +225,20 @@ export class Outbox {
 
   private later(): void {
     clearTimeout(this.retry)
-    this.retry = setTimeout(() => void this.drain(), Math.min(60_000, 1_000 * 2 ** this.attempt++) * (0.5 + Math.random()))
+    this.retry = setTimeout(
+      () => void this.drain(),
+      Math.min(60_000, 1_000 * 2 ** this.attempt++) * (0.5 + Math.random()),
+    )
   }
 
   private async upload(photo: Photo): Promise<void> {
     if (photo.bytes === null) return
     try {
-      const { blob } = await this.transport.photo(photo.incident, new Blob([photo.bytes], { type: 'image/jpeg' }), photo.key)
+      const { blob } = await this.transport.photo(
+        photo.incident,
+        new Blob([photo.bytes], { type: 'image/jpeg' }),
+        photo.key,
+      )
       await this.store.put('photos', { ...photo, blob, bytes: null })
     } catch (e) {
       if (!(e instanceof Problem)) throw e
@@ -226,7 +259,10 @@ export class Outbox {
     }
     try {
       await this.transport.command(step.path, body, step.key)
-      await this.store.remove('photos', photos.flatMap((p) => p.id ?? []))
+      await this.store.remove(
+        'photos',
+        photos.flatMap((p) => p.id ?? []),
+      )
       if (step.id !== undefined) await this.store.remove('steps', [step.id])
       return true
     } catch (e) {

@@ -55,7 +55,11 @@ export class Player {
   private newest = 0
   private seen = { position: -1, at: performance.now() }
 
-  constructor(codec: string, init: Uint8Array<ArrayBuffer>, private readonly events: PlayerEvents) {
+  constructor(
+    codec: string,
+    init: Uint8Array<ArrayBuffer>,
+    private readonly events: PlayerEvents,
+  ) {
     this.queue.push({ bytes: init, key: true })
     this.source.addEventListener('sourceopen', () => this.opened(codec), { once: true })
     this.video.addEventListener('error', this.fail)

@@ -22,15 +22,69 @@ function convert(value: Json, key = ''): unknown {
   return out
 }
 
-const place = (p: Partial<Place>): Place => ({ grid: '', building: '', landmark: '', unit: 0, floor: 0, flat: 0, verified: false, labelZh: '', labelEn: '', community: '', ...p }) as Place
+const place = (p: Partial<Place>): Place =>
+  ({
+    grid: '',
+    building: '',
+    landmark: '',
+    unit: 0,
+    floor: 0,
+    flat: 0,
+    verified: false,
+    labelZh: '',
+    labelEn: '',
+    community: '',
+    ...p,
+  }) as Place
 const task = (x: Partial<Task>): Task =>
-  ({ lead: false, mandatory: false, pushed: 0, delivered: 0, acknowledged: 0, enRoute: 0, onScene: 0, ended: 0, receipt: '', external: '', replaces: 0, feedback: [], reworks: 0, declineUntil: 0, ...x }) as Task
+  ({
+    lead: false,
+    mandatory: false,
+    pushed: 0,
+    delivered: 0,
+    acknowledged: 0,
+    enRoute: 0,
+    onScene: 0,
+    ended: 0,
+    receipt: '',
+    external: '',
+    replaces: 0,
+    feedback: [],
+    reworks: 0,
+    declineUntil: 0,
+    ...x,
+  }) as Task
 
 export function incidentOf(json: unknown): Incident {
   const i = convert(json as Json) as Partial<Incident>
-  const at = { reported: 0, accepted: 0, filed: 0, approved: 0, pushed: 0, delivered: 0, done: 0, verified: 0, ended: 0 }
+  const at = {
+    reported: 0,
+    accepted: 0,
+    filed: 0,
+    approved: 0,
+    pushed: 0,
+    delivered: 0,
+    done: 0,
+    verified: 0,
+    ended: 0,
+  }
   return {
-    ...at, level: 0, mode: 0, code: '', channel: '', alarms: [], absorbed: [], mergedInto: 0, approvedAfter: false, exhibits: [], reopened: 0, bounces: 0, cameras: [], open: false, ...i,
+    ...at,
+    level: 0,
+    mode: 0,
+    code: '',
+    channel: '',
+    alarms: [],
+    absorbed: [],
+    mergedInto: 0,
+    approvedAfter: false,
+    exhibits: [],
+    reopened: 0,
+    bounces: 0,
+    cameras: [],
+    open: false,
+    attention: [],
+    ...i,
     ...(i.place ? { place: place(i.place) } : {}),
     tasks: (i.tasks ?? []).map(task),
     clocks: (i.clocks ?? []).map((c) => ({ ...{ task: 0, ended: 0 }, ...c })),

@@ -3,30 +3,93 @@ import { shallowRef } from 'vue'
 import { api } from './api'
 
 export type XY = [number, number]
-export interface Name { zh: string; en: string }
+export interface Name {
+  zh: string
+  en: string
+}
 export interface Building {
-  id: string; number: number; name: Name; grid: string; outline: XY[]; center: XY; units: number; floors: number
-  flats_per_floor: number; households: number; people: number; care_needs: number; minors: number; aliases: string[]
+  id: string
+  number: number
+  name: Name
+  grid: string
+  outline: XY[]
+  center: XY
+  units: number
+  floors: number
+  flats_per_floor: number
+  households: number
+  people: number
+  care_needs: number
+  minors: number
+  aliases: string[]
 }
 export interface CameraSite {
-  id: string; number: number; name: Name; at: XY; heading: number; indoor: boolean; building: string | null; grid: string
+  id: string
+  number: number
+  name: Name
+  at: XY
+  heading: number
+  indoor: boolean
+  building: string | null
+  grid: string
 }
-export interface Unit { id: string; kind: string; name: Name; initials: string; capacity: number; grid?: string | null }
+export interface Unit {
+  id: string
+  kind: string
+  name: Name
+  initials: string
+  capacity: number
+  grid?: string | null
+}
 export interface Limits {
-  collect: number; analyse: number; approve: number; push: number; acknowledge: number; arrive: number; handle: number
-  verify: number; decline: number
+  collect: number
+  analyse: number
+  approve: number
+  push: number
+  acknowledge: number
+  arrive: number
+  handle: number
+  verify: number
+  decline: number
 }
 export type LevelName = 'normal' | 'yellow' | 'red'
 export interface Class {
-  id: string; name: Name; level: LevelName; intake: boolean; lead: string; assists: string[]; steps: Name[]; limits: Limits
+  id: string
+  name: Name
+  level: LevelName
+  intake: boolean
+  lead: string
+  assists: string[]
+  steps: Name[]
+  limits: Limits
 }
-export interface AlarmKind { id: string; name: Name; level: LevelName; class: string }
-export interface Tour { id: string; name: Name; cameras: string[]; dwell: number }
+export interface AlarmKind {
+  id: string
+  name: Name
+  level: LevelName
+  class: string
+}
+export interface Tour {
+  id: string
+  name: Name
+  cameras: string[]
+  dwell: number
+}
 export interface Landmark {
-  id: string; kind: string; name: Name; grid: string; outline: XY[]; center: XY; aliases?: string[]
+  id: string
+  kind: string
+  name: Name
+  grid: string
+  outline: XY[]
+  center: XY
+  aliases?: string[]
 }
 export interface SiteDocument {
-  id: string; name: Name; region: Name; version: number; extent: XY
+  id: string
+  name: Name
+  region: Name
+  version: number
+  extent: XY
   communities: { id: string; name: Name; outline: XY[]; label: XY }[]
   grids: { id: string; community: string; name: Name; outline: XY[] }[]
   buildings: Building[]
@@ -42,7 +105,13 @@ export interface SiteDocument {
 const byId = <T extends { id: string }>(list: T[]): Map<string, T> => new Map(list.map((x) => [x.id, x]))
 
 export class Site {
-  readonly building; readonly camera; readonly unit; readonly class; readonly alarmKind; readonly grid; readonly landmark
+  readonly building
+  readonly camera
+  readonly unit
+  readonly class
+  readonly alarmKind
+  readonly grid
+  readonly landmark
   readonly community
   constructor(readonly doc: SiteDocument) {
     this.building = byId(doc.buildings)

@@ -18,10 +18,18 @@ export class UndoQueue {
   readonly current = shallowRef<Pending | null>(null)
   readonly left = ref(0)
   private timer: ReturnType<typeof setTimeout> | undefined
-  constructor(private readonly failed: (e: unknown) => void, private readonly now: () => number = Date.now) {}
+  constructor(
+    private readonly failed: (e: unknown) => void,
+    private readonly now: () => number = Date.now,
+  ) {}
 
   /** Queues a push; one that was waiting goes out at once. */
-  async add(what: string, urgent: boolean, send: () => Promise<unknown>, recall?: () => Promise<unknown>): Promise<void> {
+  async add(
+    what: string,
+    urgent: boolean,
+    send: () => Promise<unknown>,
+    recall?: () => Promise<unknown>,
+  ): Promise<void> {
     const before = this.flush()
     const pending: Pending = { what, due: this.now() + WAIT, sent: urgent, send, ...(recall ? { recall } : {}) }
     this.current.value = pending

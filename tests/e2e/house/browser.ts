@@ -7,7 +7,17 @@ import { chromium, type BrowserContext, type Page } from 'playwright-core'
 import { ROOT, type Centre } from './centre'
 import type { Person } from './people'
 
-const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1']
+const FLAGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1',
+]
 
 export class Screens {
   private readonly noises: string[] = []
@@ -16,9 +26,25 @@ export class Screens {
   constructor(private readonly centre: Centre) {}
 
   /** A browser of its own with an empty profile. */
-  async open({ width, height, who, locale }: { width: number; height: number; who?: Person; locale?: 'zh' | 'en' }): Promise<Page> {
+  async open({
+    width,
+    height,
+    who,
+    locale,
+  }: {
+    width: number
+    height: number
+    who?: Person
+    locale?: 'zh' | 'en'
+  }): Promise<Page> {
     const folder = mkdtempSync(join(tmpdir(), 'maojiawan-chromium-'))
-    const context = await chromium.launchPersistentContext(folder, { executablePath: '/usr/bin/chromium', args: FLAGS, viewport: { width, height }, locale: 'zh-CN', timezoneId: 'Asia/Shanghai' })
+    const context = await chromium.launchPersistentContext(folder, {
+      executablePath: '/usr/bin/chromium',
+      args: FLAGS,
+      viewport: { width, height },
+      locale: 'zh-CN',
+      timezoneId: 'Asia/Shanghai',
+    })
     this.contexts.push({ context, folder })
     if (who !== undefined) {
       const [name = '', value = ''] = who.cookie.split(/=(.*)/s)
@@ -33,12 +59,16 @@ export class Screens {
 
   private listen(context: BrowserContext): void {
     const note = (what: string): void => void this.noises.push(what)
-    context.on('console', (m) => ['error', 'warning'].includes(m.type()) && note(`console ${m.type()}: ${m.text()} (${m.location().url})`))
+    context.on(
+      'console',
+      (m) => ['error', 'warning'].includes(m.type()) && note(`console ${m.type()}: ${m.text()} (${m.location().url})`),
+    )
     context.on('weberror', (e) => note(`exception: ${e.error().message}`))
     context.on('response', (r) => r.status() >= 400 && note(`answer ${r.status()}: ${r.request().method()} ${r.url()}`))
     context.on('request', (r) => {
       const url = new URL(r.url())
-      if (!['blob:', 'data:'].includes(url.protocol) && url.host !== `127.0.0.1:${this.centre.port}`) note(`left the site: ${r.url()}`)
+      if (!['blob:', 'data:'].includes(url.protocol) && url.host !== `127.0.0.1:${this.centre.port}`)
+        note(`left the site: ${r.url()}`)
     })
   }
 
@@ -48,7 +78,8 @@ export class Screens {
     mkdirSync(folder, { recursive: true })
     const name = test.replaceAll(/[^a-z0-9]+/gi, '-').slice(0, 40)
     const pages = this.contexts.flatMap(({ context }) => context.pages())
-    for (const [n, page] of pages.entries()) await page.screenshot({ path: join(folder, `${name}-${n}.png`) }).catch(() => undefined)
+    for (const [n, page] of pages.entries())
+      await page.screenshot({ path: join(folder, `${name}-${n}.png`) }).catch(() => undefined)
     console.error([...this.noises, ...this.centre.log.slice(-20)].join('\n'))
   }
 

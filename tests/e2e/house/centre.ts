@@ -32,7 +32,11 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-export interface Dependency { name: string; state: string; detail?: string }
+export interface Dependency {
+  name: string
+  state: string
+  detail?: string
+}
 
 export class Centre {
   private process: ChildProcess | undefined
@@ -48,7 +52,10 @@ export class Centre {
   ) {}
 
   /** A centre with this configuration; `files` are written beside it, and `$DIR` in the configuration is their folder. */
-  static async start(config: string, { demo = true, files = {} }: { demo?: boolean; files?: Record<string, string> } = {}): Promise<Centre> {
+  static async start(
+    config: string,
+    { demo = true, files = {} }: { demo?: boolean; files?: Record<string, string> } = {},
+  ): Promise<Centre> {
     const folder = mkdtempSync(join(tmpdir(), 'maojiawan-e2e-'))
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
     const centre = new Centre(folder, await freePort(), config.replaceAll('$DIR', folder), demo)
@@ -72,9 +79,21 @@ export class Centre {
   async up(): Promise<void> {
     const file = join(this.folder, 'centre.toml')
     writeFileSync(file, this.config)
-    const given = ['up', '--config', file, '--listen', `127.0.0.1:${this.port}`, '--data', this.data, ...(this.demo ? ['--demo'] : [])]
+    const given = [
+      'up',
+      '--config',
+      file,
+      '--listen',
+      `127.0.0.1:${this.port}`,
+      '--data',
+      this.data,
+      ...(this.demo ? ['--demo'] : []),
+    ]
     // It ends with this process, however that ends.
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', BINARY, ...given], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', BINARY, ...given], {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     this.process = child
     for (const stream of [child.stdout, child.stderr]) {
       let rest = ''
@@ -84,10 +103,15 @@ export class Centre {
         if (stream === child.stderr) this.log.push(...lines.filter((l) => l.trim() !== ''))
       })
     }
-    await until('the centre answers', async () => {
-      if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${this.log.slice(-5).join('\n')}`)
-      return (await fetch(`${this.address}/readyz`)).ok
-    }, 60)
+    await until(
+      'the centre answers',
+      async () => {
+        if (child.exitCode !== null)
+          throw new Error(`it ended with ${child.exitCode}: ${this.log.slice(-5).join('\n')}`)
+        return (await fetch(`${this.address}/readyz`)).ok
+      },
+      60,
+    )
   }
 
   async dependencies(): Promise<Dependency[]> {
@@ -96,11 +120,15 @@ export class Centre {
 
   /** Waits until all dependencies are up: cameras, broker, simulated site. The first run of a clone encodes films. */
   async allUp(seconds = 500): Promise<void> {
-    await until('everything is up', async () => {
-      const waiting = (await this.dependencies()).filter((d) => d.state !== 'up')
-      if (waiting.length > 0) throw new Error(waiting.map((d) => `${d.name} ${d.state} ${d.detail ?? ''}`).join(', '))
-      return true
-    }, seconds)
+    await until(
+      'everything is up',
+      async () => {
+        const waiting = (await this.dependencies()).filter((d) => d.state !== 'up')
+        if (waiting.length > 0) throw new Error(waiting.map((d) => `${d.name} ${d.state} ${d.detail ?? ''}`).join(', '))
+        return true
+      },
+      seconds,
+    )
   }
 
   async metric(name: string): Promise<number> {
@@ -111,7 +139,9 @@ export class Centre {
 
   /** Pids of children, and of theirs, whose command line contains all these words. */
   children(...words: string[]): number[] {
-    const all = readdirSync('/proc').filter((n) => /^\d+$/.test(n)).map(Number)
+    const all = readdirSync('/proc')
+      .filter((n) => /^\d+$/.test(n))
+      .map(Number)
     const facts = new Map<number, { parent: number; command: string }>()
     for (const pid of all) {
       try {
@@ -156,7 +186,8 @@ export class Centre {
       child.kill('SIGTERM')
       await until('it ends in order', () => child.exitCode !== null || child.signalCode !== null, 40)
       await gone(children)
-      if (child.exitCode !== 0) throw new Error(`exit code ${child.exitCode} ${child.signalCode ?? ''}: ${this.log.slice(-5).join('\n')}`)
+      if (child.exitCode !== 0)
+        throw new Error(`exit code ${child.exitCode} ${child.signalCode ?? ''}: ${this.log.slice(-5).join('\n')}`)
     }
     const said = this.unannounced()
     if (said.length > 0) throw new Error(`unlisted log lines:\n${said.slice(0, 20).join('\n')}`)
@@ -171,12 +202,33 @@ export class Centre {
       if (found === undefined) throw new Error(`no ${key} in simulator.toml`)
       return found
     }
-    return { listen: value('listen'), token: value('token'), smsSecret: value('sms_secret'), departmentSecret: value('police'), brokerUser: value('user'), brokerPassword: /\[simulator\.broker\][^[]*?password = "([^"]*)"/.exec(text)?.[1] ?? '', brokerPort: Number(/\[simulator\.broker\][^[]*?port = (\d+)/.exec(text)?.[1] ?? 0) }
+    return {
+      listen: value('listen'),
+      token: value('token'),
+      smsSecret: value('sms_secret'),
+      departmentSecret: value('police'),
+      brokerUser: value('user'),
+      brokerPassword: /\[simulator\.broker\][^[]*?password = "([^"]*)"/.exec(text)?.[1] ?? '',
+      brokerPort: Number(/\[simulator\.broker\][^[]*?port = (\d+)/.exec(text)?.[1] ?? 0),
+    }
   }
 }
 
-export interface SiteFile { listen: string; token: string; smsSecret: string; departmentSecret: string; brokerUser: string; brokerPassword: string; brokerPort: number }
+export interface SiteFile {
+  listen: string
+  token: string
+  smsSecret: string
+  departmentSecret: string
+  brokerUser: string
+  brokerPassword: string
+  brokerPort: number
+}
 
 async function gone(pids: number[]): Promise<void> {
-  await until(`children ${pids.join(' ')} are gone`, () => pids.every((pid) => !existsSync(`/proc/${pid}`) || readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')), 15)
+  await until(
+    `children ${pids.join(' ')} are gone`,
+    () =>
+      pids.every((pid) => !existsSync(`/proc/${pid}`) || readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')),
+    15,
+  )
 }

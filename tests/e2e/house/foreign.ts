@@ -16,9 +16,16 @@ export class Foreign {
   ) {}
 
   static async start(): Promise<Foreign> {
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', '/usr/bin/python3', join(import.meta.dirname, 'foreign.py'), USER, PASSWORD], { stdio: ['pipe', 'pipe', 'inherit'] })
+    const child = spawn(
+      'setpriv',
+      ['--pdeathsig', 'KILL', '--', '/usr/bin/python3', join(import.meta.dirname, 'foreign.py'), USER, PASSWORD],
+      { stdio: ['pipe', 'pipe', 'inherit'] },
+    )
     const lines = createInterface({ input: child.stdout! })
-    const [line] = (await Promise.race([once(lines, 'line'), once(child, 'exit').then(([code]) => Promise.reject(new Error(`the foreign camera ended with ${code}`)))])) as [string]
+    const [line] = (await Promise.race([
+      once(lines, 'line'),
+      once(child, 'exit').then(([code]) => Promise.reject(new Error(`the foreign camera ended with ${code}`))),
+    ])) as [string]
     return new Foreign(child, Number(line))
   }
 

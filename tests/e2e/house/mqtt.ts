@@ -9,7 +9,7 @@ const text = (s: string): Buffer => {
 }
 function packet(type: number, body: Buffer): Buffer {
   const length: number[] = []
-  for (let rest = body.length; ; ) {
+  for (let rest = body.length; ;) {
     const low = rest & 127
     rest >>= 7
     length.push(rest > 0 ? low | 128 : low)
@@ -40,7 +40,18 @@ export class Device {
       }
     })
     const flags = 0x02 | 0x80 | 0x40
-    socket.write(packet(0x10, Buffer.concat([text('MQTT'), Buffer.from([4, flags, 0, 60]), text(name), text(brokerUser), text(brokerPassword)])))
+    socket.write(
+      packet(
+        0x10,
+        Buffer.concat([
+          text('MQTT'),
+          Buffer.from([4, flags, 0, 60]),
+          text(name),
+          text(brokerUser),
+          text(brokerPassword),
+        ]),
+      ),
+    )
     await until('the broker lets the device in', () => greeted)
     return device
   }
@@ -49,7 +60,9 @@ export class Device {
     if (this.lost) return
     const id = this.next
     this.next = (this.next % 65_535) + 1
-    this.socket.write(packet(0x32, Buffer.concat([text(topic), Buffer.from([id >> 8, id & 255]), Buffer.from(JSON.stringify(body))])))
+    this.socket.write(
+      packet(0x32, Buffer.concat([text(topic), Buffer.from([id >> 8, id & 255]), Buffer.from(JSON.stringify(body))])),
+    )
   }
 
   close(): void {

@@ -3,13 +3,21 @@
 import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf'
 import WebSocket from 'ws'
 import { ClientMessageSchema, ServerMessageSchema, type Event } from '../../../dashboard/client/src/generated/feed_pb'
-import { ClientMessageSchema as MediaClientSchema, Kind, ServerMessageSchema as MediaServerSchema, type ServerMessage as MediaMessage } from '../../../dashboard/src/generated/media_pb'
+import {
+  ClientMessageSchema as MediaClientSchema,
+  Kind,
+  ServerMessageSchema as MediaServerSchema,
+  type ServerMessage as MediaMessage,
+} from '../../../dashboard/src/generated/media_pb'
 import type { Centre } from './centre'
 import type { Person } from './people'
 import { until } from './wait'
 
 function dial(centre: Centre, who: Person, path: string, protocol: string): WebSocket {
-  const socket = new WebSocket(`ws://127.0.0.1:${centre.port}${path}`, protocol, { headers: { cookie: who.cookie }, origin: centre.address })
+  const socket = new WebSocket(`ws://127.0.0.1:${centre.port}${path}`, protocol, {
+    headers: { cookie: who.cookie },
+    origin: centre.address,
+  })
   socket.binaryType = 'arraybuffer'
   return socket
 }
@@ -36,7 +44,16 @@ export class Feed {
       this.socket = socket
       return new Promise<boolean>((done, failed) => {
         socket.on('error', failed)
-        socket.on('open', () => socket.send(toBinary(ClientMessageSchema, create(ClientMessageSchema, { kind: { case: 'hello', value: { logId: this.logId, cursor: this.cursor, conflate: false } } }))))
+        socket.on('open', () =>
+          socket.send(
+            toBinary(
+              ClientMessageSchema,
+              create(ClientMessageSchema, {
+                kind: { case: 'hello', value: { logId: this.logId, cursor: this.cursor, conflate: false } },
+              }),
+            ),
+          ),
+        )
         socket.on('message', (data: ArrayBuffer) => {
           this.take(new Uint8Array(data))
           done(true)
@@ -52,7 +69,8 @@ export class Feed {
       this.logId = kind.value.logId
       this.cursor = kind.value.seq
     } else if (kind.case === 'frame') {
-      if (kind.value.after !== this.cursor || kind.value.logId !== this.logId) this.gaps.push(`after ${kind.value.after}, cursor ${this.cursor}`)
+      if (kind.value.after !== this.cursor || kind.value.logId !== this.logId)
+        this.gaps.push(`after ${kind.value.after}, cursor ${this.cursor}`)
       this.cursor = kind.value.upto
       for (const item of kind.value.items) if (item.event !== undefined) this.events.push(item.event)
     }
@@ -75,8 +93,11 @@ export class Viewer {
   constructor(centre: Centre, who: Person, camera: string) {
     const socket = dial(centre, who, '/api/v1/media', 'maojiawan.media.v1')
     this.socket = socket
-    const send = (kind: NonNullable<MessageInitShape<typeof MediaClientSchema>['kind']>): void => socket.send(toBinary(MediaClientSchema, create(MediaClientSchema, { kind })))
-    socket.on('open', () => send({ case: 'subscribe', value: { stream: 1, camera, main: false, keysOnly: false, credit: 64 } }))
+    const send = (kind: NonNullable<MessageInitShape<typeof MediaClientSchema>['kind']>): void =>
+      socket.send(toBinary(MediaClientSchema, create(MediaClientSchema, { kind })))
+    socket.on('open', () =>
+      send({ case: 'subscribe', value: { stream: 1, camera, main: false, keysOnly: false, credit: 64 } }),
+    )
     socket.on('close', () => (this.closed = true))
     socket.on('error', () => (this.closed = true))
     socket.on('message', (data: ArrayBuffer) => {

@@ -4,7 +4,11 @@ import { setTimeout as pause } from 'node:timers/promises'
 const LOOK_EVERY = 50
 
 /** Looks until `look` gives something other than undefined, null or false; says what was waited for when it never does. */
-export async function until<T>(what: string, look: () => T | Promise<T>, seconds = 60): Promise<NonNullable<Exclude<T, false>>> {
+export async function until<T>(
+  what: string,
+  look: () => T | Promise<T>,
+  seconds = 60,
+): Promise<NonNullable<Exclude<T, false>>> {
   const end = performance.now() + seconds * 1000
   let last: unknown
   for (;;) {
@@ -15,7 +19,8 @@ export async function until<T>(what: string, look: () => T | Promise<T>, seconds
     } catch (error) {
       last = error
     }
-    if (performance.now() > end) throw new Error(`${what}: not within ${seconds} s (last: ${last instanceof Error ? last.message : String(last)})`)
+    if (performance.now() > end)
+      throw new Error(`${what}: not within ${seconds} s (last: ${last instanceof Error ? last.message : String(last)})`)
     await pause(LOOK_EVERY)
   }
 }

@@ -25,12 +25,18 @@ export class Desk {
   ) {}
 
   static async open(centre: Centre, screens: Screens): Promise<Desk> {
-    const [duty, chief, wall] = await Promise.all(['duty', 'chief', 'wall'].map((account) => Person.login(centre, account)))
+    const [duty, chief, wall] = await Promise.all(
+      ['duty', 'chief', 'wall'].map((account) => Person.login(centre, account)),
+    )
     const size = { width: 1920, height: 1080 }
     const wallPage = await screens.open({ ...size, who: wall! })
     const chiefPage = await screens.open({ ...size, who: chief! })
     const consolePage = await screens.open(size)
-    await Promise.all([wallPage.goto(`${centre.address}/wall`), chiefPage.goto(`${centre.address}/console`), signIn(consolePage, centre, 'duty')])
+    await Promise.all([
+      wallPage.goto(`${centre.address}/wall`),
+      chiefPage.goto(`${centre.address}/console`),
+      signIn(consolePage, centre, 'duty'),
+    ])
     await Promise.all([consolePage, chiefPage].map((page) => page.locator('main.console').waitFor()))
     return new Desk(centre, screens, duty!, chief!, wallPage, consolePage, chiefPage)
   }
@@ -106,7 +112,9 @@ export class Desk {
     await this.console.keyboard.press('Enter')
     return until('it is pushed, and every department has it', async () => {
       const found = await this.duty.incident(id)
-      return found.tasks.length > 0 && found.tasks.every((t) => t.state !== 'pushed' || FIRMS.includes(t.unit)) ? found : null
+      return found.tasks.length > 0 && found.tasks.every((t) => t.state !== 'pushed' || FIRMS.includes(t.unit))
+        ? found
+        : null
     })
   }
 
@@ -119,7 +127,9 @@ export class Desk {
     await page.locator(`[data-task="${task}"] .open`).click()
     for (const step of ['en_route', 'on_scene'] as const) await page.locator(`[data-act=${step}]`).click()
     const camera = await this.duty.ask('GET', '/api/v1/cameras/c001/still')
-    await page.locator('input[type=file]').setInputFiles({ name: 'scene.jpg', mimeType: 'image/jpeg', buffer: Buffer.from(await camera.arrayBuffer()) })
+    await page
+      .locator('input[type=file]')
+      .setInputFiles({ name: 'scene.jpg', mimeType: 'image/jpeg', buffer: Buffer.from(await camera.arrayBuffer()) })
     await page.locator('ul.photos li img').waitFor()
     await page.getByLabel(zh.mobile.explain).fill('现场已处置，照片为证')
     await page.locator('[data-act=feedback]').click()
@@ -129,8 +139,13 @@ export class Desk {
 
   /** A department's whole way by its own system, which signs its calls. */
   async handleBySystem(unit: string, task: number): Promise<void> {
-    await until(`${unit} has the task`, async () => (await panel<{ tasks: { task: number }[] }>(this.centre, 'GET', `/departments/${unit}/tasks`)).tasks.some((t) => t.task === task))
-    for (const step of ['acknowledge', 'en_route', 'on_scene', 'feedback']) await panel(this.centre, 'POST', `/departments/${unit}/steps`, { task, step })
+    await until(`${unit} has the task`, async () =>
+      (await panel<{ tasks: { task: number }[] }>(this.centre, 'GET', `/departments/${unit}/tasks`)).tasks.some(
+        (t) => t.task === task,
+      ),
+    )
+    for (const step of ['acknowledge', 'en_route', 'on_scene', 'feedback'])
+      await panel(this.centre, 'POST', `/departments/${unit}/steps`, { task, step })
   }
 
   async verifyAndClose(id: number): Promise<void> {
@@ -146,7 +161,10 @@ export class Desk {
     await this.shows(id, 'closed')
     const told = await this.console.locator('[data-row=event]').allInnerTexts()
     expect(told.length).toBeGreaterThan(8)
-    expect(told.filter((line) => /[a-z]_[a-z]/.test(line)), 'every line is in words').toEqual([])
+    expect(
+      told.filter((line) => /[a-z]_[a-z]/.test(line)),
+      'every line is in words',
+    ).toEqual([])
   }
 }
 

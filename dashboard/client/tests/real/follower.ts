@@ -15,7 +15,10 @@ export class Follower {
 
   constructor(centre: Centre, cookie: string, options: Partial<FeedOptions> = {}) {
     const own = `ws://127.0.0.1:${centre.port}/api/v1/feed`
-    const dial = dialWith((address, protocol) => new WebSocket(address, protocol, { headers: { cookie }, origin: centre.address }) as unknown as WebSocketLike)
+    const dial = dialWith(
+      (address, protocol) =>
+        new WebSocket(address, protocol, { headers: { cookie }, origin: centre.address }) as unknown as WebSocketLike,
+    )
     this.model.onEvent = (e) => this.events.push({ seq: e.seq, incident: e.incident })
     this.client = new FeedClient(this.model, { addresses: [own], dial, ...options })
     this.client.on((note) => this.notes.push(note))
@@ -33,22 +36,31 @@ export class Follower {
     return first === undefined ? 0 : Number(first.at.seq)
   }
   async is(name: FeedState['name'], seconds = 60): Promise<FeedState> {
-    return until(`the client is ${name}`, () => {
-      if (this.client.state.name !== name) throw new Error(JSON.stringify(this.client.state))
-      return this.client.state
-    }, seconds)
+    return until(
+      `the client is ${name}`,
+      () => {
+        if (this.client.state.name !== name) throw new Error(JSON.stringify(this.client.state))
+        return this.client.state
+      },
+      seconds,
+    )
   }
   /** The first state of this name after the first `from` states, however short it was. */
   async was(name: FeedState['name'], from: number, seconds = 60): Promise<FeedState> {
-    return until(`the client was ${name}`, () => {
-      const found = this.states.slice(from).find((s) => s.name === name)
-      if (found === undefined) throw new Error(JSON.stringify(this.states.slice(from)))
-      return found
-    }, seconds)
+    return until(
+      `the client was ${name}`,
+      () => {
+        const found = this.states.slice(from).find((s) => s.name === name)
+        if (found === undefined) throw new Error(JSON.stringify(this.states.slice(from)))
+        return found
+      },
+      seconds,
+    )
   }
   async reaches(seq: number): Promise<void> {
     await until(`the client is live at ${seq}`, () => {
-      if (this.client.state.name !== 'live' || this.client.position.seq < BigInt(seq)) throw new Error(`${JSON.stringify(this.client.state)} at ${this.client.position.seq}`)
+      if (this.client.state.name !== 'live' || this.client.position.seq < BigInt(seq))
+        throw new Error(`${JSON.stringify(this.client.state)} at ${this.client.position.seq}`)
       return true
     })
   }
@@ -57,8 +69,10 @@ export class Follower {
 /** All incidents of the REST interface. */
 export async function incidents(who: Person): Promise<{ id: number }[]> {
   const all: { id: number }[] = []
-  for (let before: number | null = 0; before !== null; ) {
-    const page: { items: { id: number }[]; next: number | null } = await who.get(`/incidents?limit=200${before === 0 ? '' : `&before=${before}`}`)
+  for (let before: number | null = 0; before !== null;) {
+    const page: { items: { id: number }[]; next: number | null } = await who.get(
+      `/incidents?limit=200${before === 0 ? '' : `&before=${before}`}`,
+    )
     all.push(...page.items)
     before = page.next
   }

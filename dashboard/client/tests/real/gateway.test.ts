@@ -11,7 +11,8 @@ import { until } from '../../../../tests/e2e/house/wait'
 import { Follower, incidents } from './follower'
 
 const PASSWORD = 'a password of this test'
-const account = (id: string, role: string): string => `[[accounts]]\nid = "${id}"\nrole = "${role}"\nname = "${id}"\npassword_file = "$DIR/password"\n`
+const account = (id: string, role: string): string =>
+  `[[accounts]]\nid = "${id}"\nrole = "${role}"\nname = "${id}"\npassword_file = "$DIR/password"\n`
 const CONFIG = `[log]\nfilter = "warn"\n[sensing]\nport = 0\n${account('duty', 'duty_officer')}${account('wall', 'wall_display')}`
 /** Kills under load; `make soak` takes more. */
 const KILLS = Number(process.env['FAULT_REPEATS'] ?? 3)
@@ -32,13 +33,19 @@ beforeAll(async () => {
   wall = await Person.login(centre, 'wall', PASSWORD)
 })
 afterEach(({ task }) => {
-  if (task.result?.state === 'fail') for (const f of followers) console.error(JSON.stringify(f.states.slice(-8)), centre.log.slice(-5).join('\n'))
+  if (task.result?.state === 'fail')
+    for (const f of followers) console.error(JSON.stringify(f.states.slice(-8)), centre.log.slice(-5).join('\n'))
   for (const f of followers.splice(0)) f.client.stop()
 })
 afterAll(() => centre?.stop())
 
 /** A command that is tried until it is answered, always under the same key. */
-interface Given { path: string; body: object; key: string; answer?: Accepted }
+interface Given {
+  path: string
+  body: object
+  key: string
+  answer?: Accepted
+}
 async function give(one: Given): Promise<boolean> {
   one.answer = await duty.command(one.path, one.body, one.key).catch((e: unknown) => {
     // A refusal would be an answer; only a call that was cut off is not.
@@ -47,7 +54,11 @@ async function give(one: Given): Promise<boolean> {
   })
   return one.answer !== undefined
 }
-const report = (text: string): Given => ({ path: '/incidents', body: { class: 'street_light', place: { text: '12栋1单元' }, channel: 'call', text }, key: randomUUID() })
+const report = (text: string): Given => ({
+  path: '/incidents',
+  body: { class: 'street_light', place: { text: '12栋1单元' }, channel: 'call', text },
+  key: randomUUID(),
+})
 async function reported(text: string): Promise<Accepted> {
   const one = report(text)
   await until('it is answered', () => give(one))
@@ -58,7 +69,10 @@ async function reported(text: string): Promise<Accepted> {
 async function same(f: Follower, who: Person): Promise<number> {
   const rest = (await incidents(who)).map((i) => incidentOf(i))
   // Only the feed has the references of texts.
-  const held = f.model.all('incident').sort((a, b) => a.id - b.id).map(({ text, ...i }) => (text === undefined ? i : { ...i, text: { value: text.value, erased: text.erased } }))
+  const held = f.model
+    .all('incident')
+    .sort((a, b) => a.id - b.id)
+    .map(({ text, ...i }) => (text === undefined ? i : { ...i, text: { value: text.value, erased: text.erased } }))
   expect(held).toEqual(rest)
   return rest.length
 }
@@ -91,7 +105,10 @@ test('kill -9 under load: clients come back with their position, and nothing is 
       }
     }
     const tellers = [0, 1, 2, 3].map(teller)
-    await until('reports flow, and reach the clients', () => answered >= 40 && lossless.events.length > 40 * (round + 1))
+    await until(
+      'reports flow, and reach the clients',
+      () => answered >= 40 && lossless.events.length > 40 * (round + 1),
+    )
     await centre.kill()
     stopped = true
     await Promise.all(tellers)
@@ -114,13 +131,20 @@ test('kill -9 under load: clients come back with their position, and nothing is 
   await same(second, duty)
   expect([await same(latest, wall), latest.events, latest.count('missed')]).toEqual([rows, [], 0])
   const ids = given.flatMap((g) => (g.path === '/incidents' ? [g.answer!.refs.incident!] : []))
-  expect(lossless.model.all('incident').map((i) => i.id).sort((a, b) => a - b)).toEqual(ids.sort((a, b) => a - b))
+  expect(
+    lossless.model
+      .all('incident')
+      .map((i) => i.id)
+      .sort((a, b) => a - b),
+  ).toEqual(ids.sort((a, b) => a - b))
   // What the timelines say is what the client was told.
   for (const id of ids.slice(-10)) {
     const told = lossless.events.filter((e) => e.incident === id).map((e) => e.seq)
     expect((await duty.timeline(id)).map((e) => e.seq).sort((a, b) => a - b)).toEqual(told)
   }
-  console.log(`${KILLS} kills: ${given.length} commands acknowledged, ${cut} of them cut off at first, ${lossless.events.length} events, none missing, none twice; ${rows} incidents equal to REST's`)
+  console.log(
+    `${KILLS} kills: ${given.length} commands acknowledged, ${cut} of them cut off at first, ${lossless.events.length} events, none missing, none twice; ${rows} incidents equal to REST's`,
+  )
 })
 
 test('a server that drains tells its clients, and they go on where they were', async () => {
@@ -130,7 +154,11 @@ test('a server that drains tells its clients, and they go on where they were', a
   process.kill(pid, 'SIGTERM')
   await until('it has ended', () => !existsSync(`/proc/${pid}`))
   expect(f.notes).toContainEqual(expect.objectContaining({ kind: 'handover', reason: 'draining' }))
-  expect(f.states.find((s): s is FeedState & { name: 'waiting' } => s.name === 'waiting')?.loss).toEqual({ why: 'closed', code: 1001, reason: 'draining' })
+  expect(f.states.find((s): s is FeedState & { name: 'waiting' } => s.name === 'waiting')?.loss).toEqual({
+    why: 'closed',
+    code: 1001,
+    reason: 'draining',
+  })
   await centre.up()
   await f.reaches((await reported('停机之后')).position.seq)
   expect(f.count('snapshot')).toBe(1)
@@ -172,7 +200,9 @@ test('a session that ends is the end, whether the client is connected or not', a
 })
 
 test('a client that the server does not understand stops and says so', async () => {
-  const f = follow(centre, duty.cookie, { codec: { ...binary, encode: (said) => (said.case === 'ping' ? new Uint8Array([0xff]) : binary.encode(said)) } })
+  const f = follow(centre, duty.cookie, {
+    codec: { ...binary, encode: (said) => (said.case === 'ping' ? new Uint8Array([0xff]) : binary.encode(said)) },
+  })
   expect(await f.is('closed')).toEqual({ name: 'closed', reason: 'protocol' })
 })
 
