@@ -25,7 +25,7 @@ pub(crate) async fn notes(house: &House, incident: u64, count: usize, text: &str
     for some in all.chunks(500) {
         let note = |_: &usize| {
             let command = Command::Note { incident: IncidentId(incident), text: text.to_owned() };
-            let input = Input::Command { actor: Actor::System, mode: Mode::Real, command };
+            let input = Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command };
             house.intake.submit(Submission::keyless(input))
         };
         for done in join_all(some.iter().map(note)).await {
