@@ -61,7 +61,7 @@ export const en: Messages = {
     unknown: 'Unknown',
   },
   link: { open: 'Normal', connecting: 'Connecting', stale: 'Old', down: 'Down' },
-  plan: { title: 'Area', legendClear: 'Clear {n}', legendPending: 'Unjudged {n}' },
+  plan: { title: 'Area', legendClear: 'Clear {n}', legendPending: 'Alarms {n}' },
   focus: {
     calm: 'No red or yellow incident',
     calmLast: 'Last red incident closed {time}',

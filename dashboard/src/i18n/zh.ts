@@ -45,7 +45,7 @@ export const zh = {
     unknown: '未知',
   },
   link: { open: '正常', connecting: '连接中', stale: '过期', down: '断开' },
-  plan: { title: '辖区态势', legendClear: '无未结 {n}', legendPending: '待判 {n}' },
+  plan: { title: '辖区态势', legendClear: '无未结 {n}', legendPending: '告警 {n}' },
   focus: {
     calm: '当前无红色、黄色事件',
     calmLast: '上一起红色事件 {time} 已结案',
