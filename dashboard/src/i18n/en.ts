@@ -425,6 +425,8 @@ export const en: Messages = {
     more: '{n} more',
   },
   act: {
+    attend: 'Take',
+    nextCall: 'To the alarm',
     confirm: 'Confirm',
     judge: 'Judge',
     shelve: 'Shelve',

@@ -409,6 +409,8 @@ export const zh = {
     more: '其余 {n} 项',
   },
   act: {
+    attend: '接手',
+    nextCall: '去急办',
     confirm: '确认',
     judge: '判定',
     shelve: '屏蔽',
