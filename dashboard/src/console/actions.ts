@@ -66,6 +66,16 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
 
   return [
     {
+      group: 'case',
+      button: true,
+      key: ' ',
+      cap: t('key.space'),
+      name: 'attend',
+      when: () => i() !== undefined && c.asks(i()!),
+      run: () => void c.attend(i()!),
+    },
+    { group: 'screen', key: 'f2', cap: 'F2', name: 'nextCall', run: c.toNextCall },
+    {
       group: 'alarm',
       key: ' ',
       cap: t('key.space'),

@@ -1,7 +1,18 @@
 // What the console holds: selections, the timeline of the case, commands with their answers, and what waits for undo.
 import { computed, inject, provide, ref, shallowRef, watch, type InjectionKey } from 'vue'
 import { useI18n } from 'vue-i18n'
+import { nextCall } from '../centre/next-call'
 import { api, command, newKey, Problem, type TimelineEntry } from '../lib/api'
+import {
+  alarmAsks,
+  due,
+  stageOf,
+  subjects,
+  untaken,
+  urgency,
+  urgentOf,
+  type Entry as Attention,
+} from '../lib/attention'
 import { now } from '../lib/clock'
 import { useFigures } from '../lib/figures'
 import type { Alarm, FeedEvent, Incident, Task } from '../lib/model'
@@ -104,19 +115,29 @@ function createConsole() {
   const said = ref<{ text: string; bad: boolean; at: number } | null>(null)
   const busy = ref(0)
 
+  /** Across stages: what nobody took, what is marked and what is late; and how many rows of it stand on top. */
+  const urgent = computed(() => urgentOf(figures.openReal.value, now.value))
+  const room = ref(Infinity)
+  const pinned = computed(() => urgent.value.slice(0, room.value))
   const queue = computed(() => {
-    const due = (i: Incident): number =>
-      Math.min(Infinity, ...i.clocks.filter((c) => c.ended === 0).map((c) => c.since + c.limit))
+    const above = new Set(pinned.value.map((i) => i.id))
+    const rank = new Map(urgent.value.map((i, n) => [i.id, n]))
+    const late = (i: Incident): number => rank.get(i.id) ?? Infinity
     return STAGES.map((stage) => ({
       stage,
       incidents: figures.open.value
-        .filter((i) => i.stage === stage)
+        .filter((i) => stageOf(i) === stage && !above.has(i.id))
         .sort(
-          (a, b) => Number(a.mode === 1) - Number(b.mode === 1) || b.level - a.level || due(a) - due(b) || a.id - b.id,
+          (a, b) =>
+            Number(a.mode === 1) - Number(b.mode === 1) ||
+            (late(a) === late(b) ? 0 : late(a) - late(b)) ||
+            b.level - a.level ||
+            (due(a) === due(b) ? 0 : due(a) - due(b)) ||
+            a.id - b.id,
         ),
     })).filter((g) => g.incidents.length > 0)
   })
-  const order = computed(() => queue.value.flatMap((g) => g.incidents))
+  const order = computed(() => [...pinned.value, ...queue.value.flatMap((g) => g.incidents)])
   const incident = computed<Incident | undefined>(() =>
     incidentId.value === null
       ? undefined
@@ -164,7 +185,9 @@ function createConsole() {
   watch(
     () => order.value.length > 0 && incident.value === undefined,
     (none) => {
-      if (none) incidentId.value = (figures.top.value?.incident ?? order.value[0])?.id ?? null
+      const first = urgent.value[0]
+      const asks = first !== undefined && urgency(first, now.value) === 0
+      if (none) incidentId.value = (asks ? first : (figures.top.value?.incident ?? order.value[0]))?.id ?? null
     },
     { immediate: true },
   )
@@ -256,6 +279,37 @@ function createConsole() {
   }
   const undo = new UndoQueue(fail)
 
+  // ---- attention
+  /** All that is about a case, what sounds first; those with `taken` are only marked. */
+  const attentionOf = (i: Incident): Attention[] =>
+    [...i.attention].sort((a, b) => Number(a.taken > 0) - Number(b.taken > 0))
+  /** Alarms of a case that nobody has confirmed: whoever takes the case has heard them, too. */
+  const unheard = (i: Incident): Alarm[] =>
+    i.alarms
+      .map((id) => centre.alarm.get(String(id)))
+      .filter((a) => a !== undefined)
+      .filter((a) => alarmAsks(a, now.value))
+  /** Whether Space has something to take while the case is in the middle. */
+  const asks = (i: Incident): boolean => untaken(i).length > 0 || unheard(i).length > 0
+  /** Takes all that sounds about a case. With a reason it also answers what units ask for or gave back. */
+  async function attend(i: Incident, text = ''): Promise<boolean> {
+    const what = `${i.id} ${t('act.attend')}`
+    const rest = unheard(i)
+    let done = true
+    if (text.trim() || untaken(i).length > 0)
+      done = await run(what, `/incidents/${i.id}/attend`, text.trim() ? { text: text.trim() } : {})
+    for (const a of rest) done = (await run(what, `/alarms/${a.id}/confirm`)) && done
+    return done
+  }
+  /** The key to the alarm: what asks, the gravest first; pressed again, the next. */
+  function toNextCall(): void {
+    const call = nextCall(subjects(figures.calls.value))
+    if (call?.kind === 'case') openCase(call.id)
+    else if (call !== undefined) openAlarm(`a/${call.id}`)
+    else if (figures.top.value?.incident) openCase(figures.top.value.incident.id)
+    else if (figures.top.value?.alarm) openAlarm(`a/${figures.top.value.alarm.id}`)
+  }
+
   const unitName = (id: string): string => nameOf(site.value?.unit.get(id), locale.value, id)
   const className = figures.names.class
 
@@ -310,6 +364,9 @@ function createConsole() {
     ask,
     said,
     busy,
+    urgent,
+    pinned,
+    room,
     queue,
     order,
     incident,
@@ -330,6 +387,10 @@ function createConsole() {
     give,
     run,
     undo,
+    attentionOf,
+    asks,
+    attend,
+    toNextCall,
     unitName,
     className,
     unitsFor,
