@@ -327,21 +327,40 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
         'on-scene': ['on_scene', 'onScene'],
         feedback: ['done', 'ended'],
       }[step] ?? []
-    if (name === undefined || (step === 'feedback' && body.result === 'need_support')) return
-    task.state = name
-    task[at] = BigInt(Date.now())
+    if (name === undefined) return
+    const moment = BigInt(body.at ?? Date.now())
+    const by = { kind: 'unit', id: task.unit }
+    const support = body.result === 'need_support'
+    if (!support) {
+      task.state = name
+      task[at] = moment
+    }
+    const told = open(task)
+    if (step === 'feedback')
+      told.feedback = [...task.feedback, { at: moment, by, result: body.result, text: { value: body.text ?? '' } }]
+    const { value } = state.kind
+    const asked = { why: 'support', task: task.id, since: BigInt(Date.now()) }
+    const change = {
+      tasks: value.tasks.map((t) => (t === task ? told : t)),
+      attention: support ? [...value.attention, asked] : value.attention,
+    }
+    alter(Number(value.id), change, {
+      by,
+      kind: step === 'feedback' ? 'task_feedback' : `task_${name}`,
+      task: task.id,
+      unit: task.unit,
+    })
+  }
+  /** A message as what one is made of, so that its parts may be given plainly. */
+  const open = ({ $typeName, ...fields }) => fields
+  /** Changes an incident, and tells so to all who follow. */
+  function alter(id, change, happened) {
+    const state = held.states.find((s) => s.kind.case === 'incident' && Number(s.kind.value.id) === id)
+    state.kind.value = create(feed.IncidentSchema, { ...open(state.kind.value), ...change })
     const after = held.seq
     held.seq += 1n
     state.rev = held.seq
-    const event = {
-      seq: held.seq,
-      at: BigInt(Date.now()),
-      by: { kind: 'unit', id: task.unit },
-      kind: step === 'feedback' ? 'task_feedback' : `task_${name}`,
-      incident: state.kind.value.id,
-      task: task.id,
-      unit: task.unit,
-    }
+    const event = happened && { seq: held.seq, at: BigInt(Date.now()), incident: BigInt(id), ...happened }
     for (const send of feeds)
       send({
         case: 'frame',
@@ -451,6 +470,7 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
   return {
     address,
     requests,
+    alter,
     /** From now on it answers, and cannot say where its log is. */
     forget() {
       knows = false
