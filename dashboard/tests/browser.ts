@@ -1,6 +1,6 @@
 // What the browser suites share: one Chromium a file, a fresh centre and context a test, and how long to wait.
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll } from 'vitest'
 // @ts-expect-error plain script
 import { start } from '../dev/harness.mjs'
 
@@ -34,7 +34,6 @@ export interface Options {
 
 /** Sets up a file's browser; to be called once in it. */
 export function inChromium() {
-  vi.setConfig({ testTimeout: TEST_HANGS, hookTimeout: TEST_HANGS })
   const state = {} as { browser: Browser; context: BrowserContext; page: Page; harness: Harness }
   /** Errors and warnings of the page, and requests that leave the site. */
   const said: string[] = []

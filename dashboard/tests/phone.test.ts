@@ -17,7 +17,10 @@ const taps = () =>
 const kept = (page: Page, what = 'incidents'): Promise<unknown> =>
   page.waitForFunction(async (key) => {
     if (navigator.serviceWorker.controller === null || !(await caches.has('page-1'))) return false
-    if ((await (await caches.open('page-1')).keys()).length <= 6) return false
+    const cache = await caches.open('page-1')
+    const used = performance.getEntriesByType('resource').map((e) => e.name)
+    const needed = ['/', ...used.filter((u) => /\.(js|css)$|\/api\/v1\/site$/.test(u))]
+    if (!(await Promise.all(needed.map((u) => cache.match(u)))).every(Boolean)) return false
     const db = await new Promise<IDBDatabase>((done) => {
       const r = indexedDB.open('outbox')
       r.onsuccess = () => done(r.result)
@@ -202,9 +205,7 @@ describe('a task', () => {
     const when = /\d\d:\d\d:\d\d/.exec(await text(page, '[data-task="3"]'))![0]
     expect(Math.abs(seconds(when) - hall(pushed))).toBeLessThanOrEqual(1)
     await page.locator('[data-task="3"] .open').click()
-    await expect
-      .poll(() => state.harness.requests.map((r) => r.path), { timeout: 60_000 })
-      .toContain('/tasks/3/receipt')
+    await expect.poll(() => state.harness.requests.map((r) => r.path)).toContain('/tasks/3/receipt')
     // A centre that began to count only now would not be believed either.
     state.harness.alter(3021, {
       clocks: [{ kind: 'acknowledge', task: 3n, since: BigInt(Date.now()), limit: 60_000n }],
