@@ -332,13 +332,28 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
         'on-scene': ['on_scene', 'onScene'],
         feedback: ['done', 'ended'],
       }[step] ?? []
-    if (name === undefined || (step === 'feedback' && body.result === 'need_support')) return
-    task.state = name
-    task[at] = BigInt(Date.now())
+    if (name === undefined) return
+    const moment = BigInt(body.at ?? Date.now())
+    const by = { kind: 'unit', id: task.unit }
+    const support = body.result === 'need_support'
+    if (!support) {
+      task.state = name
+      task[at] = moment
+    }
+    const told = open(task)
+    if (step === 'feedback')
+      told.feedback = [...task.feedback, { at: moment, by, result: body.result, text: { value: body.text ?? '' } }]
+    const { value } = state.kind
+    const asked = { why: 'support', task: task.id, since: BigInt(Date.now()) }
+    const change = {
+      tasks: value.tasks.map((t) => (t === task ? told : t)),
+      attention: support ? [...value.attention, asked] : value.attention,
+    }
+    state.kind.value = create(feed.IncidentSchema, { ...open(value), ...change })
     tell([state.kind], {
-      by: { kind: 'unit', id: task.unit },
+      by,
       kind: step === 'feedback' ? 'task_feedback' : `task_${name}`,
-      incident: state.kind.value.id,
+      incident: value.id,
       task: task.id,
       unit: task.unit,
     })
@@ -360,6 +375,14 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
     })
     for (const send of feeds)
       send({ case: 'frame', value: { logId: held.logId, after, upto: held.seq, serverTime: BigInt(clock()), items } })
+  }
+  /** A message as what one is made of, so that its parts may be given plainly. */
+  const open = ({ $typeName, ...fields }) => fields
+  /** Changes an incident, and tells so to all who follow. */
+  function alter(id, change, happened) {
+    const kind = find('incident', id)
+    kind.kind.value = create(feed.IncidentSchema, { ...open(kind.kind.value), ...change })
+    tell([kind.kind], happened && { incident: BigInt(id), ...happened })
   }
   /** A person takes a case: what sounds is silent, what units ask for stays marked until a reason answers it. */
   function attend(id, { text }) {
@@ -492,6 +515,7 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
       shift += ms
       tell(kinds)
     },
+    alter,
     /** From now on it answers, and cannot say where its log is. */
     forget() {
       knows = false
