@@ -8,8 +8,8 @@ export const HEAD = 29
 const ALARMS_TITLE = 40
 const FLOOD = 24
 const QUEUE_TITLE = 48
-/** Left for the stages below what is urgent, where that needs no red's place: one head and three rows. */
-const STAGES = HEAD + 3 * LINE
+/** Left for the stages below what is urgent, where that needs no red's place: one head and one row. */
+const STAGES = HEAD + LINE
 
 export interface Wants {
   flood: boolean
