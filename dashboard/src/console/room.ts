@@ -8,8 +8,8 @@ export const HEAD = 29
 const ALARMS_TITLE = 40
 const FLOOD = 24
 const QUEUE_TITLE = 48
-/** Left for the stages below what is urgent, where that needs no red's place: one head and three rows. */
-const STAGES = HEAD + 3 * LINE
+/** Left for the stages below what is urgent, where that needs no red's place: one head and one row. */
+const STAGES = HEAD + LINE
 
 export interface Wants {
   flood: boolean
@@ -36,25 +36,30 @@ export function share(height: number, w: Wants): Share {
   const title = ALARMS_TITLE + (w.flood ? FLOOD : 0)
   const body = height - title - QUEUE_TITLE - (w.urgent > 0 ? HEAD : 0)
   const half = height * 0.45 - title
-  const cases = w.redCases * LINE + (w.urgent > w.redCases ? HEAD : 0)
-  const dense = w.redAlarms * ALARM > half || Math.min(half, w.alarms * ALARM) + cases > body
+  // Each list also keeps a line that says how many rows are not in view.
+  const others = w.alarms - w.redAlarms
+  const reds = (each: number): number => w.redAlarms * each + (others > 0 ? HEAD : 0)
+  const cases = w.redCases * LINE + HEAD
+  const dense = w.redAlarms * ALARM > half || reds(ALARM) + cases > body
   const each = dense ? LINE : ALARM
-  const reds = w.redAlarms * each + (w.alarms > w.redAlarms ? HEAD : 0)
-  // Where not even one line each is enough, both are cut alike and say how many are not shown.
-  const list =
-    reds + cases > body
-      ? (body * reds) / (reds + cases)
-      : Math.max(reds, Math.min(half, body - cases, w.alarms * ALARM))
-  const left = body - Math.min(list, w.redAlarms * each + (w.alarms - w.redAlarms) * ALARM)
-  const fit = (of: number, space: number, line: number): number => (of * line <= space ? of : rows(space - HEAD, line))
+  const need = reds(each)
+  if (need + cases <= body) {
+    const list = Math.max(need, Math.min(half, body - cases, w.redAlarms * each + others * ALARM))
+    const below = rows(body - list - HEAD - STAGES, LINE)
+    return {
+      dense,
+      height: title + list,
+      alarms: w.redAlarms,
+      cases: Math.max(w.redCases, Math.min(w.urgent, below)),
+    }
+  }
+  // Where not even one line each is enough, both are cut alike.
+  const list = Math.max(0, (body * need) / (need + cases))
   return {
     dense,
     height: title + list,
-    alarms: Math.min(w.redAlarms, fit(w.redAlarms, list, each)),
-    cases: Math.min(
-      w.urgent,
-      Math.max(Math.min(w.redCases, fit(w.redCases, left, LINE)), rows(left - HEAD - STAGES, LINE)),
-    ),
+    alarms: Math.min(w.redAlarms, rows(list - HEAD, each)),
+    cases: Math.min(w.redCases, rows(body - list - HEAD, LINE)),
   }
 }
 

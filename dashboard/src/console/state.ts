@@ -333,7 +333,7 @@ function createConsole() {
     i.alarms
       .map((id) => centre.alarm.get(String(id)))
       .filter((a) => a !== undefined)
-      .filter((a) => alarmAsks(a, now.value))
+      .filter((a) => a.confirmed === 0 && alarmAsks(a, now.value))
   /** Whether Space has something to take while the case is in the middle. */
   const asks = (i: Incident): boolean => untaken(i).length > 0 || unheard(i).length > 0
   /** Takes all that sounds about a case. With a reason it also answers what units ask for or gave back. */

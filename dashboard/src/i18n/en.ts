@@ -71,6 +71,7 @@ export const en: Messages = {
     filedAt: 'filed {time}',
     raisedAt: 'alarm {time}',
     alarm: 'Alarm, not judged',
+    standing: 'Judged, source still alarms',
     registered: 'Registered',
     care: 'Need care',
     minors: 'Minors',

@@ -55,6 +55,7 @@ export const zh = {
     filedAt: '{time} 建单',
     raisedAt: '{time} 告警',
     alarm: '告警 待判定',
+    standing: '已判定 来源仍在告警',
     registered: '在册',
     care: '需照护',
     minors: '未成年',
