@@ -750,7 +750,7 @@ describe('console', () => {
   )
 
   it(
-    'confirms with the space bar and judges with J',
+    'confirms with the space bar and judges by one key, or with words',
     async () => {
       await open({ role: 'duty_officer', path: '/console', size: [1920, 1080] })
       await page.waitForSelector('.alarm.chosen')
@@ -758,7 +758,7 @@ describe('console', () => {
       await page.keyboard.press(' ')
       await expect.poll(() => harness!.requests.map((r) => r.path)).toContain('/alarms/11/confirm')
       await page.keyboard.press(']')
-      await page.keyboard.press('j')
+      await page.keyboard.press('k')
       await page.waitForSelector('.ask')
       await page.locator('[name=verdict]').selectOption('maintenance')
       await page.keyboard.press('Enter')

@@ -516,6 +516,7 @@ export const en: Messages = {
     notShown: 'The alarm to confirm is not on view: F2 goes there',
   },
   intake: {
+    title: 'Intake',
     flat: 'Flat',
     flatHint: 'e.g. 602',
     noFlat: 'No such flat: {f} floors with {n} flats each',
@@ -524,7 +525,6 @@ export const en: Messages = {
     attach: 'Attach to {id}',
     attached: 'Attached to {id}',
     enterHint: 'Enter makes a new line, Ctrl+Enter submits',
-    title: 'Intake',
     channel: 'Channel',
     phone: 'Number',
     earlier: '{n} earlier reports of this number',

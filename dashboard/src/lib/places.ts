@@ -41,7 +41,7 @@ function address(site: Site, q: string): Found[] {
       const at = door(b, flat[2]!)
       return at ? [found(b, 0, at.floor, at.flat)] : []
     })
-  const word = ADDRESS.exec(q) ?? /^(\d{1,3})()()$/.exec(q)
+  const word = ADDRESS.exec(q) ?? /^b?(\d{1,3})()()$/.exec(q)
   if (!word) return []
   return of(word[1]!).flatMap((b) => {
     const unit = Number(word[2] || 0)
