@@ -366,6 +366,7 @@ export const en: Messages = {
     source: 'Source',
     reporter: 'Reporter',
     inside: 'Inside',
+    insideAre: '{h} homes, {p} people, {care} need care, {minors} minors',
     said: 'Words',
     code: 'Case code',
     plan: 'Plan',

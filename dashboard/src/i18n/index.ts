@@ -39,6 +39,7 @@ export async function setLocale(locale: Locale): Promise<void> {
   i18n.global.setLocaleMessage(locale, made(messages) as never)
   i18n.global.locale.value = locale
   localStorage.setItem('locale', locale)
+  document.title = messages.app.name
   document.documentElement.lang = locale === 'zh' ? 'zh-CN' : 'en'
 }
 export const startLocale = (): Promise<void> => setLocale(i18n.global.locale.value as Locale)

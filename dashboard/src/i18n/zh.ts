@@ -350,6 +350,7 @@ export const zh = {
     source: '来源',
     reporter: '报告人',
     inside: '楼内',
+    insideAre: '{h} 户 {p} 人，需照护 {care}，未成年 {minors}',
     said: '内容',
     code: '一事一码',
     plan: '预案',

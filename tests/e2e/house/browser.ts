@@ -51,7 +51,7 @@ export class Screens {
       await context.addCookies([{ name, value, url: this.centre.address, httpOnly: true, sameSite: 'Strict' }])
     }
     if (locale !== undefined) await context.addInitScript((l) => localStorage.setItem('locale', l), locale)
-    context.setDefaultTimeout(60_000)
+    context.setDefaultTimeout(120_000)
     const page = context.pages()[0] ?? (await context.newPage())
     this.listen(context)
     return page

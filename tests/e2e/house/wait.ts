@@ -7,7 +7,7 @@ const LOOK_EVERY = 50
 export async function until<T>(
   what: string,
   look: () => T | Promise<T>,
-  seconds = 60,
+  seconds = 120,
 ): Promise<NonNullable<Exclude<T, false>>> {
   const end = performance.now() + seconds * 1000
   let last: unknown
