@@ -23,7 +23,18 @@ const posts = (): [string, Record<string, unknown>][] =>
     .map((r) => [r.path, JSON.parse(r.body as string) as Record<string, unknown>])
 const aCase = (c: Partial<CaseOf> & { id: number }): Kind =>
   caseOf(centre!.harness.site, { level: 1, building: 12, class: 'clutter', reported: now() - MIN, ...c })
-const shows = (id: number) => page().locator(`.case[data-incident="${id}"]`).waitFor()
+/** Chooses the case in the queue. */
+const shows = async (id: number): Promise<void> => {
+  await page()
+    .locator('[data-row=incident]', { hasText: String(id) })
+    .first()
+    .click()
+  await page().locator(`.case[data-incident="${id}"]`).waitFor()
+}
+const showsAlarm = async (id: number): Promise<void> => {
+  await page().locator('[data-row=alarm]').first().click()
+  await page().locator(`.case[data-alarm="${id}"]`).waitFor()
+}
 const anAlarm = (id: number, more: Partial<Parameters<typeof alarmOf>[1]> = {}): Kind =>
   alarmOf(centre!.harness.site, { id, level: 1, building: 30, raised: now() - 2000, ...more })
 
@@ -146,7 +157,7 @@ describe('keys', () => {
     async () => {
       centre = await open(browser, { path: '/console' })
       centre.harness.tell([anAlarm(2101, { confirmed: now() })])
-      await page().locator('.case[data-alarm="2101"]').waitFor()
+      await showsAlarm(2101)
       await page().keyboard.press('x')
       await expect.poll(posts).toEqual([['/alarms/2101/judge', { verdict: 'false' }]])
     },

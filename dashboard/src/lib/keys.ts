@@ -23,8 +23,9 @@ export function dispatchKey(event: KeyboardEvent, actions: KeyAction[]): boolean
   if (event.isComposing || event.keyCode === 229 || event.ctrlKey || event.metaKey || event.altKey || event.repeat)
     return false
   if (typing(event.target)) return false
-  // Space and Enter belong to a focused button.
-  if (event.target instanceof HTMLButtonElement && (event.key === ' ' || event.key === 'Enter')) return false
+  // Space and Enter belong to a focused button; a row that was chosen by mouse leaves Space to what it shows.
+  const row = event.target instanceof HTMLElement && event.target.dataset['row'] !== undefined && event.key === ' '
+  if (event.target instanceof HTMLButtonElement && !row && (event.key === ' ' || event.key === 'Enter')) return false
   const key = event.key.toLowerCase()
   const action = actions.find((a) => a.key === key && (a.when?.() ?? true))
   if (action === undefined) return false
