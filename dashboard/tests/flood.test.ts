@@ -118,6 +118,7 @@ const names: LampNames = {
   spotOf: (a) => a.place?.building ?? '',
   class: (c) => c,
   alarm: (k) => k,
+  what: (k) => k,
   center: () => [5, 6],
 }
 

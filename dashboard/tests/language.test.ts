@@ -37,14 +37,12 @@ const CENTRE: [number, number][] = [
 ]
 const WALKS: Walk[] = [
   { path: '/login', role: '', sizes: [[390, 844], ...CENTRE], ready: '[data-account=duty]' },
-  // Rows of the wall's lists have one line for place and state; there a long English place is still cut.
   {
     path: '/wall',
     role: 'wall_display',
     sizes: [[1920, 1080]],
     ready: '[data-row=incident]',
     keys: ['s'],
-    whole: 3840,
   },
   {
     path: '/console',

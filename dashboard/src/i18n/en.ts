@@ -291,6 +291,13 @@ export const en: Messages = {
       unavailable: 'Video not ready',
     },
   },
+  wallKeys: {
+    title: 'Keys',
+    sheet: { key: 'S', does: 'all cameras' },
+    move: { key: 'Arrows', does: 'choose a camera' },
+    back: { key: 'Esc', does: 'back' },
+    keys: { key: '?', does: 'show or hide the keys' },
+  },
   sheet: {
     title: 'All cameras',
     count: '{n}',

@@ -275,6 +275,13 @@ export const zh = {
       unavailable: '视频服务未就绪',
     },
   },
+  wallKeys: {
+    title: '按键',
+    sheet: { key: 'S', does: '全部摄像头' },
+    move: { key: '方向键', does: '选摄像头' },
+    back: { key: 'Esc', does: '返回' },
+    keys: { key: '?', does: '显示或收起按键' },
+  },
   sheet: {
     title: '全部摄像头',
     count: '{n} 路',

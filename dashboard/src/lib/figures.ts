@@ -15,18 +15,23 @@ export { overdue }
 /** The clock that a list shows for an incident. */
 export const pressing = (i: Incident): Clock | undefined => running(i.clocks)[0]
 
-/** Red before yellow; within a level incidents before alarms, unjudged ones first, then the newest. */
-export function topOf(incidents: Incident[], alarms: Alarm[], at: number): Top | null {
-  const level = (l: number): Top | null => {
-    const i = incidents.filter((x) => x.level === l).sort((a, b) => b.reported - a.reported)[0]
-    if (i !== undefined) return { incident: i }
-    const a = alarms
-      .filter((x) => x.level === l && standing(x, at))
-      .sort((x, y) => Number(x.verdict !== '') - Number(y.verdict !== '') || y.raised - x.raised)[0]
-    return a === undefined ? null : { alarm: a }
-  }
-  return level(2) ?? level(1)
+/** Red before yellow; within a level incidents before alarms, unjudged ones first, then the newest. An alarm of an open
+ *  case as grave stands there already. */
+export function topsOf(incidents: Incident[], alarms: Alarm[], at: number): Top[] {
+  const own = new Map(incidents.map((i) => [i.id, i.level]))
+  return [2, 1].flatMap((l): Top[] => [
+    ...incidents
+      .filter((x) => x.level === l)
+      .sort((a, b) => b.reported - a.reported)
+      .map((incident) => ({ incident })),
+    ...alarms
+      .filter((x) => x.level === l && standing(x, at) && (own.get(x.incident) ?? 0) < l)
+      .sort((x, y) => Number(x.verdict !== '') - Number(y.verdict !== '') || y.raised - x.raised)
+      .map((alarm) => ({ alarm })),
+  ])
 }
+export const topOf = (incidents: Incident[], alarms: Alarm[], at: number): Top | null =>
+  topsOf(incidents, alarms, at)[0] ?? null
 
 export const useFigures = () => {
   const centre = useCentre()
@@ -60,7 +65,8 @@ export const useFigures = () => {
     return { count: since.length, longest: since.length === 0 ? 0 : now.value - Math.min(...since) }
   })
   const realAlarms = computed(() => alarms.value.filter((a) => a.mode !== EXERCISE))
-  const top = computed(() => topOf(openReal.value, realAlarms.value, now.value))
+  const tops = computed(() => topsOf(openReal.value, realAlarms.value, now.value))
+  const top = computed(() => tops.value[0] ?? null)
   const lastRed = computed(
     () => real.value.filter((i) => i.level === RED && i.stage === 'closed').sort((a, b) => b.ended - a.ended)[0],
   )
@@ -80,6 +86,10 @@ export const useFigures = () => {
     spotOf: (a: Alarm) => cameraOf(a) || (a.place ? names.spot(a.place) : ''),
     class: (id) => nameOf(site.value?.class.get(id), locale.value, id),
     alarm: (id) => nameOf(site.value?.alarmKind.get(id), locale.value, id),
+    what: (id) => {
+      const kind = site.value?.alarmKind.get(id)
+      return nameOf(site.value?.class.get(kind?.class ?? ''), locale.value) || names.alarm(id)
+    },
     center: (b) => site.value?.building.get(b)?.center,
   }
   const lamps = computed(() => makeLamps(openReal.value, realAlarms.value, now.value, names))
@@ -117,6 +127,7 @@ export const useFigures = () => {
     online,
     waiting,
     top,
+    tops,
     lastRed,
     lamps,
     legend,

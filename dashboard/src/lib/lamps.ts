@@ -21,6 +21,8 @@ export interface LampNames {
   spotOf(alarm: Alarm): string
   class(id: string): string
   alarm(kind: string): string
+  /** What burns, of a kind of alarm: 火情. */
+  what(kind: string): string
   center(building: string): [number, number] | undefined
 }
 
@@ -69,7 +71,7 @@ export function lamps(incidents: Iterable<Incident>, alarms: Iterable<Alarm>, no
       add(
         a.place,
         { level: a.level as Level, hollow: a.verdict !== 'genuine', flash: alarmAsks(a, now) },
-        names.alarm(a.kind),
+        names.what(a.kind),
         names.spotOf(a),
       )
     }

@@ -1,0 +1,154 @@
+// The wall in Chromium while houses burn: what it names, which pictures it shows, and that no screen of it hides a red.
+import { describe, expect, it } from 'vitest'
+import type { Page } from 'playwright-core'
+import { clipped, inChromium, type Options } from './browser'
+import { alarmOf, caseOf, type CaseOf, type Harness, type Kind } from './fixtures/asking'
+
+const { state, said, open } = inChromium()
+const centre = (): Harness => state.harness as unknown as Harness
+const wall = async (o: Partial<Options> = {}): Promise<Page> => {
+  const page = await open({ scenario: 'calm', role: 'wall_display', path: '/wall', size: [1920, 1080], ...o })
+  await page.locator('header time', { hasText: /\d/ }).waitFor()
+  return page
+}
+const fire = (id: number, building: number, more: Partial<CaseOf> = {}): Kind =>
+  caseOf(centre().site, { id, level: 2, building, reported: centre().now() - 60_000 + (id % 100), ...more })
+const withText = (kind: Kind, value: string): Kind => {
+  if (kind.case === 'incident') kind.value.text = { value, masked: true } as never
+  return kind
+}
+/** Three houses that stand close together. */
+const NEIGHBOURS = [38, 39, 40]
+
+describe('wall', () => {
+  it('names three red neighbours, one beside the other, and covers no mark', async () => {
+    const page = await wall()
+    centre().tell(NEIGHBOURS.map((n, i) => fire(3101 + i, n)))
+    for (const n of NEIGHBOURS) await page.locator('.plan .label.top', { hasText: `${n}栋 火情` }).waitFor()
+    const hits = await page.evaluate(() => {
+      const boxes = (css: string): DOMRect[] =>
+        [...document.querySelectorAll(css)].map((e) => e.getBoundingClientRect())
+      const meet = (a: DOMRect, b: DOMRect): boolean =>
+        a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom
+      const labels = boxes('.plan .label')
+      const marks = boxes('.plan .lamp .red')
+      const area = document.querySelector('.plan')!.getBoundingClientRect()
+      return {
+        labels: labels.flatMap((a, i) => labels.slice(i + 1).filter((b) => meet(a, b))).length,
+        marks: labels.flatMap((a) => marks.filter((b) => meet(a, b))).length,
+        outside: labels.filter((a) => a.left < area.left || a.right > area.right).length,
+        reds: marks.length,
+      }
+    })
+    expect(hits).toEqual({ labels: 0, marks: 0, outside: 0, reds: 3 })
+  })
+
+  it('shows a live camera from outside, and another one within five seconds when it dies', async () => {
+    const page = await wall()
+    centre().tell([fire(3101, 12)])
+    const tile = page.locator('.focus[data-subject="case/3101"] .first .tile')
+    await tile.waitFor()
+    const outdoors = async (): Promise<string> => {
+      const id = (await tile.getAttribute('data-camera'))!
+      expect(centre().site.cameras.find((c) => c.id === id)?.indoor).toBe(false)
+      return id
+    }
+    const first = await outdoors()
+    const camera = (fault: string, state: string): Kind => ({
+      case: 'camera',
+      value: { id: first, state, fault, since: BigInt(Math.round(centre().now())) },
+    })
+    for (const [fault, condition] of [
+      ['frozen', 'online'],
+      ['', 'unreachable'],
+    ] as const) {
+      centre().tell([camera(fault, condition)])
+      await page.waitForFunction(
+        (id) => document.querySelector('.focus .first .tile')?.getAttribute('data-camera') !== id,
+        first,
+        { timeout: 5_000 },
+      )
+      await outdoors()
+      centre().tell([camera('', 'online')])
+      await page.locator(`.focus .first .tile[data-camera="${first}"]`).waitFor()
+    }
+  })
+
+  it("says what burns, what the caller said and what the scene asks for, not a detector's figure", async () => {
+    const page = await wall()
+    const now = centre().now()
+    centre().tell([
+      withText(
+        fire(3101, 12, {
+          attention: [{ why: 'support', since: now - 130_000, task: 7 }],
+          tasks: [{ id: 7, unit: centre().site.units[0]!.id, state: 'on_scene' }],
+        }),
+        '六楼冒烟，有老人没下来',
+      ),
+      alarmOf(centre().site, { id: 2101, level: 2, building: 30, kind: 'call_point', raised: now }),
+    ])
+    const focus = page.locator('.focus[data-subject="case/3101"]')
+    const called = /需支援 · \S+ · 02:\d\d/
+    await focus.locator('[data-said]', { hasText: '六楼冒烟，有老人没下来' }).waitFor()
+    await focus.locator('[data-called]', { hasText: called }).waitFor()
+    expect(await focus.locator('[data-called] .mark.flash').count()).toBe(1)
+    const row = page.locator('[data-row=incident]', { hasText: '3101' })
+    expect(await row.textContent()).toMatch(called)
+    expect(await row.textContent()).toContain('六楼冒烟')
+    expect(await page.locator('[data-row=alarm] .main').first().textContent()).toMatch(/火情 · 手动报警/)
+    await page.locator('.plan .label.top', { hasText: '30栋 火情' }).waitFor()
+    expect(await page.locator('main.wall').textContent()).not.toContain('测值')
+    // Taken, it is still marked and flashes no more.
+    centre().tell([fire(3101, 12, { attention: [{ why: 'support', since: now, task: 7, taken: now }] })])
+    await focus.locator('[data-called] .mark:not(.flash)').waitFor()
+  })
+
+  it('keeps red in view above the sheet, and stands there again by itself', async () => {
+    const page = await wall({ path: '/wall?view=sheet' })
+    await page.locator('.sheet').waitFor()
+    centre().tell([fire(3101, 12)])
+    await page.locator('.focus[data-subject="case/3101"]').waitFor()
+    await page.clock.install()
+    await page.keyboard.press('s')
+    await page.locator('[data-strip].red', { hasText: '火情 12栋' }).waitFor()
+    await page.clock.fastForward(40_000)
+    await page.keyboard.press('ArrowRight')
+    await page.clock.fastForward(40_000)
+    expect(await page.locator('[data-strip]').count()).toBe(1)
+    await page.clock.fastForward(21_000)
+    await page.locator('.focus').first().waitFor()
+    expect(await page.locator('.sheet').count()).toBe(0)
+  })
+
+  it('shows its keys for a minute, and again when asked', async () => {
+    const page = await wall()
+    await page.locator('[data-keys]', { hasText: '全部摄像头' }).waitFor()
+    await page.keyboard.press('?')
+    await page.locator('[data-keys]').waitFor({ state: 'detached' })
+    await page.clock.install()
+    await page.keyboard.press('?')
+    await page.locator('[data-keys]').waitFor()
+    await page.clock.fastForward(61_000)
+    await page.locator('[data-keys]').waitFor({ state: 'detached' })
+  })
+
+  it('has room for two cases at 32:9, and nothing of them is cut', async () => {
+    const page = await wall({ size: [3840, 1080] })
+    centre().tell([withText(fire(3101, 12), '六楼冒烟，有老人没下来'), fire(3102, 54)])
+    for (const id of [3101, 3102]) await page.locator(`.focus[data-subject="case/${id}"] .first .tile`).waitFor()
+    const boxes = await page.locator('.focus').evaluateAll((all) => all.map((e) => e.getBoundingClientRect().toJSON()))
+    expect(boxes).toHaveLength(2)
+    expect(boxes[1].top).toBeGreaterThanOrEqual(boxes[0].bottom)
+    const over = await page.evaluate(() =>
+      [...document.querySelectorAll('.focus')].flatMap((f) => {
+        const edge = f.getBoundingClientRect()
+        return [...f.querySelectorAll('.rows > li, .facts > div, .tile, .head')]
+          .filter((e) => e.getBoundingClientRect().bottom > edge.bottom + 1)
+          .map((e) => e.textContent)
+      }),
+    )
+    expect(over).toEqual([])
+    expect((await clipped(page)).filter((x) => !/trouble|said/.test(x))).toEqual([])
+    expect(said).toEqual([])
+  })
+})
