@@ -26,14 +26,25 @@ export function press(typed: Typed, key: string, near: number): [Typed, Act] {
   if (/^[0-9]$/.test(key)) {
     const whole = digits.length >= LONGEST ? key : digits + key
     const place = Number(key)
-    if (digits === '' && place >= 1 && place <= near) return [{ digits: key, near: true }, { do: 'near', place }]
-    return [{ digits: whole, near: false }, { do: 'typing', undo: typed.near }]
+    if (digits === '' && place >= 1 && place <= near)
+      return [
+        { digits: key, near: true },
+        { do: 'near', place },
+      ]
+    return [
+      { digits: whole, near: false },
+      { do: 'typing', undo: typed.near },
+    ]
   }
   if (digits === '') return [NOTHING, { do: 'nothing' }]
   if (key === 'Enter') return [NOTHING, { do: 'choose', number: Number(digits) }]
   // One digit that stands for a nearby camera leaves all other keys what they are.
   if (typed.near) return [NOTHING, { do: 'nothing' }]
-  if (key === 'Backspace') return [{ digits: digits.slice(0, -1), near: false }, { do: 'typing', undo: false }]
+  if (key === 'Backspace')
+    return [
+      { digits: digits.slice(0, -1), near: false },
+      { do: 'typing', undo: false },
+    ]
   if (key === 'Escape') return [NOTHING, { do: 'typing', undo: false }]
   return [typed, { do: 'nothing' }]
 }
