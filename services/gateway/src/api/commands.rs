@@ -28,7 +28,7 @@ use crate::{
     body::{CommandKey, Given, Id},
     desk::Desk,
     places,
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     session::Caller,
 };
 
@@ -160,8 +160,7 @@ macro_rules! command {
             ),
             responses(
                 (status = 200, body = Accepted),
-                (status = "4XX", body = ProblemBody),
-                (status = "5XX", body = ProblemBody),
+                Problem
             )
         )]
         pub(crate) async fn $name(
@@ -367,7 +366,7 @@ async fn own_photos(desk: &Desk, task: TaskId, photos: Vec<String>) -> Result<Ve
 #[utoipa::path(
     post, path = "/api/v1/incidents", tag = "incidents", request_body = Report,
     params(("Idempotency-Key" = String, Header, description = "1 to 128 visible ASCII characters")),
-    responses((status = 200, body = Accepted), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Accepted), Problem)
 )]
 pub(crate) async fn report(
     State(desk): State<Desk>,
@@ -409,7 +408,7 @@ pub(crate) async fn report(
 #[utoipa::path(
     post, path = "/api/v1/duty", tag = "centre", request_body = SetDuty,
     params(("Idempotency-Key" = String, Header, description = "1 to 128 visible ASCII characters")),
-    responses((status = 200, body = Accepted), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Accepted), Problem)
 )]
 pub(crate) async fn set_duty(
     State(desk): State<Desk>,

@@ -167,6 +167,21 @@ async fn a_key_takes_effect_once() {
     assert_ne!(theirs["refs"]["incident"], first["refs"]["incident"]);
 }
 
+#[test]
+fn the_document_names_problems_as_they_are_sent() {
+    let document = serde_json::to_value(gateway::openapi()).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let responses = operation["responses"].as_object().unwrap();
+            for status in ["4XX", "5XX"] {
+                let content = &responses[status]["content"];
+                let schema = serde_json::json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
+                assert_eq!(content, &serde_json::json!({ "application/problem+json": schema }), "{method} {path}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_document_is_the_committed_one() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dashboard/openapi.json");
