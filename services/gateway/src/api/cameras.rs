@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    commands::{Accepted, InMode, permit, submit},
+    commands::{About, Accepted, permit, submit},
     shapes::Name,
 };
 use crate::{
