@@ -8,6 +8,7 @@ use crate::{
     incident::Incident,
     input::{Actor, Command},
     refusal::{Code, Refusal},
+    site::Place,
     state::State,
 };
 
@@ -131,72 +132,197 @@ pub fn outside(actor: &Actor) -> bool {
     )
 }
 
+/// What may be done or looked at: the unit in which permission is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Own session: see it, end it.
+    Session,
+    /// The site document and its places.
+    Site,
+    /// Incidents, alarms, tasks, their pictures and the feed, as far as [`sees`] shows them.
+    Cases,
+    /// Devices, units, departments, patrols, roster and figures.
+    Centre,
+    /// Cameras, live and stored.
+    Cameras,
+    /// Messages of residents.
+    Messages,
+    /// Which devices log in by a password of their own.
+    Credentials,
+    /// Look for duplicates while a report is taken.
+    Intake,
+    /// Look up earlier reports of a telephone number.
+    Numbers,
+    /// Report an incident.
+    Report,
+    /// Judge alarms, and handle incidents from their acceptance to their closing.
+    Handle,
+    /// Keep a still or clip with an incident.
+    Exhibit,
+    /// Store a photo for a feedback.
+    Photo,
+    /// Take the steps of a task.
+    Work,
+    /// Approve or refuse approval.
+    Approve,
+    /// Change the duty roster.
+    Roster,
+    /// Issue and revoke passwords of devices.
+    Devices,
+    /// Change site and accounts, erase values.
+    Administer,
+    /// Let things happen on the simulated site.
+    Demo,
+}
+
+/// How far a right reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Denied.
+    No,
+    /// Tasks of one's own unit, places in one's own grid.
+    Own,
+    /// Everything.
+    All,
+}
+
+use Reach::{All, No, Own};
+
+/// Who holds which right, and how far it reaches. A right without a row is nobody's.
+#[rustfmt::skip]
+const RIGHTS: &[(Right, [Reach; 8])] = &[
+    //                    值班员  调度员  值班长  经办人  网格员  大屏   部门系统  中心
+    //                    duty   disp.  chief  clerk  grid   wall   unit   system
+    (Right::Session,     [All,   All,   All,   All,   All,   All,   No,    No]),
+    (Right::Site,        [All,   All,   All,   All,   All,   All,   No,    No]),
+    (Right::Cases,       [All,   All,   All,   Own,   Own,   All,   No,    No]),
+    (Right::Centre,      [All,   All,   All,   No,    No,    All,   No,    No]),
+    (Right::Cameras,     [All,   All,   All,   No,    No,    All,   No,    No]),
+    (Right::Messages,    [All,   All,   All,   No,    No,    No,    No,    No]),
+    (Right::Credentials, [All,   All,   All,   No,    No,    No,    No,    No]),
+    (Right::Intake,      [All,   All,   All,   No,    Own,   No,    No,    No]),
+    (Right::Numbers,     [All,   All,   All,   No,    No,    No,    No,    No]),
+    (Right::Report,      [All,   All,   All,   No,    Own,   No,    All,   All]),
+    (Right::Handle,      [All,   All,   All,   No,    No,    No,    No,    All]),
+    (Right::Exhibit,     [All,   All,   All,   No,    No,    No,    No,    All]),
+    (Right::Photo,       [All,   All,   All,   Own,   Own,   No,    No,    No]),
+    (Right::Work,        [No,    No,    No,    Own,   Own,   No,    Own,   All]),
+    (Right::Approve,     [No,    No,    All,   No,    No,    No,    No,    All]),
+    (Right::Roster,      [No,    No,    All,   No,    No,    No,    No,    All]),
+    (Right::Devices,     [No,    No,    All,   No,    No,    No,    No,    All]),
+    (Right::Administer,  [No,    No,    No,    No,    No,    No,    No,    All]),
+    (Right::Demo,        [All,   All,   All,   No,    No,    No,    No,    No]),
+];
+
+/// The actor's column of [`RIGHTS`].
+const fn column(actor: &Actor) -> usize {
+    match actor {
+        Actor::Account { role, .. } => match role {
+            Role::DutyOfficer => 0,
+            Role::Dispatcher => 1,
+            Role::ShiftChief => 2,
+            Role::DepartmentClerk => 3,
+            Role::GridManager => 4,
+            Role::WallDisplay => 5,
+        },
+        Actor::Unit(_) => 6,
+        Actor::System => 7,
+    }
+}
+
+/// How far `right` reaches for `actor`.
+pub fn reach(actor: &Actor, right: Right) -> Reach {
+    RIGHTS.iter().find(|(r, _)| *r == right).map_or(No, |(_, row)| row[column(actor)])
+}
+
+/// What decides whether a command is within one's own.
+enum About<'c> {
+    Task(TaskId),
+    Place(&'c Place),
+    /// Nothing that could be one's own.
+    Other,
+}
+
+/// The right that a command needs, and what it is about.
+fn needs(command: &Command) -> (Right, About<'_>) {
+    match command {
+        Command::Report { place, .. } => (Right::Report, About::Place(place)),
+        Command::Deliver { task, .. }
+        | Command::Acknowledge(task)
+        | Command::EnRoute(task)
+        | Command::OnScene(task)
+        | Command::Feedback { task, .. }
+        | Command::Decline { task, .. } => (Right::Work, About::Task(*task)),
+        Command::Recall { task, .. } | Command::Reassign { task, .. } | Command::Rework { task, .. } => {
+            (Right::Handle, About::Task(*task))
+        }
+        Command::ConfirmAlarm(_)
+        | Command::JudgeAlarm { .. }
+        | Command::ShelveAlarm { .. }
+        | Command::UnshelveAlarm(_)
+        | Command::Attend { .. }
+        | Command::Accept(_)
+        | Command::Reject { .. }
+        | Command::Merge { .. }
+        | Command::File { .. }
+        | Command::Push { .. }
+        | Command::Verify { .. }
+        | Command::Close { .. }
+        | Command::Reopen { .. }
+        | Command::Note { .. }
+        | Command::CorrectPlace { .. } => (Right::Handle, About::Other),
+        Command::AddExhibit { .. } => (Right::Exhibit, About::Other),
+        Command::Approve(_) | Command::RefuseApproval { .. } => (Right::Approve, About::Other),
+        Command::SetDuty { .. } => (Right::Roster, About::Other),
+        Command::IssueCredential { .. } | Command::RevokeCredential(_) => (Right::Devices, About::Other),
+        Command::SetSite(_) | Command::SetAccount { .. } | Command::Erase(_) => (Right::Administer, About::Other),
+    }
+}
+
 /// Whether `actor` may give `command`. Whether the moment is right is [`decide`](fn@crate::decide)'s business.
 pub fn permit(state: &State, actor: &Actor, command: &Command) -> Result<(), Refusal> {
-    let allowed = match actor {
-        Actor::System => true,
-        Actor::Unit(unit) => {
-            matches!(command, Command::Report { .. }) || task_of(command).is_some_and(|t| owns(state, unit, t))
-        }
-        Actor::Account { role, unit, grid, .. } => match role {
-            Role::ShiftChief => !of_system(command) && !of_unit(command),
-            Role::DutyOfficer | Role::Dispatcher => !of_system(command) && !of_unit(command) && !of_chief(command),
-            Role::DepartmentClerk => by_unit(state, unit.as_ref(), command),
-            Role::GridManager => match command {
-                Command::Report { place, .. } => Some(&place.grid) == grid.as_ref(),
-                other => by_unit(state, unit.as_ref(), other),
-            },
-            Role::WallDisplay => false,
+    let (right, about) = needs(command);
+    let allowed = match reach(actor, right) {
+        No => false,
+        All => true,
+        Own => match about {
+            About::Task(task) => actor.unit().is_some_and(|unit| owns(state, unit, task)),
+            About::Place(place) => grid(actor) == Some(&place.grid),
+            About::Other => false,
         },
     };
     if allowed { Ok(()) } else { Err(Code::Forbidden.into()) }
 }
 
-fn by_unit(state: &State, unit: Option<&UnitId>, command: &Command) -> bool {
-    let Some(unit) = unit else { return false };
-    of_unit(command) && task_of(command).is_some_and(|task| owns(state, unit, task))
+/// Whether a task that `state` holds is out of the reach of `right` for `actor`. Told before a request about it is read;
+/// of a task that is not there yet, [`permit`] decides.
+pub fn beyond(state: &State, actor: &Actor, right: Right, task: TaskId) -> bool {
+    match reach(actor, right) {
+        No => true,
+        All => false,
+        Own => state.incident_of(task).is_some() && !actor.unit().is_some_and(|unit| owns(state, unit, task)),
+    }
+}
+
+fn grid(actor: &Actor) -> Option<&GridId> {
+    match actor {
+        Actor::Account { grid, .. } => grid.as_ref(),
+        Actor::Unit(_) | Actor::System => None,
+    }
 }
 
 fn owns(state: &State, unit: &UnitId, task: TaskId) -> bool {
     state.incident_of(task).and_then(|i| i.task(task)).is_some_and(|t| &t.unit == unit)
 }
 
-/// The steps that a unit takes.
-fn of_unit(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Deliver { .. }
-            | Command::Acknowledge(_)
-            | Command::EnRoute(_)
-            | Command::OnScene(_)
-            | Command::Feedback { .. }
-            | Command::Decline { .. }
-    )
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn of_chief(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Approve(_)
-            | Command::RefuseApproval { .. }
-            | Command::SetDuty { .. }
-            | Command::IssueCredential { .. }
-            | Command::RevokeCredential(_)
-    )
-}
-
-fn of_system(command: &Command) -> bool {
-    matches!(command, Command::SetSite(_) | Command::SetAccount { .. } | Command::Erase(_))
-}
-
-fn task_of(command: &Command) -> Option<TaskId> {
-    match command {
-        Command::Deliver { task, .. }
-        | Command::Acknowledge(task)
-        | Command::EnRoute(task)
-        | Command::OnScene(task)
-        | Command::Feedback { task, .. }
-        | Command::Decline { task, .. } => Some(*task),
-        _ => None,
+    #[test]
+    fn every_right_has_one_row() {
+        for (n, (right, _)) in RIGHTS.iter().enumerate() {
+            assert!(RIGHTS[..n].iter().all(|(r, _)| r != right), "{right:?} has two rows");
+        }
     }
 }

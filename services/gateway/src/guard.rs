@@ -7,7 +7,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{desk::Desk, problem::Problem, session::Caller};
+use domain::access::{Reach, Right, reach};
+
+use crate::{api::commands::About, body::Id, desk::Desk, problem::Problem, session::Caller};
 
 /// Every endpoint that asks for no session, and why none is needed. A test holds the router against it.
 pub const OPEN: &[(&str, &str, &str)] = &[
@@ -19,6 +21,72 @@ pub const OPEN: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/session", "logs in"),
     ("GET", "/api/v1/demo", "404 unless this is a demo, whose accounts are public"),
 ];
+/// Every operation that asks for a session, and the right that it needs. What does not stand here is refused to everybody.
+#[rustfmt::skip]
+pub const OPERATIONS: &[(&str, &str, Right)] = &[
+    ("GET",    "/api/v1/session",                         Right::Session),
+    ("DELETE", "/api/v1/session",                         Right::Session),
+    ("GET",    "/api/v1/site",                            Right::Site),
+    ("GET",    "/api/v1/places",                          Right::Site),
+    ("GET",    "/api/v1/feed",                            Right::Cases),
+    ("GET",    "/api/v1/incidents",                       Right::Cases),
+    ("GET",    "/api/v1/incidents/{id}",                  Right::Cases),
+    ("GET",    "/api/v1/incidents/{id}/timeline",         Right::Cases),
+    ("GET",    "/api/v1/alarms",                          Right::Cases),
+    ("GET",    "/api/v1/tasks",                           Right::Cases),
+    ("GET",    "/api/v1/blobs/{id}",                      Right::Cases),
+    ("GET",    "/api/v1/devices",                         Right::Centre),
+    ("GET",    "/api/v1/devices/chattering",              Right::Centre),
+    ("GET",    "/api/v1/devices/strangers",               Right::Centre),
+    ("GET",    "/api/v1/devices/{id}/history",            Right::Centre),
+    ("GET",    "/api/v1/units",                           Right::Centre),
+    ("GET",    "/api/v1/departments",                     Right::Centre),
+    ("GET",    "/api/v1/patrols",                         Right::Centre),
+    ("GET",    "/api/v1/duty",                            Right::Centre),
+    ("GET",    "/api/v1/figures",                         Right::Centre),
+    ("GET",    "/api/v1/media",                           Right::Cameras),
+    ("GET",    "/api/v1/cameras",                         Right::Cameras),
+    ("GET",    "/api/v1/cameras/{id}/still",              Right::Cameras),
+    ("GET",    "/api/v1/messages",                        Right::Messages),
+    ("GET",    "/api/v1/devices/credentials",             Right::Credentials),
+    ("GET",    "/api/v1/duplicates",                      Right::Intake),
+    ("POST",   "/api/v1/reporters/lookup",                Right::Numbers),
+    ("POST",   "/api/v1/incidents",                       Right::Report),
+    ("POST",   "/api/v1/incidents/{id}/accept",           Right::Handle),
+    ("POST",   "/api/v1/incidents/{id}/reject",           Right::Handle),
+    ("POST",   "/api/v1/incidents/{id}/merge",            Right::Handle),
+    ("POST",   "/api/v1/incidents/{id}/file",             Right::Handle),
+    ("POST",   "/api/v1/incidents/{id}/push",             Right::Handle),
+    ("POST",   "/api/v1/incidents/{id}/attend",           Right::Handle),
+    ("POST",   "/api/v1/incidents/{id}/note",             Right::Handle),
+    ("POST",   "/api/v1/incidents/{id}/place",            Right::Handle),
+    ("POST",   "/api/v1/incidents/{id}/verify",           Right::Handle),
+    ("POST",   "/api/v1/incidents/{id}/close",            Right::Handle),
+    ("POST",   "/api/v1/incidents/{id}/reopen",           Right::Handle),
+    ("POST",   "/api/v1/alarms/{id}/confirm",             Right::Handle),
+    ("POST",   "/api/v1/alarms/{id}/judge",               Right::Handle),
+    ("POST",   "/api/v1/alarms/{id}/shelve",              Right::Handle),
+    ("POST",   "/api/v1/alarms/{id}/unshelve",            Right::Handle),
+    ("POST",   "/api/v1/tasks/{id}/recall",               Right::Handle),
+    ("POST",   "/api/v1/tasks/{id}/reassign",             Right::Handle),
+    ("POST",   "/api/v1/tasks/{id}/rework",               Right::Handle),
+    ("POST",   "/api/v1/incidents/{id}/exhibits",         Right::Exhibit),
+    ("POST",   "/api/v1/photos",                          Right::Photo),
+    ("POST",   "/api/v1/tasks/{id}/receipt",              Right::Work),
+    ("POST",   "/api/v1/tasks/{id}/acknowledge",          Right::Work),
+    ("POST",   "/api/v1/tasks/{id}/en-route",             Right::Work),
+    ("POST",   "/api/v1/tasks/{id}/on-scene",             Right::Work),
+    ("POST",   "/api/v1/tasks/{id}/feedback",             Right::Work),
+    ("POST",   "/api/v1/tasks/{id}/decline",              Right::Work),
+    ("POST",   "/api/v1/incidents/{id}/approve",          Right::Approve),
+    ("POST",   "/api/v1/incidents/{id}/refuse-approval",  Right::Approve),
+    ("POST",   "/api/v1/duty",                            Right::Roster),
+    ("POST",   "/api/v1/devices/{id}/credential",         Right::Devices),
+    ("DELETE", "/api/v1/devices/{id}/credential",         Right::Devices),
+    ("GET",    "/api/v1/demo/happenings",                 Right::Demo),
+    ("POST",   "/api/v1/demo/happenings",                 Right::Demo),
+    ("DELETE", "/api/v1/demo/happenings",                 Right::Demo),
+];
 /// Below this path callers sign each request instead.
 pub const SIGNED: &str = "/api/v1/exchange";
 
@@ -26,12 +94,29 @@ const CSP: &str = "default-src 'self'; img-src 'self' blob: data:; media-src 'se
 script-src 'self'; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; form-action 'self'; \
 frame-ancestors 'none'; base-uri 'none'";
 
-fn open(method: &Method, path: &str) -> bool {
-    let method = if method == Method::HEAD { "GET" } else { method.as_str() };
-    OPEN.iter().any(|(m, p, _)| *m == method && *p == path)
+fn name(method: &Method) -> &str {
+    if method == Method::HEAD { "GET" } else { method.as_str() }
 }
 
-/// Lets a request in with a [`Caller`], or answers it.
+fn open(method: &Method, path: &str) -> bool {
+    OPEN.iter().any(|(m, p, _)| *m == name(method) && *p == path)
+}
+
+/// The right that an operation needs.
+fn needed(method: &Method, path: &str) -> Result<Right, Problem> {
+    if let Some((.., right)) = OPERATIONS.iter().find(|(m, p, _)| *m == name(method) && *p == path) {
+        return Ok(*right);
+    }
+    let known = OPERATIONS.iter().any(|(_, p, _)| *p == path) || OPEN.iter().any(|(_, p, _)| *p == path);
+    if known {
+        return Err(Problem::bad_method());
+    }
+    tracing::error!(path, "an operation names no right");
+    Err(Problem::forbidden())
+}
+
+/// Lets a request in with a [`Caller`] who has the right that the operation needs, or answers it. Nothing of the request
+/// but its address is looked at before.
 pub(crate) async fn gate(State(desk): State<Desk>, mut request: Request, next: Next) -> Response {
     if let Err(problem) = same_site(request.method(), request.headers(), desk.config.tls) {
         return problem.into_response();
@@ -39,12 +124,38 @@ pub(crate) async fn gate(State(desk): State<Desk>, mut request: Request, next: N
     let path = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned());
     let Some(path) = path else { return next.run(request).await };
     if !open(request.method(), &path) {
-        match desk.sessions.caller(request.headers()).await {
-            Ok(caller) => request.extensions_mut().insert(caller),
+        match admit(&desk, request.headers(), request.method(), &path).await {
+            Ok((caller, right)) => {
+                request.extensions_mut().insert(caller);
+                request.extensions_mut().insert(right);
+            }
             Err(problem) => return problem.into_response(),
-        };
+        }
     }
     next.run(request).await
+}
+
+async fn admit(desk: &Desk, headers: &HeaderMap, method: &Method, path: &str) -> Result<(Caller, Right), Problem> {
+    let caller = desk.sessions.caller(headers).await?;
+    let right = needed(method, path)?;
+    if reach(&caller.actor, right) == Reach::No {
+        return Err(Problem::forbidden());
+    }
+    Ok((caller, right))
+}
+
+/// What a command is about, by the number in its path, if it is not known to be out of the caller's reach.
+pub(crate) struct Within<A>(pub(crate) A);
+
+impl<A: About> FromRequestParts<Desk> for Within<A> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, desk: &Desk) -> Result<Self, Problem> {
+        let Id(number) = Id::from_request_parts(parts, desk).await?;
+        let caller = Caller::from_request_parts(parts, desk).await?;
+        let right = parts.extensions.get::<Right>().ok_or(Problem::forbidden())?;
+        let about = A::numbered(number);
+        if about.beyond(desk, &caller.actor, *right) { Err(Problem::forbidden()) } else { Ok(Self(about)) }
+    }
 }
 
 /// What changes something, and every socket, must come from our own page. Programs that are no browsers send neither

@@ -33,7 +33,7 @@ pub use api::openapi;
 pub use config::{Config, DemoAccount, DemoConfig};
 pub use desk::MetricsPage;
 pub use error::GatewayError;
-pub use guard::{OPEN, SIGNED};
+pub use guard::{OPEN, OPERATIONS, SIGNED};
 pub use problem::{Problem, ProblemBody};
 pub use ready::{Connector, Connectors, Dependency, NothingElse, Readiness, Status, StoreWatch};
 pub use serve::{Gateway, listen, serve};

@@ -44,7 +44,7 @@ const RECHECK: Duration = Duration::from_secs(30);
     path = "/api/v1/media",
     tag = "streams",
     description = "WebSocket, subprotocol `maojiawan.media.v1`; binary messages of `proto/media.proto`.",
-    responses((status = 101, description = "Switches to WebSocket"), (status = "4XX", body = crate::problem::ProblemBody))
+    responses((status = 101, description = "Switches to WebSocket"), Problem)
 )]
 pub(crate) async fn upgrade(
     State(desk): State<Desk>,

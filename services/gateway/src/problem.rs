@@ -1,7 +1,7 @@
 //! Every error of the HTTP edge as an RFC 9457 problem: a stable code for programs, Chinese first for people, the field
 //! that is wrong. Problems never repeat what the caller sent and never carry personal values.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use axum::{
     Json,
@@ -11,7 +11,13 @@ use axum::{
 use domain::refusal::{Code, Refusal};
 use link::{intake::IntakeError, media::MediaError};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    IntoResponses, ToSchema,
+    openapi::{Content, Ref, RefOr, Response as Described},
+};
+
+/// Content type of every problem.
+const CONTENT_TYPE: &str = "application/problem+json";
 
 /// The body of a problem, `application/problem+json`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -157,6 +163,15 @@ impl Problem {
     }
 }
 
+/// How every operation's description names its problems.
+impl IntoResponses for Problem {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        let problem =
+            || Described::builder().content(CONTENT_TYPE, Content::new(Some(Ref::from_schema_name("Problem"))));
+        ["4XX", "5XX"].map(|status| (status.to_owned(), problem().build().into())).into()
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = ProblemBody {
@@ -170,7 +185,7 @@ impl IntoResponse for Problem {
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

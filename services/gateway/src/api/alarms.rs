@@ -16,12 +16,7 @@ use super::{
     incidents::Which,
     shapes::{Alarm, Show},
 };
-use crate::{
-    body::Asked,
-    desk::Desk,
-    problem::{Problem, ProblemBody},
-    session::Caller,
-};
+use crate::{body::Asked, desk::Desk, problem::Problem, session::Caller};
 
 /// Which alarms.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -74,7 +69,7 @@ fn flood(raised: impl Iterator<Item = i64>, now: i64) -> (bool, usize) {
 /// Alarms, newest first. A page may hold fewer than asked where some are not the caller's to see.
 #[utoipa::path(
     get, path = "/api/v1/alarms", tag = "alarms", params(Filter),
-    responses((status = 200, body = Alarms), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Alarms), Problem)
 )]
 pub(crate) async fn list(
     State(desk): State<Desk>,

@@ -26,7 +26,7 @@ use crate::{
     body::{Asked, CommandKey, NameId, bounded, is_type},
     config::PHOTO,
     desk::Desk,
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     session::Caller,
 };
 
@@ -50,7 +50,7 @@ pub(crate) struct Stored {
 #[utoipa::path(
     post, path = "/api/v1/photos", tag = "blobs", request_body(content = Vec<u8>, content_type = "image/jpeg"),
     params(PhotoOf, ("Idempotency-Key" = String, Header, description = "1 to 128 visible ASCII characters")),
-    responses((status = 200, body = Stored), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Stored), Problem)
 )]
 pub(crate) async fn photo(
     State(desk): State<Desk>,
@@ -98,7 +98,7 @@ fn may_add(desk: &Desk, caller: &Caller, id: IncidentId) -> Result<(), Problem> 
     responses(
         (status = 200, content((Vec<u8> = "image/jpeg"), (Vec<u8> = "video/mp4"))),
         (status = 206, content((Vec<u8> = "video/mp4"))),
-        (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody)
+        Problem
     )
 )]
 pub(crate) async fn blob(

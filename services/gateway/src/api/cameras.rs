@@ -24,13 +24,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    commands::{Accepted, InMode, permit, submit},
+    commands::{About, Accepted, permit, submit},
     shapes::Name,
 };
 use crate::{
     body::{CommandKey, Given, Id, NameId},
     desk::Desk,
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     session::Caller,
 };
 
@@ -91,7 +91,7 @@ const fn fault(fault: PictureFault) -> &'static str {
 /// All cameras with their state; for the centre.
 #[utoipa::path(
     get, path = "/api/v1/cameras", tag = "cameras",
-    responses((status = 200, body = [Camera]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = [Camera]), Problem)
 )]
 pub(crate) async fn list(State(desk): State<Desk>, caller: Caller) -> Result<Json<Vec<Camera>>, Problem> {
     may(&caller)?;
@@ -136,7 +136,7 @@ pub(crate) async fn list(State(desk): State<Desk>, caller: Caller) -> Result<Jso
     get, path = "/api/v1/cameras/{id}/still", tag = "cameras", params(("id" = String, Path, description = "Camera")),
     responses(
         (status = 200, content_type = "image/jpeg", body = Vec<u8>),
-        (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody)
+        Problem
     )
 )]
 pub(crate) async fn still(State(desk): State<Desk>, caller: Caller, NameId(id): NameId) -> Result<Response, Problem> {
@@ -184,7 +184,7 @@ pub(crate) struct NewExhibit {
         ("id" = u64, Path, description = "Number of the incident"),
         ("Idempotency-Key" = String, Header, description = "1 to 128 visible ASCII characters"),
     ),
-    responses((status = 200, body = Accepted), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Accepted), Problem)
 )]
 pub(crate) async fn exhibit(
     State(desk): State<Desk>,

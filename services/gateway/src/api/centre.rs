@@ -17,13 +17,7 @@ use utoipa::ToSchema;
 use wire::{feed::state::Kind, view};
 
 use super::shapes::{Holder, Message, Name, Patrol, Show};
-use crate::{
-    desk::Desk,
-    mirror::Seen,
-    problem::{Problem, ProblemBody},
-    session::Caller,
-    texts::Values,
-};
+use crate::{desk::Desk, mirror::Seen, problem::Problem, session::Caller, texts::Values};
 
 /// Rows of one list.
 const ROWS: usize = 200;
@@ -91,7 +85,7 @@ impl From<&crate::Connector> for Connector {
 /// Departments with their lights and how they are connected; for the centre.
 #[utoipa::path(
     get, path = "/api/v1/departments", tag = "centre",
-    responses((status = 200, body = [Department]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = [Department]), Problem)
 )]
 pub(crate) async fn departments(State(desk): State<Desk>, caller: Caller) -> Result<Json<Vec<Department>>, Problem> {
     may(&desk, &caller, &Key::Light("".into()))?;
@@ -119,7 +113,7 @@ pub(crate) async fn departments(State(desk): State<Desk>, caller: Caller) -> Res
 /// The newest messages, at most 200; for the centre.
 #[utoipa::path(
     get, path = "/api/v1/messages", tag = "centre",
-    responses((status = 200, body = [Message]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = [Message]), Problem)
 )]
 pub(crate) async fn messages(State(desk): State<Desk>, caller: Caller) -> Result<Json<Vec<Message>>, Problem> {
     may(&desk, &caller, &Key::Message(domain::ids::MessageId(0)))?;
@@ -132,7 +126,7 @@ pub(crate) async fn messages(State(desk): State<Desk>, caller: Caller) -> Result
 /// The newest patrols, at most 200; for the centre.
 #[utoipa::path(
     get, path = "/api/v1/patrols", tag = "centre",
-    responses((status = 200, body = [Patrol]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = [Patrol]), Problem)
 )]
 pub(crate) async fn patrols(State(desk): State<Desk>, caller: Caller) -> Result<Json<Vec<Patrol>>, Problem> {
     may(&desk, &caller, &Key::Patrol(domain::ids::PatrolId(0)))?;
@@ -145,7 +139,7 @@ pub(crate) async fn patrols(State(desk): State<Desk>, caller: Caller) -> Result<
 /// The roster.
 #[utoipa::path(
     get, path = "/api/v1/duty", tag = "centre",
-    responses((status = 200, body = [Holder]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = [Holder]), Problem)
 )]
 pub(crate) async fn duty(State(desk): State<Desk>, caller: Caller) -> Result<Json<Vec<Holder>>, Problem> {
     may(&desk, &caller, &Key::Duty)?;
@@ -205,7 +199,7 @@ fn figures_of(seen: &Seen, now: Timestamp) -> Figures {
 /// The figures of the wall's header; for the centre.
 #[utoipa::path(
     get, path = "/api/v1/figures", tag = "centre",
-    responses((status = 200, body = Figures), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Figures), Problem)
 )]
 pub(crate) async fn figures(State(desk): State<Desk>, caller: Caller) -> Result<Json<Figures>, Problem> {
     if !matches!(caller.audience, Audience::Centre | Audience::Wall) {

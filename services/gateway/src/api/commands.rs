@@ -2,13 +2,13 @@
 
 use axum::{Json, extract::State};
 use domain::{
-    access,
+    access::{self, Reach, Right},
     account::DutyPost,
     alarm::Verdict,
     event::Mode,
     ids::{AlarmId, BlobId, IncidentId, TaskId},
     incident::{Channel, ReporterKind},
-    input::{Command, Input, PushTarget, ReporterInput},
+    input::{Actor, Command, Input, PushTarget, ReporterInput},
     refusal::{Code, Refusal},
     task::{FeedbackResult, Receipt},
     text::Subject,
@@ -25,10 +25,11 @@ use super::bodies::{
     VerdictName, Words,
 };
 use crate::{
-    body::{CommandKey, Given, Id},
+    body::{CommandKey, Given},
     desk::Desk,
+    guard::Within,
     places,
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     session::Caller,
 };
 
@@ -117,24 +118,46 @@ pub(crate) async fn submit(
     }))
 }
 
-/// The mode of what a command is about, so that an exercise is handled as one. What memory does not hold is real until
-/// the core says otherwise.
-pub(crate) trait InMode: Copy {
+/// What a command in the path is about.
+pub(crate) trait About: Copy {
+    /// By its number.
+    fn numbered(number: u64) -> Self;
+    /// Its mode, so that an exercise is handled as one. What memory does not hold is real until the core says otherwise.
     fn mode(self, desk: &Desk) -> Mode;
+    /// Known to be out of the actor's reach.
+    fn beyond(self, desk: &Desk, actor: &Actor, right: Right) -> bool;
 }
-impl InMode for IncidentId {
+impl About for IncidentId {
+    fn numbered(number: u64) -> Self {
+        Self(number)
+    }
     fn mode(self, desk: &Desk) -> Mode {
         desk.mirror.read().state.incidents.get(&self).map_or(Mode::Real, |i| i.mode)
     }
+    fn beyond(self, _: &Desk, actor: &Actor, right: Right) -> bool {
+        access::reach(actor, right) != Reach::All
+    }
 }
-impl InMode for AlarmId {
+impl About for AlarmId {
+    fn numbered(number: u64) -> Self {
+        Self(number)
+    }
     fn mode(self, desk: &Desk) -> Mode {
         desk.mirror.read().state.alarms.get(&self).map_or(Mode::Real, |a| a.mode)
     }
+    fn beyond(self, _: &Desk, actor: &Actor, right: Right) -> bool {
+        access::reach(actor, right) != Reach::All
+    }
 }
-impl InMode for TaskId {
+impl About for TaskId {
+    fn numbered(number: u64) -> Self {
+        Self(number)
+    }
     fn mode(self, desk: &Desk) -> Mode {
         desk.mirror.read().state.incident_of(self).map_or(Mode::Real, |i| i.mode)
+    }
+    fn beyond(self, desk: &Desk, actor: &Actor, right: Right) -> bool {
+        access::beyond(&desk.mirror.read().state, actor, right, self)
     }
 }
 
@@ -160,18 +183,16 @@ macro_rules! command {
             ),
             responses(
                 (status = 200, body = Accepted),
-                (status = "4XX", body = ProblemBody),
-                (status = "5XX", body = ProblemBody),
+                Problem
             )
         )]
         pub(crate) async fn $name(
             State($desk): State<Desk>,
             caller: Caller,
-            Id(raw): Id,
+            Within($id): Within<$kind>,
             key: CommandKey,
             given: Given<$body>,
         ) -> Result<Json<Accepted>, Problem> {
-            let $id = $kind(raw);
             let mode = $id.mode(&$desk);
             let $given = given.value;
             let command = $command;
@@ -367,7 +388,7 @@ async fn own_photos(desk: &Desk, task: TaskId, photos: Vec<String>) -> Result<Ve
 #[utoipa::path(
     post, path = "/api/v1/incidents", tag = "incidents", request_body = Report,
     params(("Idempotency-Key" = String, Header, description = "1 to 128 visible ASCII characters")),
-    responses((status = 200, body = Accepted), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Accepted), Problem)
 )]
 pub(crate) async fn report(
     State(desk): State<Desk>,
@@ -409,7 +430,7 @@ pub(crate) async fn report(
 #[utoipa::path(
     post, path = "/api/v1/duty", tag = "centre", request_body = SetDuty,
     params(("Idempotency-Key" = String, Header, description = "1 to 128 visible ASCII characters")),
-    responses((status = 200, body = Accepted), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Accepted), Problem)
 )]
 pub(crate) async fn set_duty(
     State(desk): State<Desk>,

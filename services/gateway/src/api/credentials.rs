@@ -16,7 +16,7 @@ use super::commands::{Accepted, LogPosition, submit};
 use crate::{
     body::{CommandKey, Given, NameId},
     desk::Desk,
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     session::Caller,
 };
 
@@ -116,7 +116,7 @@ impl From<&Credential> for DeviceCredential {
 /// Devices that have or had a password of their own, by id; for the centre.
 #[utoipa::path(
     get, path = "/api/v1/devices/credentials", tag = "devices",
-    responses((status = 200, body = [DeviceCredential]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = [DeviceCredential]), Problem)
 )]
 pub(crate) async fn list(State(desk): State<Desk>, caller: Caller) -> Result<Json<Vec<DeviceCredential>>, Problem> {
     if caller.audience != Audience::Centre {
@@ -132,7 +132,7 @@ pub(crate) async fn list(State(desk): State<Desk>, caller: Caller) -> Result<Jso
         ("id" = String, Path, description = "A registered sensor's id, or a gateway's name"),
         ("Idempotency-Key" = String, Header, description = "1 to 128 visible ASCII characters"),
     ),
-    responses((status = 200, body = IssuedCredential), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = IssuedCredential), Problem)
 )]
 pub(crate) async fn issue(
     State(desk): State<Desk>,
@@ -165,7 +165,7 @@ pub(crate) async fn issue(
         ("id" = String, Path, description = "A registered sensor's id, or a gateway's name"),
         ("Idempotency-Key" = String, Header, description = "1 to 128 visible ASCII characters"),
     ),
-    responses((status = 200, body = Accepted), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Accepted), Problem)
 )]
 pub(crate) async fn revoke(
     State(desk): State<Desk>,

@@ -12,14 +12,7 @@ use domain::access::Audience;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    DemoAccount, DemoConfig,
-    body::Given,
-    desk::Desk,
-    problem::{Problem, ProblemBody},
-    relay,
-    session::Caller,
-};
+use crate::{DemoAccount, DemoConfig, body::Given, desk::Desk, problem::Problem, relay, session::Caller};
 
 /// The simulator's list of what can happen and does, and where a new one is asked for.
 const HAPPENINGS: &str = "/happenings";
@@ -42,7 +35,7 @@ fn config(desk: &Desk) -> Result<&DemoConfig, Problem> {
 /// The accounts of the demo; 404 where this is none. Needs no session.
 #[utoipa::path(
     get, path = "/api/v1/demo", tag = "demo", security(()),
-    responses((status = 200, body = Demo), (status = "4XX", body = ProblemBody))
+    responses((status = 200, body = Demo), Problem)
 )]
 pub(crate) async fn demo(State(desk): State<Desk>) -> Result<Json<Demo>, Problem> {
     Ok(Json(Demo { demo: true, accounts: config(&desk)?.accounts.clone() }))
@@ -75,7 +68,7 @@ async fn ask(desk: &Desk, caller: &Caller, method: Method, path: &str, body: Byt
 /// What can happen and what is happening, as the simulator tells it.
 #[utoipa::path(
     get, path = "/api/v1/demo/happenings", tag = "demo",
-    responses((status = 200, body = Object), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Object), Problem)
 )]
 pub(crate) async fn happenings(State(desk): State<Desk>, caller: Caller) -> Result<Response, Problem> {
     ask(&desk, &caller, Method::GET, HAPPENINGS, Bytes::new()).await
@@ -84,7 +77,7 @@ pub(crate) async fn happenings(State(desk): State<Desk>, caller: Caller) -> Resu
 /// Lets something happen: the body goes to the simulator as it is.
 #[utoipa::path(
     post, path = "/api/v1/demo/happenings", tag = "demo", request_body = Object,
-    responses((status = 200, body = Object), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Object), Problem)
 )]
 pub(crate) async fn happen(
     State(desk): State<Desk>,
@@ -98,7 +91,7 @@ pub(crate) async fn happen(
 /// Ends all happenings and faults.
 #[utoipa::path(
     delete, path = "/api/v1/demo/happenings", tag = "demo",
-    responses((status = 204), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 204), Problem)
 )]
 pub(crate) async fn calm(State(desk): State<Desk>, caller: Caller) -> Result<Response, Problem> {
     ask(&desk, &caller, Method::DELETE, FAULTS, Bytes::new()).await

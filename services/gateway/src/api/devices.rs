@@ -17,7 +17,7 @@ use crate::{
     body::{Asked, NameId},
     desk::Desk,
     places,
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     session::Caller,
 };
 
@@ -78,7 +78,7 @@ fn may(caller: &Caller) -> Result<(), Problem> {
 /// All sensors with their latest values; for the centre.
 #[utoipa::path(
     get, path = "/api/v1/devices", tag = "devices",
-    responses((status = 200, body = [Device]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = [Device]), Problem)
 )]
 pub(crate) async fn list(State(desk): State<Desk>, caller: Caller) -> Result<Json<Vec<Device>>, Problem> {
     may(&caller)?;
@@ -122,7 +122,7 @@ pub(crate) struct Chatter {
 /// Rules of devices that chatter now, by device; for the centre.
 #[utoipa::path(
     get, path = "/api/v1/devices/chattering", tag = "devices",
-    responses((status = 200, body = [Chatter]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = [Chatter]), Problem)
 )]
 pub(crate) async fn chattering(State(desk): State<Desk>, caller: Caller) -> Result<Json<Vec<Chatter>>, Problem> {
     may(&caller)?;
@@ -151,7 +151,7 @@ pub(crate) struct Stranger {
 /// Devices that report and that the site does not have, the newest heard first, at most 500; for the centre.
 #[utoipa::path(
     get, path = "/api/v1/devices/strangers", tag = "devices",
-    responses((status = 200, body = [Stranger]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = [Stranger]), Problem)
 )]
 pub(crate) async fn strangers(State(desk): State<Desk>, caller: Caller) -> Result<Json<Vec<Stranger>>, Problem> {
     may(&caller)?;
@@ -256,7 +256,7 @@ fn choose(asked: Option<Resolution>, length: i64) -> Resolution {
 #[utoipa::path(
     get, path = "/api/v1/devices/{id}/history", tag = "devices",
     params(("id" = String, Path, description = "Sensor"), Span),
-    responses((status = 200, body = History), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = History), Problem)
 )]
 pub(crate) async fn history(
     State(desk): State<Desk>,

@@ -17,7 +17,7 @@ use crate::{
     body::{Asked, Id},
     desk::Desk,
     mirror::{Fetched, read_event, stream},
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     session::Caller,
     texts::Values,
 };
@@ -86,7 +86,7 @@ pub(crate) struct Incidents {
 /// Incidents, newest first.
 #[utoipa::path(
     get, path = "/api/v1/incidents", tag = "incidents", params(Filter),
-    responses((status = 200, body = Incidents), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Incidents), Problem)
 )]
 pub(crate) async fn list(
     State(desk): State<Desk>,
@@ -151,7 +151,7 @@ fn says(desk: &Desk, incident: &Incident, words: &str) -> bool {
 /// One incident.
 #[utoipa::path(
     get, path = "/api/v1/incidents/{id}", tag = "incidents", params(("id" = u64, Path, description = "Its number")),
-    responses((status = 200, body = Incident), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Incident), Problem)
 )]
 pub(crate) async fn one(State(desk): State<Desk>, caller: Caller, Id(id): Id) -> Result<Json<Incident>, Problem> {
     let shown = desk.mirror.view(&caller.audience, &Key::Incident(IncidentId(id))).await?;
@@ -166,7 +166,7 @@ pub(crate) async fn one(State(desk): State<Desk>, caller: Caller, Id(id): Id) ->
 #[utoipa::path(
     get, path = "/api/v1/incidents/{id}/timeline", tag = "incidents",
     params(("id" = u64, Path, description = "Its number")),
-    responses((status = 200, body = [TimelineEntry]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = [TimelineEntry]), Problem)
 )]
 pub(crate) async fn timeline(
     State(desk): State<Desk>,

@@ -16,7 +16,7 @@ use crate::{
     body::{Asked, Given},
     desk::Desk,
     places::{self, PlaceHit, PlaceInput},
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     session::Caller,
 };
 
@@ -37,7 +37,7 @@ pub(crate) struct PlaceQuery {
 /// Places that words may mean, with their nearest cameras.
 #[utoipa::path(
     get, path = "/api/v1/places", tag = "intake", params(PlaceQuery),
-    responses((status = 200, body = [PlaceHit]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = [PlaceHit]), Problem)
 )]
 pub(crate) async fn places(
     State(desk): State<Desk>,
@@ -88,7 +88,7 @@ pub(crate) struct Duplicate {
 /// Open incidents near a place, those of the same class first.
 #[utoipa::path(
     get, path = "/api/v1/duplicates", tag = "intake", params(DuplicateQuery),
-    responses((status = 200, body = [Duplicate]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = [Duplicate]), Problem)
 )]
 pub(crate) async fn duplicates(
     State(desk): State<Desk>,
@@ -153,7 +153,7 @@ pub(crate) struct Earlier {
 /// How often a number reported before; for the centre.
 #[utoipa::path(
     post, path = "/api/v1/reporters/lookup", tag = "intake", request_body = Number,
-    responses((status = 200, body = Earlier), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Earlier), Problem)
 )]
 pub(crate) async fn reporter(
     State(desk): State<Desk>,

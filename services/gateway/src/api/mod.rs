@@ -34,7 +34,7 @@ use crate::desk::Desk;
                        lengths metres.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(incidents::Which)),
+    components(schemas(incidents::Which, crate::problem::ProblemBody)),
     modifiers(&Cookie),
     security(("session" = []))
 )]

@@ -10,13 +10,7 @@ use domain::ids::VaultId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{
-    body::Given,
-    desk::Desk,
-    mirror::Fetched,
-    problem::{Problem, ProblemBody},
-    session::Caller,
-};
+use crate::{body::Given, desk::Desk, mirror::Fetched, problem::Problem, session::Caller};
 
 /// Name and password.
 #[derive(Deserialize, ToSchema)]
@@ -69,7 +63,7 @@ async fn shown(desk: &Desk, caller: &Caller) -> Result<Session, Problem> {
 /// Logs in: sets the session's cookie.
 #[utoipa::path(
     post, path = "/api/v1/session", tag = "session", request_body = Login, security(()),
-    responses((status = 200, body = Session), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Session), Problem)
 )]
 pub(crate) async fn log_in(State(desk): State<Desk>, given: Given<Login>) -> Result<Response, Problem> {
     let Login { account, password } = given.value;
@@ -81,7 +75,7 @@ pub(crate) async fn log_in(State(desk): State<Desk>, given: Given<Login>) -> Res
 /// Who is logged in.
 #[utoipa::path(
     get, path = "/api/v1/session", tag = "session",
-    responses((status = 200, body = Session), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Session), Problem)
 )]
 pub(crate) async fn current(State(desk): State<Desk>, caller: Caller) -> Result<Json<Session>, Problem> {
     Ok(Json(shown(&desk, &caller).await?))
@@ -90,7 +84,7 @@ pub(crate) async fn current(State(desk): State<Desk>, caller: Caller) -> Result<
 /// Logs out: ends the session and its sockets.
 #[utoipa::path(
     delete, path = "/api/v1/session", tag = "session",
-    responses((status = 204), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 204), Problem)
 )]
 pub(crate) async fn log_out(State(desk): State<Desk>, caller: Caller) -> Result<Response, Problem> {
     let cookie = desk.sessions.log_out(&caller.token).await?;

@@ -6,10 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::shapes::{LevelName, Name};
-use crate::{
-    desk::Desk,
-    problem::{Problem, ProblemBody},
-};
+use crate::{desk::Desk, problem::Problem};
 
 fn xy(p: Point) -> [f64; 2] {
     [p.x, p.y]
@@ -433,7 +430,7 @@ fn shown(s: &Domain) -> Site {
 /// The site: places, devices, units, classes and tours.
 #[utoipa::path(
     get, path = "/api/v1/site", tag = "site",
-    responses((status = 200, body = Site), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = Site), Problem)
 )]
 pub(crate) async fn site(State(desk): State<Desk>) -> Result<Json<Site>, Problem> {
     Ok(Json(shown(desk.site()?.as_ref())))

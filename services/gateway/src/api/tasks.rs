@@ -15,14 +15,7 @@ use super::{
     shapes::{By, Incident, LevelName, ModeName, Name, Place, Show, Task, Text},
     site::unit_kind,
 };
-use crate::{
-    body::Asked,
-    desk::Desk,
-    mirror::Seen,
-    problem::{Problem, ProblemBody},
-    session::Caller,
-    texts::Values,
-};
+use crate::{body::Asked, desk::Desk, mirror::Seen, problem::Problem, session::Caller, texts::Values};
 
 /// Whose tasks.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -61,7 +54,7 @@ pub(crate) struct UnitTask {
 /// Tasks of the caller's unit, of incidents in memory; newest first.
 #[utoipa::path(
     get, path = "/api/v1/tasks", tag = "tasks", params(Filter),
-    responses((status = 200, body = [UnitTask]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = [UnitTask]), Problem)
 )]
 pub(crate) async fn list(
     State(desk): State<Desk>,
@@ -127,7 +120,7 @@ pub(crate) struct UnitLoad {
 /// Units with their live tasks; for the centre.
 #[utoipa::path(
     get, path = "/api/v1/units", tag = "tasks",
-    responses((status = 200, body = [UnitLoad]), (status = "4XX", body = ProblemBody), (status = "5XX", body = ProblemBody))
+    responses((status = 200, body = [UnitLoad]), Problem)
 )]
 pub(crate) async fn units(State(desk): State<Desk>, caller: Caller) -> Result<Json<Vec<UnitLoad>>, Problem> {
     if !matches!(caller.audience, Audience::Centre | Audience::Wall) {

@@ -54,7 +54,7 @@ const TROUBLE_MS: u32 = 1_000;
     tag = "streams",
     description = "WebSocket, subprotocol `maojiawan.feed.v1`: binary messages of `proto/feed.proto`; or \
 `maojiawan.feed.v1.json`: the same as JSON texts. See `docs/feed.md`.",
-    responses((status = 101, description = "Switches to WebSocket"), (status = "4XX", body = crate::problem::ProblemBody))
+    responses((status = 101, description = "Switches to WebSocket"), Problem)
 )]
 pub(crate) async fn upgrade(
     State(desk): State<Desk>,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::house::{Ask, House, PASSWORD, Plan};
 
 /// What a simulator answers; it knows one kind of happening.
-async fn simulator() -> String {
+pub(crate) async fn simulator() -> String {
     let known = |headers: HeaderMap| headers.get("authorization").is_some_and(|v| v == "Bearer s3cret");
     let happen = move |headers: HeaderMap, Json(body): Json<Value>| async move {
         assert!(known(headers));

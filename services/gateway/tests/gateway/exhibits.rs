@@ -22,13 +22,13 @@ use crate::{
     media::Pictures,
 };
 
-fn jpeg() -> Vec<u8> {
+pub(crate) fn jpeg() -> Vec<u8> {
     let mut out = Vec::new();
     JpegEncoder::new(&mut out).write_image(&[120; 3 * 64 * 48], 64, 48, ExtendedColorType::Rgb8).unwrap();
     out
 }
 
-fn upload<'a>(session: &'a str, path: &'a str, key: &'a str, body: Vec<u8>) -> Ask<'a> {
+pub(crate) fn upload<'a>(session: &'a str, path: &'a str, key: &'a str, body: Vec<u8>) -> Ask<'a> {
     let ask = Ask::new("POST", path);
     Ask { session: Some(session), key: Some(key), content_type: Some("image/jpeg"), body: body.into(), ..ask }
 }
