@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     devices::Condition,
-    formats::{Decoders, try_decoder},
+    formats::{Decoders, sparkplug_payload, try_decoder},
 };
 
 const HOUR: i64 = 3_600_000;
@@ -423,4 +423,25 @@ fn the_last_messages_are_kept_beside_what_was_read() {
     assert_eq!(centre.around.seen.read(&sensor, Some(decoder)).unwrap()[0].1.value, Some(80.0));
     assert!(centre.around.seen.read(&sensor, Some("{}")).is_err());
     assert!(try_decoder("{", ("smoke", SensorKind::Smoke), "acme/smoke", b"{}").is_err());
+}
+
+#[test]
+fn devices_of_one_node_count_together_and_that_is_no_gap() {
+    let mut centre = Centre::new();
+    let at = u64::try_from(T0).unwrap();
+    let mut hears = |topic: &str, metrics: &[(&str, serde_json::Value)], seq: u64| {
+        let (body, now) = (sparkplug_payload(at + seq, metrics, seq), centre.now);
+        let mut out = Changes::default();
+        centre.engine.take(topic, &body, Arrival::First, now, &mut out);
+        (out.telemetry.pending.len(), out.unreadable, out.links)
+    };
+    let (smoke, gas) = ("spBv1.0/g/DDATA/node/smoke", "spBv1.0/g/DDATA/node/gas");
+    assert_eq!(hears(smoke, &[("smoke", json!(false))], 15), (0, vec![], vec![("smoke".into(), true)]));
+    assert_eq!(hears(gas, &[("gas_alarm", json!(false))], 16), (0, vec![], vec![("gas".into(), true)]));
+    assert_eq!(hears(smoke, &[("smoke", json!(true)), ("battery", json!(null))], 17), (1, vec![], vec![]));
+    assert_eq!(hears(gas, &[("gas_lel", json!(35.5))], 18).0, 1);
+    let (edges, why, _) = hears(gas, &[("alias:3", json!(true))], 19);
+    assert_eq!((edges, why.len()), (0, 1), "without a name it is shown");
+    let lost = hears("spBv1.0/g/NDEATH/node", &[], 0).2;
+    assert_eq!(lost.len(), 2, "the node takes both along: {lost:?}");
 }

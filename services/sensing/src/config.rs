@@ -44,6 +44,8 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// Decoders that are used; empty = all.
     pub decoders: Vec<String>,
+    /// Files with decoders of one's own, in the form of the shipped ones; asked before these.
+    pub decoder_files: Vec<PathBuf>,
     /// Further bases of topics by decoder, as `zigbee2mqtt = ["z2m-b12"]`.
     pub bases: BTreeMap<String, Vec<String>>,
     /// Sensors of the site by what their devices call themselves, `device` or `device/channel`.
@@ -67,6 +69,7 @@ impl Default for Config {
             minutes_days: 400,
             rules: Vec::new(),
             decoders: Vec::new(),
+            decoder_files: Vec::new(),
             bases: BTreeMap::new(),
             devices: BTreeMap::new(),
             silence_s: BTreeMap::new(),
@@ -75,9 +78,17 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Decoders and names of devices.
+    /// Decoders and names of devices; blocks.
     pub(crate) fn formats(&self) -> Result<Formats, BadDecoder> {
-        Ok(Formats::new(Decoders::shipped(&self.decoders, &self.bases)?, self.devices.clone()))
+        let read = |file: &PathBuf| {
+            let unread = |error: std::io::Error| BadDecoder {
+                decoder: file.display().to_string(),
+                message: format!("无法读取 cannot be read: {error}"),
+            };
+            std::fs::read_to_string(file).map_err(unread)
+        };
+        let own = self.decoder_files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        Ok(Formats::new(Decoders::with(&own, &self.decoders, &self.bases)?, self.devices.clone()))
     }
 
     /// Checks what types cannot, except the rules.
@@ -102,12 +113,13 @@ impl Config {
             return bad("sensing.silence_s", "须在 60 到 2592000 之间 must lie between 60 and 2592000");
         }
         if let Err(error) = self.formats() {
-            tracing::debug!(%error, "a decoder is refused");
-            let chosen = self.decoders.contains(&error.decoder);
-            return bad(
-                if chosen { "sensing.decoders" } else { "sensing.bases" },
-                "没有这个解码器，或主题前缀不对 there is no such decoder, or a base is no topic",
-            );
+            return Err(if self.decoders.contains(&error.decoder) {
+                SensingError::Config {
+                    key: "sensing.decoders", message: "没有这个解码器 there is no such decoder"
+                }
+            } else {
+                error.into()
+            });
         }
         let forever = |days: u32| if days == 0 { u32::MAX } else { days };
         if forever(self.minutes_days) < forever(self.history_days) {

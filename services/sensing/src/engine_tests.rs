@@ -350,3 +350,38 @@ fn what_is_repeated_after_a_crash_makes_no_second_edge() {
     }
     assert_eq!(told, ["7/s1/smoke/1", "7/s1/smoke/2", "7/s1/smoke/3"]);
 }
+
+#[test]
+#[ignore = "measures: cargo test -p sensing --lib -- --ignored --nocapture cpu_a_message"]
+fn cpu_a_message() {
+    const SENSORS: usize = 1_000;
+    let mut site = site();
+    let smoke = site.sensors[0].clone();
+    site.sensors = (0..SENSORS).map(|n| Sensor { id: format!("s{n}").into(), ..smoke.clone() }).collect();
+    let mut engine = new(&site, rules::shipped().unwrap(), &[]);
+    let mut measure = |name: &str, message: &dyn Fn(usize, i64) -> (String, String)| {
+        let mut best = u128::MAX;
+        for round in 0..40 {
+            let now = T0 + round * 60_000;
+            let all: Vec<_> = (0..20_000).map(|n| message(n, now)).collect();
+            let begun = std::time::Instant::now();
+            for many in all.chunks(2_000) {
+                let mut out = Changes::default();
+                for (topic, body) in many {
+                    engine.take(topic, body.as_bytes(), Arrival::First, now, &mut out);
+                }
+                out.seal(&engine);
+                assert!(!out.commits().is_empty());
+            }
+            best = best.min(begun.elapsed().as_nanos() / 20_000);
+        }
+        println!("{name}: {best} ns a message");
+    };
+    measure("own", &|n, now| {
+        (format!("mjw/v1/sensors/s{}/reading", n % SENSORS), format!(r#"{{"v":0.012,"t":{},"n":{n}}}"#, now - 100))
+    });
+    measure("zigbee", &|n, _| {
+        let body = r#"{"battery":100,"linkquality":90,"smoke":false,"smoke_density_dbm":0.01}"#;
+        (format!("zigbee2mqtt/s{}", n % SENSORS), body.to_owned())
+    });
+}

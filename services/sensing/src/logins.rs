@@ -144,7 +144,9 @@ mod tests {
         assert!(own.iter().all(|t| t.split('/').any(|level| level == "smoke-1")), "under its own name only: {own:?}");
         let hub = ["mjw/v1/gateways/hub-1/status", "mjw/v1/sensors/a/reading", "mjw/v1/sensors/a/status"];
         assert_eq!(of("hub-1"), [&hub[..], &["mjw/v1/sensors/b/reading", "mjw/v1/sensors/b/status"]].concat());
-        assert_eq!(of("bridge"), ["zigbee2mqtt/a", "zigbee2mqtt/a/availability", "zigbee2mqtt/bridge/state"]);
+        let bridge =
+            ["zigbee2mqtt/a", "zigbee2mqtt/a/action", "zigbee2mqtt/a/availability", "zigbee2mqtt/bridge/state"];
+        assert_eq!(of("bridge"), bridge);
         assert_eq!(of("tb"), ["v1/gateway/connect", "v1/gateway/disconnect", "v1/gateway/telemetry"]);
         let passwords = house().passwords(&all);
         assert_eq!(passwords.lines().count(), 5);

@@ -11,9 +11,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Extra, Fault, Heard, Measure, Message, Reading, Unit, Why, lenient,
+    Extra, Fault, Heard, Measure, Message, Reading, Unit, Why,
+    lenient::{self, Text},
     names::{Names, Target},
     path::Path,
+    sparkplug,
     topic::{Pattern, Who, covers},
     value::{self, Got},
 };
@@ -58,6 +60,15 @@ enum Is {
     Ignored,
 }
 
+/// How a payload is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Body {
+    #[default]
+    Json,
+    Sparkplug,
+}
+
 /// One form of messages.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,12 +76,14 @@ pub(super) struct Form {
     topic: String,
     #[serde(default)]
     is: Is,
+    #[serde(default)]
+    body: Body,
     /// Where the bodies are when one message has several; the first `*` may be the device.
     #[serde(default)]
     each: Option<Path>,
     /// Where the body names its device; `"key"` = the key that `each` found.
     #[serde(default)]
-    device: Option<String>,
+    device: Option<Named>,
     /// What separates devices of one name: the value picks one of 32 parts, and the device calls while one of them does.
     #[serde(default)]
     part: Option<Path>,
@@ -113,6 +126,22 @@ pub(super) struct Form {
     /// A link that the topic itself tells.
     #[serde(default)]
     online: Option<bool>,
+}
+
+/// Where the name of a device stands.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+enum Named {
+    Key,
+    At(Path),
+}
+
+impl TryFrom<String> for Named {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "key" { Ok(Self::Key) } else { Path::try_from(text).map(Self::At) }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -209,7 +238,7 @@ struct UsualExtra {
 }
 
 /// The files that come with the program.
-const SHIPPED: [&str; 8] = [
+const SHIPPED: [&str; 9] = [
     include_str!("../../data/decoders/zigbee2mqtt.json"),
     include_str!("../../data/decoders/tasmota.json"),
     include_str!("../../data/decoders/thingsboard.json"),
@@ -218,6 +247,7 @@ const SHIPPED: [&str; 8] = [
     include_str!("../../data/decoders/chirpstack.json"),
     include_str!("../../data/decoders/ttn.json"),
     include_str!("../../data/decoders/frigate.json"),
+    include_str!("../../data/decoders/sparkplug.json"),
 ];
 const USUAL: &str = include_str!("../../data/decoders/usual.json");
 
@@ -240,7 +270,18 @@ impl Decoders {
     /// # Errors
     /// A base that is no topic, or one of a decoder that there is not.
     pub fn shipped(chosen: &[String], bases: &BTreeMap<String, Vec<String>>) -> Result<Self, BadDecoder> {
+        Self::with(&[], chosen, bases)
+    }
+
+    /// The same behind those of these texts.
+    ///
+    /// # Errors
+    /// What is wrong with a text or a base.
+    pub fn with(own: &[String], chosen: &[String], bases: &BTreeMap<String, Vec<String>>) -> Result<Self, BadDecoder> {
         let mut all = Vec::new();
+        for text in own {
+            ready(read(text)?, &mut all)?;
+        }
         let mut named = std::collections::BTreeSet::new();
         for text in SHIPPED {
             let mut decoder = read(text)?;
@@ -320,7 +361,7 @@ fn ready(decoder: Decoder, all: &mut Vec<Ready>) -> Result<(), BadDecoder> {
     let name: Arc<str> = id.as_str().into();
     for form in messages {
         let (topic, fields) = (form.topic.clone(), Arc::new(fields(&id, &form)?));
-        let form = Arc::new(with_usual(&id, form)?);
+        let form = Arc::new(with_usual(form)?);
         let based = topic.starts_with("{base}/");
         let bases: Vec<_> = if based { bases.iter().map(|b| Some(b.as_str())).collect() } else { vec![None] };
         if bases.is_empty() {
@@ -382,10 +423,7 @@ fn fields(decoder: &str, form: &Form) -> Result<[Vec<Field>; KINDS.len()], BadDe
     Ok(all)
 }
 
-fn with_usual(decoder: &str, mut form: Form) -> Result<Form, BadDecoder> {
-    if let Some(path) = form.device.as_deref().filter(|d| *d != "key") {
-        Path::try_from(path.to_owned()).map_err(|message| bad(decoder, &message))?;
-    }
+fn with_usual(mut form: Form) -> Result<Form, BadDecoder> {
     if form.usual.is_empty() {
         return Ok(form);
     }
@@ -420,7 +458,12 @@ impl Ready {
         if form.is == Is::Ignored || payload.is_empty() {
             return Ok(Message::Nothing);
         }
-        let Some(text) = lenient::read(payload) else { return Ok(Message::Nothing) };
+        let text = match form.body {
+            Body::Json => lenient::read(payload),
+            // Of one that is none of the kind the device is known all the same.
+            Body::Sparkplug => sparkplug::read(payload).or(Some(Text { value: Value::Null, broken: true })),
+        };
+        let Some(text) = text else { return Ok(Message::Nothing) };
         let mut out = Out::default();
         if form.is == Is::Bridge {
             let bridge = who.bridge.or(who.device).unwrap_or_default().to_owned();
@@ -479,10 +522,9 @@ impl Ready {
             return;
         }
         let named;
-        let device = match form.device.as_deref() {
-            Some("key") => key,
-            Some(path) => {
-                let path = Path::try_from(path.to_owned()).unwrap_or_default();
+        let device = match &form.device {
+            Some(Named::Key) => key,
+            Some(Named::At(path)) => {
                 named = path.first(body).and_then(word);
                 named.as_deref()
             }

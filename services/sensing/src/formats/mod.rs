@@ -6,6 +6,7 @@ mod lenient;
 mod names;
 mod own;
 mod path;
+mod sparkplug;
 mod topic;
 mod value;
 
@@ -16,6 +17,8 @@ use serde::Serialize;
 
 pub use decoder::{BadDecoder, Decoders};
 pub use names::Names;
+#[cfg(test)]
+pub(crate) use sparkplug::tests::payload as sparkplug_payload;
 pub use value::EPOCH_MS;
 
 /// Topics of the site's own format.
