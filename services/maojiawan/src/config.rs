@@ -13,6 +13,8 @@ use runtime::config::{ConfigError, on_this_machine, parse, refuse, refuse_after}
 use sensing::{SensingError, rules};
 use serde::Deserialize;
 
+use crate::references::{self, Missing};
+
 /// The whole file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -451,12 +453,20 @@ fn check(file: &str, text: &str, config: &Config) -> Result<(), ConfigError> {
                 Some((table, key)) => bad(table, key, message),
                 None => bad("sensing", key, message),
             },
+            SensingError::Decoder(error) if config.sensing.bases.contains_key(&error.decoder) => {
+                bad("sensing", "bases", &error.to_string())
+            }
+            SensingError::Decoder(error) => bad("sensing", "decoder_files", &error.to_string()),
             other => bad("sensing", "external", &other.to_string()),
         };
     }
-    let kinds = || simulator::site::maojiawan(config.site.seed).alarm_kinds;
-    let own = &config.sensing.rules;
-    if let Some(error) = (!own.is_empty()).then(|| rules::check(own, &kinds()).err()).flatten() {
+    let site = simulator::site::maojiawan(config.site.seed);
+    let rules = rules::merged(&config.sensing.rules);
+    let own = |id: &str| config.sensing.rules.iter().filter(|rule| rule.id == id).count();
+    if let Some(twice) = config.sensing.rules.iter().find(|rule| own(&rule.id) > 1) {
+        return among("sensing.rules", &twice.id, "id", "编号重复 the id is used twice");
+    }
+    if let Some(error) = rules.ok().and_then(|rules| rules::check(&rules, &site.alarm_kinds).err()) {
         return among("sensing.rules", &error.rule, error.key, error.message);
     }
     match config.exchange.check() {
@@ -472,7 +482,16 @@ fn check(file: &str, text: &str, config: &Config) -> Result<(), ConfigError> {
             }
         }
         Err(other) => bad("exchange", "ca_file", &other.to_string()),
-        Ok(()) => Ok(()),
+        Ok(()) => match references::missing(config, &site) {
+            None => Ok(()),
+            Some(Missing { table, entry: Some(entry), key, message }) => among(table, &entry, &key, &message),
+            // A name of a device stands in quotes.
+            Some(Missing { table, entry: None, key, message }) => {
+                let line = format!("\"{key}\"");
+                let mark = if text.contains(&line) { line } else { format!("[{table}]") };
+                Err(refuse_after(file, text, &mark, table, &key, message))
+            }
+        },
     }
 }
 
@@ -513,6 +532,59 @@ mod tests {
             let text = format!("[bus]\n{text}\n");
             check("c.toml", &text, &parse("c.toml", &text).unwrap()).unwrap();
         }
+    }
+
+    #[test]
+    fn a_name_that_leads_nowhere_is_refused() {
+        let department = "[[exchange.departments]]\nunit = \"housing\"\nsecret = \"0123456789abcdef\"\n\
+                          [exchange.departments.records.occupancy]\nfields = { flat = \"/flat\", status = \"/status\" }\n\
+                          key = [\"flat\"]\n";
+        let rule = "[[exchange.data_rules]]\nid = \"r\"\nname_zh = \"r\"\nleft = { department = \"housing\", kind = \"occupancy\" }\n\
+                    right = { department = \"housing\", kind = \"occupancy\" }\njoin = [\"flat\"]\n\
+                    where = [{ side = \"left\", field = \"status\", equals = \"empty\" }]\nalarm = \"data_rule\"\n\
+                    place = \"{flat}\"\ntext_zh = \"{status}\"\nevery_s = 300\n";
+        let camera = "[[video.cameras]]\nid = \"c001\"\nsub = \"rtsp://h/sub\"\n";
+        let sound = format!("{camera}{department}{rule}");
+        check("c.toml", &sound, &parse("c.toml", &sound).unwrap()).unwrap();
+        let account = |rest: &str| {
+            format!("[[accounts]]\nid = \"x\"\nrole = \"grid_manager\"\nname = \"x\"\n{rest}\npassword_file = \"p\"\n")
+        };
+        for (text, at) in [
+            ("[sensing.devices]\n\"shed/Switch2\" = \"nobody\"\n".to_owned(), "2: sensing.devices.shed/Switch2: "),
+            (camera.replace("c001", "c999"), "2: video.cameras.c999.id: "),
+            (format!("{camera}{camera}"), "2: video.cameras.c001.id: "),
+            (account("unit = \"firemen\""), "5: accounts.x.unit: "),
+            (account("grid = \"g99\""), "5: accounts.x.grid: "),
+            (sound.replace("unit = \"housing\"", "unit = \"houses\""), "5: exchange.departments.houses.unit: "),
+            (sound.replace("key = [\"flat\"]", "key = [\"flatt\"]"), "exchange.departments.housing."),
+            (sound.replace("alarm = \"data_rule\"", "alarm = \"data_rul\""), "exchange.data_rules.r.alarm: "),
+            (
+                sound.replace("left = { department = \"housing\"", "left = { department = \"fire\""),
+                "exchange.data_rules.r.left: ",
+            ),
+            (
+                sound.replace(
+                    "right = { department = \"housing\", kind = \"occupancy\"",
+                    "right = { department = \"housing\", kind = \"meters\"",
+                ),
+                "exchange.data_rules.r.right: ",
+            ),
+            (sound.replace("join = [\"flat\"]", "join = [\"flatt\"]"), "exchange.data_rules.r.join: "),
+            (sound.replace("field = \"status\"", "field = \"state\""), "exchange.data_rules.r.where: "),
+            (sound.replace("place = \"{flat}\"", "place = \"{flatt}\""), "exchange.data_rules.r.place: "),
+            ("[sensing]\ndecoders = [\"tasmoto\"]\n".to_owned(), "2: sensing.decoders: "),
+            ("[sensing]\nbases = { zwave = [\"z\"] }\n".to_owned(), "2: sensing.bases: "),
+            ("[sensing]\ndecoder_files = [\"/nowhere.json\"]\n".to_owned(), "2: sensing.decoder_files: "),
+            ("[sensing]\nsilence_s = { smok = 60 }\n".to_owned(), "2: sensing.silence_s: "),
+        ] {
+            let config: Config = parse("c.toml", &text).unwrap();
+            let error = check("c.toml", &text, &config).unwrap_err().to_string();
+            assert!(error.contains(at), "{at}: {error}");
+        }
+        // One rule of one's own leaves the others as they are, and one that is switched off says so.
+        let own = "[[sensing.rules]]\nid = \"fire_lane\"\nkind = \"fire_lane\"\nalarm = \"fire_lane\"\noff = true\n\
+                   raise = { above = 1 }\nkeep = { above = 1 }\n";
+        check("c.toml", own, &parse("c.toml", own).unwrap()).unwrap();
     }
 
     #[test]

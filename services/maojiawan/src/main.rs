@@ -12,6 +12,7 @@ mod logins;
 mod media;
 mod node;
 mod ready;
+mod references;
 mod remote;
 mod simulate;
 mod stores;

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config, SensingError, Status,
     config::Listen,
+    formats::Formats,
     logins::{Fixed, House, Login, Logins, replace},
     status::BrokerState,
 };
@@ -146,7 +147,11 @@ fn conf(dir: &Path, port: u16, config: &Config, elsewhere: bool) -> String {
 }
 
 const READS: &str = "topic read #\n";
-const SHARED: &str = "topic write mjw/v1/#\ntopic write zigbee2mqtt/#\ntopic write tele/#\ntopic write v1/gateway/#\n";
+/// What the shared user writes: all that is listened to.
+fn shared(formats: &Formats) -> String {
+    let each = |filter: String| format!("topic write {filter}\n");
+    std::iter::once("mjw/v1/#".to_owned()).chain(formats.decoder_filters()).map(each).collect()
+}
 
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
@@ -154,7 +159,12 @@ fn free_port() -> io::Result<u16> {
 
 impl Child {
     /// Writes its files. The folder keeps the centre's passwords and the broker's store from run to run.
-    pub async fn prepare(config: &Config, dir: &Path, logins: Arc<Vec<Login>>) -> Result<Self, SensingError> {
+    pub async fn prepare(
+        config: &Config,
+        dir: &Path,
+        logins: Arc<Vec<Login>>,
+        formats: Arc<Formats>,
+    ) -> Result<Self, SensingError> {
         let (config, dir) = (config.clone(), dir.to_owned());
         let work = move || {
             let store = dir.join("store");
@@ -162,13 +172,13 @@ impl Child {
             let dir = dir.canonicalize().map_err(file_error(&dir))?;
             let centre = secret(&dir, "centre.secret")?;
             let port = if config.port == 0 { free_port().map_err(file_error(&dir))? } else { config.port };
-            let mut fixed = vec![Fixed { name: CENTRE_USER, hash: password::hash(&centre), access: READS }];
+            let mut fixed = vec![Fixed { name: CENTRE_USER, hash: password::hash(&centre), access: READS.to_owned() }];
             if config.shared_user {
-                let hash = password::hash(&device_password(&dir)?);
-                fixed.push(Fixed { name: DEVICE_USER, hash, access: SHARED });
+                let (hash, shared) = (password::hash(&device_password(&dir)?), shared(&formats));
+                fixed.push(Fixed { name: DEVICE_USER, hash, access: shared });
             }
             let client_id = format!("{}-{}", config.client_id, secret(&dir, "session.secret")?);
-            let house = House { fixed, client_id: client_id.clone() };
+            let house = House { fixed, client_id: client_id.clone(), formats };
             house.write(&dir, &logins)?;
             let file = dir.join("mosquitto.conf");
             let (conf, written, writing) = (file, logins, None);

@@ -1,11 +1,15 @@
 //! Configuration of sensing. Unknown keys are refused.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use runtime::config::on_this_machine;
 use serde::Deserialize;
 
-use crate::{SensingError, connection, rules::Rule};
+use crate::{
+    SensingError, connection,
+    formats::{BadDecoder, Decoders, Formats},
+    rules::{KINDS, Rule},
+};
 
 /// Largest `max_payload`, bytes.
 const LARGEST: usize = 65_536;
@@ -36,8 +40,18 @@ pub struct Config {
     pub history_days: u32,
     /// Days that minutes (lowest, mean, highest, count) are kept; 0 = for ever. Not fewer than `history_days`.
     pub minutes_days: u32,
-    /// Rules in place of the shipped ones; empty = the shipped ones.
+    /// Rules beside the shipped ones, and in place of those of the same id; `off = true` switches one off.
     pub rules: Vec<Rule>,
+    /// Decoders that are used; empty = all.
+    pub decoders: Vec<String>,
+    /// Files with decoders of one's own, in the form of the shipped ones; asked before these.
+    pub decoder_files: Vec<PathBuf>,
+    /// Further bases of topics by decoder, as `zigbee2mqtt = ["z2m-b12"]`.
+    pub bases: BTreeMap<String, Vec<String>>,
+    /// Sensors of the site by what their devices call themselves, `device` or `device/channel`.
+    pub devices: BTreeMap<String, String>,
+    /// How long a device may be silent before it counts as lost, by kind, seconds; in place of the shipped limits.
+    pub silence_s: BTreeMap<String, u32>,
 }
 
 impl Default for Config {
@@ -54,11 +68,29 @@ impl Default for Config {
             history_days: 7,
             minutes_days: 400,
             rules: Vec::new(),
+            decoders: Vec::new(),
+            decoder_files: Vec::new(),
+            bases: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            silence_s: BTreeMap::new(),
         }
     }
 }
 
 impl Config {
+    /// Decoders and names of devices; blocks.
+    pub(crate) fn formats(&self) -> Result<Formats, BadDecoder> {
+        let read = |file: &PathBuf| {
+            let unread = |error: std::io::Error| BadDecoder {
+                decoder: file.display().to_string(),
+                message: format!("无法读取 cannot be read: {error}"),
+            };
+            std::fs::read_to_string(file).map_err(unread)
+        };
+        let own = self.decoder_files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        Ok(Formats::new(Decoders::with(&own, &self.decoders, &self.bases)?, self.devices.clone()))
+    }
+
     /// Checks what types cannot, except the rules.
     ///
     /// # Errors
@@ -73,6 +105,21 @@ impl Config {
         }
         if !(1..=LARGEST).contains(&self.max_payload) {
             return bad("sensing.max_payload", "须在 1 到 65536 之间 must lie between 1 and 65536");
+        }
+        if self.silence_s.keys().any(|kind| KINDS.iter().all(|(name, _)| name != kind)) {
+            return bad("sensing.silence_s", "没有这种传感器 there is no such kind of sensor");
+        }
+        if self.silence_s.values().any(|s| !(60..=2_592_000).contains(s)) {
+            return bad("sensing.silence_s", "须在 60 到 2592000 之间 must lie between 60 and 2592000");
+        }
+        if let Err(error) = self.formats() {
+            return Err(if self.decoders.contains(&error.decoder) {
+                SensingError::Config {
+                    key: "sensing.decoders", message: "没有这个解码器 there is no such decoder"
+                }
+            } else {
+                error.into()
+            });
         }
         let forever = |days: u32| if days == 0 { u32::MAX } else { days };
         if forever(self.minutes_days) < forever(self.history_days) {

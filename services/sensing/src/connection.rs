@@ -21,7 +21,6 @@ use crate::{
     SensingError, Status,
     broker::{CENTRE_USER, Child, PACKET_LIMIT, WINDOW},
     config::{Config, External, Tls},
-    formats::TOPICS,
     status::BrokerState,
 };
 
@@ -144,6 +143,8 @@ struct Drive<'a> {
     clock: &'a dyn Clock,
     stop: CancellationToken,
     max_payload: usize,
+    /// Topics to listen to.
+    filters: Vec<String>,
     connection: u64,
     /// Answers that are not on the wire yet; at most 65,535, for each unanswered message has its own packet id.
     owed: VecDeque<Ack>,
@@ -152,7 +153,7 @@ struct Drive<'a> {
 /// Polls and acknowledges until `stop`, or until the worker is gone.
 pub(crate) async fn drive(
     options: MqttOptions,
-    max_payload: usize,
+    (max_payload, filters): (usize, Vec<String>),
     deliveries: mpsc::Sender<Delivery>,
     acks: mpsc::Receiver<Vec<Ack>>,
     status: &watch::Sender<Status>,
@@ -160,8 +161,18 @@ pub(crate) async fn drive(
     stop: CancellationToken,
 ) {
     let (client, mut events) = AsyncClient::new(options, REQUESTS);
-    let mut drive =
-        Drive { client, deliveries, acks, status, clock, stop, max_payload, connection: 0, owed: VecDeque::new() };
+    let mut drive = Drive {
+        client,
+        deliveries,
+        acks,
+        status,
+        clock,
+        stop,
+        max_payload,
+        filters,
+        connection: 0,
+        owed: VecDeque::new(),
+    };
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     while let Some(event) = drive.poll(&mut events).await {
         match event {
@@ -210,7 +221,7 @@ impl Drive<'_> {
         match packet {
             Packet::ConnAck(_) => {
                 self.connection += 1;
-                let filters = TOPICS.map(|t| SubscribeFilter::new(t.to_owned(), QoS::AtLeastOnce));
+                let filters = self.filters.iter().map(|t| SubscribeFilter::new(t.clone(), QoS::AtLeastOnce));
                 if self.client.try_subscribe_many(filters).is_err() {
                     tracing::warn!("no room to subscribe; the next connection tries again");
                 }

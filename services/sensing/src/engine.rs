@@ -1,7 +1,10 @@
 //! Messages and time against the rules: what must be stored and what must be told. No I/O; memory here is always what
 //! the last batch said, because a batch is repeated until it is stored.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
 
 use domain::{
     ids::SensorId,
@@ -14,8 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Login,
-    formats::{self, Fault, Message, Why},
+    device_clock::DeviceClock,
+    devices::{Devices, Facts, Raw},
+    formats::{Fault, Formats, Heard, Measure, Message, Names, Reading, Unit, Why},
     rules::{self, Arrival, Edge, Rule, Sample, State},
+    silence::Silence,
 };
 
 /// An edge on its way to the writer, as it is stored meanwhile. Names and numbers only.
@@ -25,7 +31,8 @@ pub(crate) struct PendingEdge {
     pub(crate) rule: String,
     pub(crate) kind: String,
     pub(crate) raised: bool,
-    pub(crate) value: f64,
+    /// None of what is only yes or no.
+    pub(crate) value: Option<f64>,
     pub(crate) at: i64,
 }
 
@@ -36,7 +43,7 @@ impl PendingEdge {
             rule: self.rule.as_str().into(),
             kind: self.kind.as_str().into(),
             raised: self.raised,
-            value: Some(self.value),
+            value: self.value,
             at: Timestamp(self.at),
         }
     }
@@ -100,6 +107,140 @@ struct Device {
     online: Option<bool>,
     /// When the last value without a time of its own arrived, ms.
     arrived: i64,
+    clock: DeviceClock,
+    /// Times and values of its last readings whose time says nothing.
+    undated: VecDeque<(i64, u64)>,
+    /// When it was last heard, or when we began to wait for it, ms; `None` = it never was.
+    heard: Option<i64>,
+    /// It told a value, ever.
+    told: bool,
+    /// Its channels that call, a bit each.
+    calls: u32,
+    /// When what it said last ends by itself, ms.
+    ends: Option<i64>,
+    /// Since when its alarm stands against its own proof, and from when on it is stuck, ms.
+    unproven: Option<i64>,
+    stuck: bool,
+    /// Since when it says that it is tested, ms.
+    tested: Option<i64>,
+    /// What it complains of.
+    complaint: Option<String>,
+    /// Its state was told to the screens.
+    shown: Option<(Facts, bool)>,
+}
+
+/// Readings of a device whose clock was never set that are remembered.
+const UNDATED: usize = 64;
+/// A test that lasts longer is none: what then calls is believed, ms.
+const TEST_MS: i64 = 600_000;
+
+impl Device {
+    fn new(id: SensorId, kind: SensorKind, rules: Vec<Standing>, now: i64) -> Self {
+        let told = rules.iter().any(|r| r.state.at != 0);
+        Self {
+            id,
+            kind,
+            rules,
+            online: None,
+            arrived: i64::MIN,
+            clock: DeviceClock::default(),
+            undated: VecDeque::new(),
+            heard: told.then_some(now),
+            told,
+            calls: 0,
+            ends: None,
+            unproven: None,
+            stuck: false,
+            tested: None,
+            complaint: None,
+            shown: None,
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        let complains = self.stuck || self.tested.is_some() || self.complaint.is_some();
+        Facts { told: self.told, lost: self.online == Some(false), complains }
+    }
+
+    fn words(&self) -> Option<String> {
+        let test = self.tested.map(|_| "测试中");
+        let stuck = self.stuck.then_some("持续报警，与自身测值不符");
+        let all: Vec<_> = self.complaint.as_deref().into_iter().chain(stuck).chain(test).collect();
+        (!all.is_empty()).then(|| all.join("、"))
+    }
+
+    /// Whether a reading whose time says nothing was taken before.
+    fn took(&self, at: i64, value: f64) -> bool {
+        self.undated.contains(&(at, value.to_bits()))
+    }
+
+    fn takes(&mut self, at: i64, value: f64) {
+        if self.undated.len() >= UNDATED {
+            self.undated.pop_front();
+        }
+        self.undated.push_back((at, value.to_bits()));
+    }
+
+    /// What it says about itself.
+    fn says(&mut self, heard: &Heard, live: bool, now: i64) {
+        match heard.test {
+            Some(true) if live => drop(self.tested.get_or_insert(now)),
+            Some(false) => self.tested = None,
+            _ => {}
+        }
+        if let Some(words) = &heard.fault {
+            self.complaint = (!words.is_empty()).then(|| words.clone());
+        }
+    }
+
+    /// Its own proof beside its alarm; whether the alarm is to be left alone.
+    fn proves(&mut self, measure: &Measure, heard: Option<&Heard>, now: i64) -> bool {
+        let after = heard.and_then(|h| h.unproven_s).filter(|_| measure.detected == Some(true));
+        match after {
+            Some(after) => {
+                self.unproven.get_or_insert(now.saturating_add(i64::from(after) * 1_000));
+            }
+            None => (self.unproven, self.stuck) = (None, false),
+        }
+        self.stuck
+    }
+
+    /// A number of which nobody says whether it is a truth: taken when that makes no difference to any rule.
+    fn means(&self, rules: &[Rule], measure: Measure) -> Option<Measure> {
+        if measure.unit != Unit::Unknown {
+            return Some(measure);
+        }
+        let is = measure.value != 0.0;
+        let same = |s: &Standing| rules.get(s.rule).is_none_or(|r| r.raise.met(measure.value) == is);
+        self.rules.iter().all(same).then_some(Measure {
+            detected: Some(is),
+            unit: Unit::Flag,
+            parts: (1, u32::from(is)),
+            ..measure
+        })
+    }
+
+    /// The time of a value that has none of its own: its arrival, and later than the one before, for two of one millisecond
+    /// would be one.
+    fn arrives(&mut self, now: i64) -> i64 {
+        let ahead = self.arrived.saturating_sub(now);
+        // A clock that was set back is believed.
+        self.arrived = if (0..AHEAD_MS).contains(&ahead) { self.arrived + 1 } else { now };
+        self.arrived
+    }
+
+    /// The channels of a device call together.
+    fn together(&mut self, mut measure: Measure, kept: bool) -> Measure {
+        let (seen, calls) = measure.parts;
+        if seen != 0 && !kept {
+            self.calls = (self.calls & !seen) | calls;
+            measure.detected = Some(self.calls != 0);
+            if measure.unit == Unit::Flag {
+                measure.value = f64::from(u8::from(self.calls != 0));
+            }
+        }
+        measure
+    }
 }
 
 /// How far the times of values that arrive together may run ahead of the clock, ms.
@@ -108,9 +249,14 @@ const AHEAD_MS: i64 = 60_000;
 /// Rules and their states.
 pub(crate) struct Engine {
     epoch: u64,
-    index: HashMap<String, usize>,
+    formats: Arc<Formats>,
+    names: Arc<Names>,
+    seen: Arc<Devices>,
+    silence: Silence,
     devices: Vec<Device>,
     rules: Vec<Rule>,
+    /// Devices that were heard through a bridge.
+    bridges: HashMap<String, BTreeSet<usize>>,
     /// Devices behind a gateway, as it said itself.
     gateways: HashMap<String, Vec<usize>>,
     /// Devices that a gateway with a password of its own may speak for.
@@ -122,11 +268,49 @@ pub(crate) struct Engine {
 /// How long what the broker took from a device before it cut it off may be on its way to us, ms.
 const LEAVING_MS: i64 = 1_000;
 
+/// What an engine needs besides rules and states.
+#[derive(Clone)]
+pub(crate) struct Around {
+    pub(crate) formats: Arc<Formats>,
+    pub(crate) seen: Arc<Devices>,
+    pub(crate) silence: Silence,
+}
+
+/// Bridges that are remembered.
+const BRIDGES: usize = 1_000;
+
+/// A message as it came.
+#[derive(Clone, Copy)]
+pub(crate) struct Came<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) payload: &'a [u8],
+    pub(crate) arrival: Arrival,
+    pub(crate) now: i64,
+}
+
+impl Came<'_> {
+    /// Tells it from other messages, also of another run: FNV-1a.
+    fn word(&self) -> u64 {
+        let bytes = self.topic.bytes().chain([0]).chain(self.payload.iter().copied());
+        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)).max(1)
+    }
+}
+
 impl Engine {
     /// With the states of an earlier run; those of rules or sensors that are gone are left alone.
-    pub(crate) fn new(site: &Site, rules: Vec<Rule>, epoch: u64, stored: &[RuleState]) -> Self {
+    pub(crate) fn new(
+        site: &Site,
+        rules: Vec<Rule>,
+        epoch: u64,
+        stored: &[RuleState],
+        around: Around,
+        now: i64,
+    ) -> Self {
         let states = stored_states(stored);
-        let (mut index, mut devices) = (HashMap::new(), Vec::new());
+        let Around { formats, seen, silence } = around;
+        let names = Arc::new(formats.names(site.sensors.iter().map(|s| (s.id.as_str(), s.kind))));
+        seen.begin(site.sensors.iter().map(|s| (s.id.clone(), s.kind)), formats.clone(), names.clone());
+        let mut devices = Vec::new();
         for sensor in &site.sensors {
             let state = |rule: &str| states.get(&(sensor.id.as_str(), rule)).cloned().unwrap_or_default();
             let of_kind = rules.iter().enumerate().filter(|(_, r)| r.kind == sensor.kind);
@@ -135,92 +319,212 @@ impl Engine {
                 Standing { rule, stored_at: state.at, state }
             };
             let rules = of_kind.map(standing).collect();
-            index.insert(sensor.id.as_str().to_owned(), devices.len());
-            devices.push(Device { id: sensor.id.clone(), kind: sensor.kind, rules, online: None, arrived: i64::MIN });
+            devices.push(Device::new(sensor.id.clone(), sensor.kind, rules, now));
         }
-        let (gateways, speaks) = (HashMap::new(), HashMap::new());
-        Self { epoch, index, devices, rules, gateways, speaks, leaving: BTreeMap::new() }
+        let (gateways, speaks, bridges) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let leaving = BTreeMap::new();
+        Self { epoch, formats, names, seen, silence, devices, rules, bridges, gateways, speaks, leaving }
+    }
+
+    fn number(&self, sensor: &str) -> Option<usize> {
+        self.names.get(sensor).map(|(number, _)| number)
     }
 
     /// Takes one message.
     #[cfg(test)]
     pub(crate) fn take(&mut self, topic: &str, payload: &[u8], arrival: Arrival, now: i64, out: &mut Changes) {
         let message = self.parse(topic, payload);
-        self.apply(message, payload.len(), arrival, now, out);
+        self.apply(message, Came { topic, payload, arrival, now }, out);
     }
 
     /// Reads one message.
     pub(crate) fn parse(&self, topic: &str, payload: &[u8]) -> Result<Message, Fault> {
-        formats::parse(topic, payload, |id| Some(self.devices.get(*self.index.get(id)?)?.kind))
+        self.formats.parse(topic, payload, &self.names)
     }
 
-    /// Takes one message that was read, of this many bytes.
-    pub(crate) fn apply(
-        &mut self,
-        message: Result<Message, Fault>,
-        size: usize,
-        arrival: Arrival,
-        now: i64,
-        out: &mut Changes,
-    ) {
+    /// Takes one message that was read.
+    pub(crate) fn apply(&mut self, message: Result<Message, Fault>, came: Came<'_>, out: &mut Changes) {
+        let mut raw = Raw::new(came.topic, came.payload, came.payload.len(), came.arrival == Arrival::Kept, came.now);
         match message {
-            Ok(Message::Reading(reading)) => self.reading(reading, arrival, now, out),
-            Ok(Message::Link { sensor, online }) => self.link(self.index.get(&sensor).copied(), online, out),
+            Ok(Message::Reading(reading)) => {
+                let device = reading.device;
+                raw.why = self.reading(reading, came, out);
+                self.keep(std::iter::once(device), raw, came, out);
+            }
+            Ok(Message::Link { device, online }) => {
+                self.keep(std::iter::once(device), raw, came, out);
+                self.tells(device, online, came, out);
+            }
             Ok(Message::Gateway { gateway, online, sensors }) => self.gateway(gateway, online, sensors, out),
-            Ok(Message::Many { readings, faults }) => {
-                readings.into_iter().for_each(|reading| self.reading(reading, arrival, now, out));
-                faults.into_iter().for_each(|fault| out.fault(fault, size, arrival, now));
+            Ok(Message::Bridge { bridge, online }) => {
+                let behind = self.bridges.get(&bridge).filter(|_| !online).cloned().unwrap_or_default();
+                behind.into_iter().for_each(|device| self.link(Some(device), false, out));
+            }
+            Ok(Message::Many { readings, links, bridge, faults }) => {
+                let devices: BTreeSet<_> =
+                    readings.iter().map(|r| r.device).chain(links.iter().map(|(d, _)| *d)).collect();
+                if let Some(bridge) = bridge {
+                    self.behind(bridge, &devices);
+                }
+                for reading in readings {
+                    raw.why = self.reading(reading, came, out).or(raw.why);
+                }
+                links.into_iter().for_each(|(device, online)| self.tells(device, online, came, out));
+                if faults.is_empty() {
+                    return self.keep(devices.into_iter(), raw, came, out);
+                }
+                let whole = Raw { why: raw.why, ..raw.clone() };
+                let odd: BTreeSet<_> = faults.iter().filter_map(|f| f.device).collect();
+                self.keep(devices.into_iter().filter(|d| !odd.contains(d)), whole, came, out);
+                faults.into_iter().for_each(|fault| self.fault(fault, raw.clone(), came, out));
             }
             Ok(Message::Nothing) => {}
-            Err(fault) => out.fault(fault, size, arrival, now),
+            Err(fault) => self.fault(fault, raw, came, out),
         }
     }
 
-    /// Time and value of a reading that would pass for one of a device whose clock went back.
-    pub(crate) fn doubts(&self, reading: &formats::Reading) -> Option<(i64, f64)> {
-        let (at, measure) = (reading.at?, reading.measure?);
-        let device = self.devices.get(*self.index.get(&reading.sensor)?)?;
-        let back = |s: &Standing| s.state.at.saturating_sub(at) > rules::CLOCK_RESET_MS;
-        device.rules.iter().any(back).then_some((at, measure.value))
+    /// Keeps a message word for word; one of which something was set aside is recorded.
+    fn keep(&self, devices: impl Iterator<Item = usize>, raw: Raw, came: Came<'_>, out: &mut Changes) {
+        self.seen.keep(devices, &raw);
+        if let Some(why) = raw.why {
+            out.unreadable.push((why, came.payload.len() as u64));
+            self.seen.aside(None, raw);
+        }
     }
 
-    fn reading(&mut self, reading: formats::Reading, arrival: Arrival, now: i64, out: &mut Changes) {
-        let number = self.index.get(&reading.sensor).copied();
-        let at = reading.at.map_or_else(|| self.arrives(number, now), |at| at.min(now));
+    /// What was not understood. Also of that a device of the site is alive.
+    fn fault(&mut self, fault: Fault, mut raw: Raw, came: Came<'_>, out: &mut Changes) {
+        raw.why = Some(fault.why);
+        self.seen.keep(fault.device.into_iter(), &raw);
+        self.seen.aside(fault.stranger.as_ref().map(|(name, _)| name.as_str()), raw);
+        if let Some(device) = fault.device {
+            self.alive(device, came, out);
+        }
+        out.fault(fault, came.payload.len(), came.arrival, came.now);
+    }
+
+    /// What is heard is there, also a device that was last told as lost by an earlier run.
+    fn alive(&mut self, number: usize, came: Came<'_>, out: &mut Changes) {
+        if came.arrival == Arrival::Kept {
+            return;
+        }
+        if let Some(device) = self.devices.get_mut(number) {
+            device.heard = Some(came.now);
+        }
+        if came.arrival == Arrival::First {
+            self.link(Some(number), true, out);
+        }
+    }
+
+    /// A device says that it is there or not.
+    fn tells(&mut self, number: usize, online: bool, came: Came<'_>, out: &mut Changes) {
+        if online && let Some(device) = self.devices.get_mut(number) {
+            device.heard = Some(came.now);
+        }
+        self.link(Some(number), online, out);
+    }
+
+    fn behind(&mut self, bridge: String, devices: &BTreeSet<usize>) {
+        if let Some(known) = self.bridges.get_mut(&bridge) {
+            known.extend(devices);
+        } else if self.bridges.len() < BRIDGES && !devices.is_empty() {
+            self.bridges.insert(bridge, devices.clone());
+        }
+    }
+
+    /// Sensor, time and value of a reading that is older than the last by more than a clock is wrong.
+    pub(crate) fn doubts(&self, reading: &Reading) -> Option<(&str, i64, f64)> {
+        let (at, measure) = (reading.at?, reading.measure?);
+        let device = self.devices.get(reading.device)?;
+        let back = |s: &Standing| s.state.at.saturating_sub(at) > DOUBT_BACK_MS;
+        device.rules.iter().any(back).then_some((device.id.as_str(), at, measure.value))
+    }
+
+    /// Whether such a reading was taken by this run, of a device whose clock was never set.
+    pub(crate) fn took(&self, reading: &Reading) -> bool {
+        let known =
+            |(at, measure): (i64, Measure)| self.devices.get(reading.device)?.took(at, measure.value).then_some(());
+        reading.at.zip(reading.measure).and_then(known).is_some()
+    }
+
+    /// Takes a reading; why it is set aside, if it is.
+    fn reading(&mut self, reading: Reading, came: Came<'_>, out: &mut Changes) -> Option<Why> {
+        let Came { arrival, now, .. } = came;
+        let (number, kept) = (reading.device, arrival == Arrival::Kept);
+        self.alive(number, came, out);
+        let device = self.devices.get_mut(number)?;
+        let time = device.clock.when(reading.at, arrival == Arrival::First, now);
+        let at = time.unwrap_or_else(|| device.arrives(now));
         // Of what the broker kept nobody knows when it was measured, unless it says so.
-        let stores = reading.at.is_some() || arrival != Arrival::Kept;
+        let stores = time.is_some() || !kept;
+        let sensor = device.id.as_str();
         let row = |sensor: String, value, unit: Option<&str>| ledger::Reading {
             sensor,
             at_ms: at,
             value,
             unit: unit.map(str::to_owned),
         };
-        for (name, value, unit) in reading.extras.into_iter().filter(|_| stores) {
-            out.telemetry.readings.push(row(format!("{}/{name}", reading.sensor), value, Some(unit)));
+        let rows = &mut out.telemetry.readings;
+        for extra in reading.extras.iter().filter(|_| stores) {
+            rows.push(row(format!("{sensor}/{}", extra.name), extra.value, Some(&*extra.unit)));
         }
-        // What reports is there, also a device that was last told as lost by an earlier run.
-        if arrival == Arrival::First {
-            self.link(number, true, out);
+        let heard = reading.heard.as_deref();
+        let mut test = false;
+        if let Some(heard) = heard {
+            device.says(heard, !kept, now);
+            test = heard.test == Some(true) && device.tested.is_none_or(|since| now - since < TEST_MS);
         }
-        let (Some(measure), Some(number)) = (reading.measure, number) else { return };
-        let Some(device) = self.devices.get(number) else { return };
+        let measure = reading.measure?;
+        if let (Some(at), None) = (reading.at, time) {
+            if arrival == Arrival::Again && device.took(at, measure.value) {
+                return None;
+            }
+            device.takes(at, measure.value);
+        }
+        if test {
+            if stores {
+                out.telemetry.readings.push(row(format!("{}/test", device.id), measure.value, Some(FLAG)));
+            }
+            return None;
+        }
+        let Some(measure) = device.means(&self.rules, measure) else { return Some(Why::UnknownUnit) };
+        let measure = device.together(measure, kept);
+        device.told = true;
         if stores {
-            out.telemetry.readings.push(row(reading.sensor, measure.value, unit(device.kind)));
+            let unit = if measure.unit == Unit::Flag { Some(FLAG) } else { unit(device.kind) };
+            out.telemetry.readings.push(row(device.id.to_string(), measure.value, unit));
         }
-        let sample = Sample { at: reading.at, value: measure.value, detected: measure.detected, arrival };
-        for place in 0..device.rules.len() {
-            self.moves((number, place), out, |state, rule| rules::step(state, rule, sample, now));
+        if let Some(ends) = heard.and_then(|h| h.ends_s) {
+            device.ends = (device.calls != 0).then_some(now.saturating_add(i64::from(ends) * 1_000));
         }
+        if device.proves(&measure, heard, now) {
+            return None;
+        }
+        let flag = measure.unit == Unit::Flag;
+        let mut sample = Sample { at: time, value: measure.value, detected: measure.detected, flag, word: 0, arrival };
+        self.steps(number, &mut sample, came, out)
     }
 
-    /// The time of a value that has none of its own: its arrival, and later than the one before, for two of one millisecond
-    /// would be one.
-    fn arrives(&mut self, device: Option<usize>, now: i64) -> i64 {
-        let Some(device) = device.and_then(|n| self.devices.get_mut(n)) else { return now };
-        let ahead = device.arrived.saturating_sub(now);
-        // A clock that was set back is believed.
-        device.arrived = if (0..AHEAD_MS).contains(&ahead) { device.arrived + 1 } else { now };
-        device.arrived
+    /// Puts a sample before the rules of its device.
+    fn steps(&mut self, number: usize, sample: &mut Sample, came: Came<'_>, out: &mut Changes) -> Option<Why> {
+        let (mut why, now) = (None, came.now);
+        for place in 0..self.devices.get(number).map_or(0, |d| d.rules.len()) {
+            let standing = self.devices.get(number).and_then(|d| d.rules.get(place));
+            let Some((standing, rule)) = standing.and_then(|s| Some((s, self.rules.get(s.rule)?))) else { continue };
+            if rule.begins(sample) {
+                let first = came.arrival == Arrival::First;
+                let old = first && rules::late(&standing.state, sample, now);
+                if old || rules::files(&standing.state, rule, sample, now) {
+                    why = Some(Why::Old);
+                }
+                if sample.word == 0 {
+                    sample.word = came.word();
+                }
+            }
+            let sample = *sample;
+            self.moves((number, place), out, |state, rule| rules::step(state, rule, sample, now));
+        }
+        why
     }
 
     /// Lets time pass for rules that hold or release.
@@ -233,9 +537,41 @@ impl Engine {
             self.link(Some(device), false, out);
         }
         for number in 0..self.devices.len() {
+            self.passes(number, now, out);
             for place in 0..self.devices.get(number).map_or(0, |d| d.rules.len()) {
                 self.moves((number, place), out, |state, rule| rules::tick(state, rule, now));
             }
+        }
+    }
+
+    /// Time passes for a device: it falls silent, gets stuck, or what it said ends.
+    fn passes(&mut self, number: usize, now: i64, out: &mut Changes) {
+        let Some(device) = self.devices.get_mut(number) else { return };
+        // Also when the clock was set back.
+        device.heard = device.heard.map(|at| at.min(now));
+        let silent = device.heard.is_some_and(|at| now - at >= self.silence.of(device.kind));
+        let lost = silent && device.online != Some(false);
+        if device.tested.is_some_and(|since| now - since >= TEST_MS) {
+            device.tested = None;
+        }
+        let stuck = device.unproven.is_some_and(|at| now >= at) && !std::mem::replace(&mut device.stuck, true);
+        device.stuck &= device.unproven.is_some_and(|at| now >= at);
+        let ended = device.ends.take_if(|at| now >= *at).is_some();
+        if ended || stuck {
+            device.calls = 0;
+            let mut sample =
+                Sample { at: None, value: 0.0, detected: Some(false), flag: true, word: 0, arrival: Arrival::First };
+            let came = Came { topic: "", payload: b"", arrival: Arrival::First, now };
+            self.steps(number, &mut sample, came, out);
+        }
+        if lost {
+            self.link(Some(number), false, out);
+        }
+        let Some(device) = self.devices.get_mut(number) else { return };
+        let shows = (device.facts(), device.stuck);
+        if device.shown != Some(shows) || device.complaint.is_some() {
+            device.shown = Some(shows);
+            self.seen.stands(number, shows.0, device.words().as_deref(), now);
         }
     }
 
@@ -283,8 +619,7 @@ impl Engine {
             Some(names) => {
                 let speaks = self.speaks.get(&gateway);
                 let own = |n: &usize| speaks.is_none_or(|s| s.contains(n));
-                let list: Vec<_> =
-                    names.iter().filter_map(|n| self.index.get(n.as_str()).copied()).filter(own).collect();
+                let list: Vec<_> = names.iter().filter_map(|n| self.number(n)).filter(own).collect();
                 if list.len() < names.len() {
                     out.unreadable.push((Why::UnknownDevice, 0));
                 }
@@ -307,7 +642,7 @@ impl Engine {
 
     /// Who may log in with a password of its own.
     pub(crate) fn allow(&mut self, logins: &[Login]) {
-        let known = |id: &SensorId| self.index.get(id.as_str()).copied();
+        let known = |id: &SensorId| self.number(id.as_str());
         let speaks = |l: &Login| (l.device.as_str().to_owned(), l.behind.iter().filter_map(known).collect());
         self.speaks = logins.iter().map(speaks).collect();
     }
@@ -315,8 +650,8 @@ impl Engine {
     /// The broker cut off those who spoke for these sensors. What it had taken from them before is heard first; whoever is
     /// heard later is back.
     pub(crate) fn leave(&mut self, sensors: impl IntoIterator<Item = SensorId>, now: i64) {
-        let known = sensors.into_iter().filter_map(|id| self.index.get(id.as_str()).copied());
-        self.leaving.extend(known.map(|device| (device, now.saturating_add(LEAVING_MS))));
+        let known: Vec<_> = sensors.into_iter().filter_map(|id| self.number(id.as_str())).collect();
+        self.leaving.extend(known.into_iter().map(|device| (device, now.saturating_add(LEAVING_MS))));
     }
 }
 
@@ -389,7 +724,7 @@ impl Changes {
             && (1..=STRANGER_NAME).contains(&device.len())
             && !device.chars().any(char::is_control)
         {
-            known.push(Stranger { device, format: format.to_owned(), first_ms: now, last_ms: now, count: 1 });
+            known.push(Stranger { device, format: format.to_string(), first_ms: now, last_ms: now, count: 1 });
         }
     }
 
@@ -420,6 +755,12 @@ impl Changes {
     }
 }
 
+/// A reading this much older than the newest one is perhaps one that the broker forgot to have delivered, ms.
+const DOUBT_BACK_MS: i64 = 120_000;
+
+/// The unit of what is only yes or no.
+const FLAG: &str = "有/无";
+
 /// Unit of a kind's values.
 const fn unit(kind: SensorKind) -> Option<&'static str> {
     match kind {
@@ -437,3 +778,7 @@ const fn unit(kind: SensorKind) -> Option<&'static str> {
 #[cfg(test)]
 #[path = "engine_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "cases.rs"]
+mod cases;

@@ -7,10 +7,11 @@ use domain::{
 };
 
 use super::*;
+use crate::formats::Decoders;
 
-const T0: i64 = 1_700_000_000_000;
+pub(super) const T0: i64 = 1_700_000_000_000;
 
-fn site() -> Site {
+pub(super) fn site() -> Site {
     let place = Place {
         grid: GridId::new("g"),
         building: None,
@@ -47,8 +48,18 @@ fn site() -> Site {
     }
 }
 
+fn around() -> Around {
+    let decoders = Decoders::shipped(&[], &BTreeMap::new()).unwrap();
+    let formats = Arc::new(Formats::new(decoders, BTreeMap::new()));
+    Around { formats, seen: Arc::default(), silence: Silence::new(&BTreeMap::new()).unwrap() }
+}
+
+fn new(site: &Site, rules: Vec<Rule>, stored: &[RuleState]) -> Engine {
+    Engine::new(site, rules, 7, stored, around(), T0)
+}
+
 fn engine(stored: &[RuleState]) -> Engine {
-    Engine::new(&site(), rules::shipped().unwrap(), 7, stored)
+    new(&site(), rules::shipped().unwrap(), stored)
 }
 
 fn take(engine: &mut Engine, topic: &str, body: &str, now: i64) -> Changes {
@@ -224,7 +235,7 @@ fn a_rule_that_chatters_says_so_in_its_row_and_goes_on_after_a_restart() {
         smoke.chatter = Some(rules::Chatter { count: 2, window_s: 60 });
         rules
     };
-    let mut engine = Engine::new(&site(), rules(), 7, &[]);
+    let mut engine = new(&site(), rules(), &[]);
     let turn = |engine: &mut Engine, n: i64| {
         let body = if n % 2 == 0 { r#"{"v":0.9}"# } else { r#"{"v":0.01}"# };
         take(engine, "mjw/v1/sensors/s1/reading", body, T0 + n * 1_000)
@@ -235,7 +246,7 @@ fn a_rule_that_chatters_says_so_in_its_row_and_goes_on_after_a_restart() {
     assert_eq!((keys(&out), out.telemetry.rule_states[0].held), (vec!["7/s1/smoke/3"], Some((T0 + 2_000, 3))));
     let out = turn(&mut engine, 3);
     assert_eq!((keys(&out), out.telemetry.rule_states[0].held), (vec![], Some((T0 + 2_000, 4))));
-    let mut engine = Engine::new(&site(), rules(), 7, &out.telemetry.rule_states);
+    let mut engine = new(&site(), rules(), &out.telemetry.rule_states);
     let mut out = Changes::default();
     engine.tick(T0 + 62_999, &mut out);
     assert!(out.telemetry.pending.is_empty());
@@ -262,7 +273,7 @@ fn no_flood_of_turns_is_more_than_the_store_takes_or_holds_the_others_up() {
     let mut site = site();
     let smoke = site.sensors[0].clone();
     site.sensors = (0..300).map(|n| Sensor { id: format!("s{n}").into(), ..smoke.clone() }).collect();
-    let mut engine = Engine::new(&site, rules::shipped().unwrap(), 7, &[]);
+    let mut engine = new(&site, rules::shipped().unwrap(), &[]);
     let mut out = Changes::default();
     let device = |n: usize| format!(r#""s{n}":[{}{{"smoke":1}}]"#, r#"{"smoke":1},{"smoke":0},"#.repeat(50));
     for many in (0..300).collect::<Vec<_>>().chunks(9) {
@@ -307,9 +318,9 @@ fn a_turn_that_was_folded_is_told_after_a_restart() {
     let body = format!(r#"{{"s1":[{}{{"smoke":1}}]}}"#, r#"{"smoke":1},{"smoke":0},"#.repeat(8));
     let out = take(&mut engine, "v1/gateway/telemetry", &body, T0);
     assert_eq!((out.telemetry.pending.len(), keys(&out).last()), (16, Some(&"7/s1/smoke/16")));
-    let mut second = Engine::new(&site(), rules::shipped().unwrap(), 7, &out.telemetry.rule_states);
+    let mut second = new(&site(), rules::shipped().unwrap(), &out.telemetry.rule_states);
     // An end before anybody was told of the begin is nothing to tell either.
-    let mut third = Engine::new(&site(), rules::shipped().unwrap(), 7, &out.telemetry.rule_states);
+    let mut third = new(&site(), rules::shipped().unwrap(), &out.telemetry.rule_states);
     let mut out = Changes::default();
     second.tick(T0 + 1, &mut out);
     assert_eq!(keys(&out), ["7/s1/smoke/17"]);
@@ -338,4 +349,39 @@ fn what_is_repeated_after_a_crash_makes_no_second_edge() {
         }
     }
     assert_eq!(told, ["7/s1/smoke/1", "7/s1/smoke/2", "7/s1/smoke/3"]);
+}
+
+#[test]
+#[ignore = "measures: cargo test -p sensing --lib -- --ignored --nocapture cpu_a_message"]
+fn cpu_a_message() {
+    const SENSORS: usize = 1_000;
+    let mut site = site();
+    let smoke = site.sensors[0].clone();
+    site.sensors = (0..SENSORS).map(|n| Sensor { id: format!("s{n}").into(), ..smoke.clone() }).collect();
+    let mut engine = new(&site, rules::shipped().unwrap(), &[]);
+    let mut measure = |name: &str, message: &dyn Fn(usize, i64) -> (String, String)| {
+        let mut best = u128::MAX;
+        for round in 0..40 {
+            let now = T0 + round * 60_000;
+            let all: Vec<_> = (0..20_000).map(|n| message(n, now)).collect();
+            let begun = std::time::Instant::now();
+            for many in all.chunks(2_000) {
+                let mut out = Changes::default();
+                for (topic, body) in many {
+                    engine.take(topic, body.as_bytes(), Arrival::First, now, &mut out);
+                }
+                out.seal(&engine);
+                assert!(!out.commits().is_empty());
+            }
+            best = best.min(begun.elapsed().as_nanos() / 20_000);
+        }
+        println!("{name}: {best} ns a message");
+    };
+    measure("own", &|n, now| {
+        (format!("mjw/v1/sensors/s{}/reading", n % SENSORS), format!(r#"{{"v":0.012,"t":{},"n":{n}}}"#, now - 100))
+    });
+    measure("zigbee", &|n, _| {
+        let body = r#"{"battery":100,"linkquality":90,"smoke":false,"smoke_density_dbm":0.01}"#;
+        (format!("zigbee2mqtt/s{}", n % SENSORS), body.to_owned())
+    });
 }

@@ -14,6 +14,7 @@
 
 pub mod broker;
 pub mod config;
+pub mod devices;
 pub mod formats;
 pub mod logins;
 pub mod rules;
@@ -21,7 +22,9 @@ pub mod status;
 
 mod again;
 mod connection;
+mod device_clock;
 mod engine;
+mod silence;
 mod sweep;
 mod worker;
 
@@ -67,7 +70,10 @@ pub enum SensingError {
     /// The rules are wrong.
     #[error(transparent)]
     Rule(#[from] rules::BadRule),
-    /// The shipped rules cannot be read.
+    /// A decoder is wrong.
+    #[error(transparent)]
+    Decoder(#[from] formats::BadDecoder),
+    /// The shipped rules or limits cannot be read.
     #[error("内置规则无法读取 the shipped rules cannot be read")]
     Shipped(#[from] serde_json::Error),
     /// TLS cannot be set up.
@@ -122,7 +128,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), SensingErr
 /// The broker's files and how to reach it; `None` when stopped meanwhile. What somebody may put right without a restart, a
 /// file that is missing or wrong, is tried again and shown until then.
 async fn begin(
-    config: &Config,
+    (config, formats): (&Config, &Arc<formats::Formats>),
     dir: &Path,
     logins: &mut watch::Receiver<logins::Logins>,
     status: &watch::Sender<Status>,
@@ -135,7 +141,7 @@ async fn begin(
                 None
             } else {
                 let known = logins.wait_for(Option::is_some).await.ok().and_then(|l| l.clone());
-                Some(broker::Child::prepare(config, dir, known.unwrap_or_default()).await?)
+                Some(broker::Child::prepare(config, dir, known.unwrap_or_default(), formats.clone()).await?)
             };
             let options = connection::options(config, child.as_ref()).await?;
             Ok((child, options))
@@ -163,12 +169,15 @@ async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError
     let Parts { config, dir, site, intake, telemetry, clock, steady, mut logins, status } = parts;
     status.send_modify(|s| s.since_ms = clock.now_ms());
     config.check()?;
-    let rules = if config.rules.is_empty() { rules::shipped()? } else { config.rules.clone() };
+    let rules = rules::merged(&config.rules)?;
     rules::check(&rules, &site.alarm_kinds)?;
-    let begun = begin(&config, &dir, &mut logins, &status, &stop).await?;
+    let formats = Arc::new(config.formats()?);
+    let silence = silence::Silence::new(&config.silence_s)?;
+    let around = engine::Around { formats: formats.clone(), seen: status.borrow().devices.clone(), silence };
+    let begun = begin((&config, &formats), &dir, &mut logins, &status, &stop).await?;
     let Some((child, options)) = begun else { return Ok(()) };
     let (deliveries_tx, deliveries) = mpsc::channel(QUEUE);
-    let max = config.max_payload;
+    let wants = (config.max_payload, formats.filters());
     let (acks, acks_rx) = mpsc::channel(ANSWERS);
     let worker = worker::Worker {
         site,
@@ -180,6 +189,7 @@ async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError
         status: status.clone(),
         max_payload: config.max_payload,
         keep: sweep::Keep { values_days: config.history_days, minutes_days: config.minutes_days },
+        around,
         logins: logins.clone(),
         gone: watch::channel(BTreeSet::new()).0,
         child: child.is_some(),
@@ -189,7 +199,8 @@ async fn serve(parts: Parts, stop: CancellationToken) -> Result<(), SensingError
     let broker_stop = CancellationToken::new();
     let (cut, cut_rx) = mpsc::channel(CUTS);
     let client = async {
-        let connection = connection::drive(options, max, deliveries_tx, acks_rx, &status, clock.as_ref(), stop.clone());
+        let connection =
+            connection::drive(options, wants, deliveries_tx, acks_rx, &status, clock.as_ref(), stop.clone());
         tokio::join!(connection, worker.run(deliveries, acks, cut_rx, stop.clone()));
         broker_stop.cancel();
     };

@@ -10,7 +10,7 @@ use domain::{
     ids::{DeviceId, SensorId},
 };
 
-use crate::{SensingError, formats};
+use crate::{SensingError, formats::Formats};
 
 /// A device that may log in.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub type Logins = Option<Arc<Vec<Login>>>;
 pub(crate) struct Fixed {
     pub(crate) name: &'static str,
     pub(crate) hash: String,
-    pub(crate) access: &'static str,
+    pub(crate) access: String,
 }
 
 /// What the two files hold besides the devices.
@@ -48,6 +48,8 @@ pub(crate) struct House {
     pub(crate) fixed: Vec<Fixed>,
     /// The centre's session is kept under this name, which no device may have.
     pub(crate) client_id: String,
+    /// What devices write.
+    pub(crate) formats: Arc<Formats>,
 }
 
 impl House {
@@ -66,7 +68,7 @@ impl House {
         let fixed = self.fixed.iter().map(|f| format!("user {}\n{}\n", f.name, f.access));
         let device = |l: &Login| {
             // A set: the broker walks the list for each message.
-            let topics: BTreeSet<_> = formats::topics(l.voice, l.device.as_str(), &l.behind).into_iter().collect();
+            let topics: BTreeSet<_> = self.formats.topics(l.voice, l.device.as_str(), &l.behind).into_iter().collect();
             let topics: String = topics.into_iter().map(|t| format!("topic write {t}\n")).collect();
             format!("user {}\n{topics}\n", l.device)
         };
@@ -113,8 +115,9 @@ mod tests {
     }
 
     fn house() -> House {
-        let centre = Fixed { name: "centre", hash: HASH.to_owned(), access: "topic read #\n" };
-        House { fixed: vec![centre], client_id: "maojiawan-sensing".to_owned() }
+        let centre = Fixed { name: "centre", hash: HASH.to_owned(), access: "topic read #\n".to_owned() };
+        let formats = Arc::new(crate::Config::default().formats().unwrap());
+        House { fixed: vec![centre], client_id: "maojiawan-sensing".to_owned(), formats }
     }
 
     #[test]
@@ -125,19 +128,26 @@ mod tests {
             login("bridge", Voice::Zigbee2mqtt, &["a"]),
             login("tb", Voice::Thingsboard, &[]),
         ];
-        assert_eq!(
-            house().access(&all),
-            "user centre\ntopic read #\n\n\
-             user smoke-1\ntopic write mjw/v1/sensors/smoke-1/reading\ntopic write mjw/v1/sensors/smoke-1/status\n\
-             topic write tele/smoke-1/LWT\ntopic write tele/smoke-1/SENSOR\ntopic write zigbee2mqtt/smoke-1\n\
-             topic write zigbee2mqtt/smoke-1/availability\n\n\
-             user hub-1\ntopic write mjw/v1/gateways/hub-1/status\ntopic write mjw/v1/sensors/a/reading\n\
-             topic write mjw/v1/sensors/a/status\ntopic write mjw/v1/sensors/b/reading\n\
-             topic write mjw/v1/sensors/b/status\n\n\
-             user bridge\ntopic write zigbee2mqtt/a\ntopic write zigbee2mqtt/a/availability\n\n\
-             user tb\ntopic write v1/gateway/connect\ntopic write v1/gateway/disconnect\n\
-             topic write v1/gateway/telemetry\n\n"
-        );
+        let access = house().access(&all);
+        let of = |user: &str| -> Vec<String> {
+            let mut users = access.split("user ").filter_map(|part| part.strip_prefix(&format!("{user}\n")));
+            let topics = users.next().unwrap().lines().filter_map(|l| l.strip_prefix("topic write "));
+            topics.map(str::to_owned).collect()
+        };
+        assert!(access.starts_with("user centre\ntopic read #\n\n"), "{access}");
+        let own = of("smoke-1");
+        for topic in
+            ["mjw/v1/sensors/smoke-1/reading", "tele/smoke-1/SENSOR", "stat/smoke-1/RESULT", "zigbee2mqtt/smoke-1"]
+        {
+            assert!(own.iter().any(|t| t == topic), "{topic}: {own:?}");
+        }
+        assert!(own.iter().all(|t| t.split('/').any(|level| level == "smoke-1")), "under its own name only: {own:?}");
+        let hub = ["mjw/v1/gateways/hub-1/status", "mjw/v1/sensors/a/reading", "mjw/v1/sensors/a/status"];
+        assert_eq!(of("hub-1"), [&hub[..], &["mjw/v1/sensors/b/reading", "mjw/v1/sensors/b/status"]].concat());
+        let bridge =
+            ["zigbee2mqtt/a", "zigbee2mqtt/a/action", "zigbee2mqtt/a/availability", "zigbee2mqtt/bridge/state"];
+        assert_eq!(of("bridge"), bridge);
+        assert_eq!(of("tb"), ["v1/gateway/connect", "v1/gateway/disconnect", "v1/gateway/telemetry"]);
         let passwords = house().passwords(&all);
         assert_eq!(passwords.lines().count(), 5);
         assert!(passwords.contains(&format!("\nsmoke-1:{HASH}\n")));
@@ -158,7 +168,11 @@ mod tests {
         let passwords = house().passwords(&all);
         assert_eq!(passwords, format!("centre:{HASH}\nhub:{HASH}\n"));
         let access = house().access(&all);
-        assert!(!access.replace("topic read #", "").contains('#') && !access.contains('+'), "{access}");
+        let wild = |line: &&str| line.contains(['+', '#']) && *line != "topic read #";
+        let own = |line: &str| {
+            line.trim_start_matches("topic write ").split('/').any(|level| level == "fine") && !line.contains('#')
+        };
+        assert!(access.lines().filter(wild).all(own), "{access}");
         assert_eq!(access.matches("user ").count(), 3, "{access}");
         assert!(access.contains("sensors/good/reading"));
     }

@@ -13,9 +13,6 @@ use serde::{Deserialize, Serialize};
 pub use chatter::{Chatter, Held};
 pub use sound::{BadRule, check};
 
-/// A reading this much older than the newest one is no late delivery: the device's clock went back.
-pub const CLOCK_RESET_MS: i64 = 120_000;
-
 /// Bounds of a value; all that are given must be met, and at least one is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,6 +62,25 @@ pub struct Rule {
     /// When it is held because it turns too often; without it never.
     #[serde(default)]
     pub chatter: Option<Chatter>,
+    /// A reading this much older than its arrival begins nothing, seconds; without it an hour, or a quarter of one for what
+    /// only calls.
+    #[serde(default)]
+    pub old_s: Option<u32>,
+    /// It is not applied at all.
+    #[serde(default)]
+    pub off: bool,
+}
+
+impl Rule {
+    fn old_ms(&self) -> i64 {
+        let usual = if self.release_s > 0 { self.release_s.max(900) } else { 3_600 };
+        i64::from(self.old_s.unwrap_or(usual)) * 1_000
+    }
+
+    /// Whether a sample says that it is so.
+    pub(crate) fn begins(&self, sample: &Sample) -> bool {
+        sample.detected.unwrap_or_else(|| self.raise.met(sample.value))
+    }
 }
 
 /// Names of the kinds of sensors as rules write them.
@@ -93,6 +109,15 @@ pub fn shipped() -> Result<Vec<Rule>, serde_json::Error> {
     serde_json::from_str(include_str!("../data/rules.json"))
 }
 
+/// The shipped rules with these in place of those of the same id, and those that are switched off left out.
+pub fn merged(own: &[Rule]) -> Result<Vec<Rule>, serde_json::Error> {
+    let mut all = shipped()?;
+    all.retain(|rule| own.iter().all(|o| o.id != rule.id));
+    all.extend(own.iter().cloned());
+    all.retain(|rule| !rule.off);
+    Ok(all)
+}
+
 /// A measured value as rules see it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {
@@ -102,6 +127,10 @@ pub struct Sample {
     pub value: f64,
     /// The device decides by itself; overrides the bounds.
     pub detected: Option<bool>,
+    /// The value is only yes or no.
+    pub flag: bool,
+    /// Hash of the message, of those that the broker kept and those that begin something.
+    pub word: u64,
     /// How it comes.
     pub arrival: Arrival,
 }
@@ -144,6 +173,12 @@ pub struct State {
     pub at: i64,
     /// Its value.
     pub value: f64,
+    /// The value is only yes or no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flag: bool,
+    /// Hash of the last message by which it began or went on: one that the broker kept and that was heard is not heard again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub word: Option<u64>,
     /// Phase.
     pub phase: Phase,
     /// When it turned within the last window of [`Chatter`], ms of arrival.
@@ -178,8 +213,8 @@ pub struct Edge {
     pub number: u64,
     /// Began.
     pub raised: bool,
-    /// Value at that moment.
-    pub value: f64,
+    /// Value at that moment; none of what is only yes or no.
+    pub value: Option<f64>,
     /// When the device saw it, ms.
     pub at: i64,
 }
@@ -187,9 +222,15 @@ pub struct Edge {
 /// Takes a reading that arrives at `now` (ms). `None` when it is not newer than what was seen.
 pub fn step(state: &State, rule: &Rule, sample: Sample, now: i64) -> Option<(State, Option<Edge>)> {
     let at = moment(state, rule, sample, now)?;
-    let begins = sample.detected.unwrap_or_else(|| rule.raise.met(sample.value));
+    let begins = rule.begins(&sample);
     let stays = sample.detected.unwrap_or_else(|| rule.keep.met(sample.value));
-    let mut next = State { at, value: sample.value, ..state.clone() };
+    let mut next = State { at, value: sample.value, flag: sample.flag, ..state.clone() };
+    if files(state, rule, &sample, now) {
+        return Some((next, None));
+    }
+    if begins && sample.word != 0 {
+        next.word = Some(sample.word);
+    }
     let edge = match state.phase {
         Phase::Calm if begins && rule.hold_s == 0 => Some(true),
         Phase::Calm if begins => {
@@ -240,23 +281,34 @@ fn held(since: i64, rule: &Rule, now: i64) -> bool {
     now.saturating_sub(since) >= i64::from(rule.hold_s) * 1_000
 }
 
+/// Whether a reading that would begin something happened too long ago: it is kept, and nobody is called.
+pub(crate) fn files(state: &State, rule: &Rule, sample: &Sample, now: i64) -> bool {
+    let age = sample.at.map_or(0, |at| now.saturating_sub(at));
+    age >= rule.old_ms() && !state.raised() && rule.begins(sample)
+}
+
+/// Whether a reading is not newer than what was seen.
+pub(crate) fn late(state: &State, sample: &Sample, now: i64) -> bool {
+    sample.at.is_some_and(|at| state.at != 0 && at.min(now) < state.at)
+}
+
 /// The moment of a reading that counts: never in the future, not before any other. A device without a clock is always
-/// heard, also twice, except for a call that the broker kept: it was heard when it was made. One with a time would have
-/// ended by itself when it is that old. What the broker delivers again was seen when nothing newer is missing.
+/// heard, also twice; but of what the broker kept nobody knows how old it is. A call was heard when it was made. A condition
+/// still holds, unless the same words were heard before; and what is over is believed of the device itself only. A call with
+/// a time would have ended by itself when it is that old. What the broker delivers again was seen when nothing newer is
+/// missing.
 fn moment(state: &State, rule: &Rule, sample: Sample, now: i64) -> Option<i64> {
+    let kept = sample.arrival == Arrival::Kept;
     let Some(at) = sample.at.map(|at| at.min(now)) else {
-        let stale = sample.arrival == Arrival::Kept && rule.release_s > 0;
+        let heard = state.at != 0 && (!rule.begins(&sample) || state.word == Some(sample.word));
+        let stale = kept && (rule.release_s > 0 || heard);
         return (!stale).then_some(now.max(state.at));
     };
-    if sample.arrival == Arrival::Kept && rule.release_s > 0 && now.saturating_sub(at) >= release_ms(rule) {
+    if kept && rule.release_s > 0 && now.saturating_sub(at) >= release_ms(rule) {
         return None;
     }
     let first = sample.arrival == Arrival::First;
-    if state.at == 0 || at > state.at || (at == state.at && first) {
-        return Some(at);
-    }
-    let reset = first && state.at.saturating_sub(at) > CLOCK_RESET_MS;
-    reset.then_some(now)
+    (state.at == 0 || at > state.at || (at == state.at && first)).then_some(at)
 }
 
 fn turn(mut state: State, rule: &Rule, edge: Option<bool>, at: i64, now: i64) -> (State, Option<Edge>) {
@@ -269,7 +321,7 @@ fn turn(mut state: State, rule: &Rule, edge: Option<bool>, at: i64, now: i64) ->
 
 fn tell(state: &mut State, raised: bool, at: i64) -> Edge {
     state.edges = state.edges.saturating_add(1);
-    Edge { number: state.edges, raised, value: state.value, at }
+    Edge { number: state.edges, raised, value: (!state.flag).then_some(state.value), at }
 }
 
 #[cfg(test)]
@@ -291,11 +343,13 @@ mod tests {
             hold_s,
             release_s: 0,
             chatter: None,
+            old_s: None,
+            off: false,
         }
     }
 
     fn sample(at: i64, value: f64) -> Sample {
-        Sample { at: Some(at), value, detected: None, arrival: Arrival::First }
+        Sample { at: Some(at), value, detected: None, flag: false, word: 0, arrival: Arrival::First }
     }
 
     /// Runs (seconds, value) and gives the edges as (seconds, raised).
@@ -332,14 +386,14 @@ mod tests {
         assert_eq!(edge, None);
         assert_eq!(tick(&state, &rule, T0 + 9_999), None);
         let (state, edge) = tick(&state, &rule, T0 + 10_000).unwrap();
-        assert_eq!(edge, Some(Edge { number: 1, raised: true, value: 11.0, at: T0 + 10_000 }));
+        assert_eq!(edge, Some(Edge { number: 1, raised: true, value: Some(11.0), at: T0 + 10_000 }));
         assert_eq!(tick(&state, &rule, T0 + 90_000), None, "once");
     }
 
     #[test]
     fn a_button_releases_itself() {
         let rule = Rule { release_s: 300, ..rule(0) };
-        let press = Sample { at: Some(T0), value: 1.0, detected: Some(true), arrival: Arrival::First };
+        let press = Sample { detected: Some(true), flag: true, word: 7, ..sample(T0, 1.0) };
         let (state, edge) = step(&State::default(), &rule, press, T0).unwrap();
         assert!(edge.unwrap().raised);
         assert_eq!(tick(&state, &rule, T0 + 299_999), None);
@@ -354,7 +408,7 @@ mod tests {
     #[test]
     fn a_call_that_the_broker_kept_is_no_new_call() {
         let button = Rule { release_s: 300, ..rule(0) };
-        let press = Sample { at: Some(T0), value: 11.0, detected: Some(true), arrival: Arrival::First };
+        let press = Sample { detected: Some(true), word: 7, ..sample(T0, 11.0) };
         let (state, _) = step(&State::default(), &button, press, T0).unwrap();
         let (state, _) = tick(&state, &button, T0 + 300_000).unwrap();
         let kept = Sample { arrival: Arrival::Kept, ..press };
@@ -372,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn old_readings_change_nothing_until_the_clock_went_back() {
+    fn readings_older_than_the_last_change_nothing() {
         let rule = rule(0);
         let (state, _) = step(&State::default(), &rule, sample(T0, 3.0), T0).unwrap();
         let again = Sample { arrival: Arrival::Again, ..sample(T0, 11.0) };
@@ -382,10 +436,61 @@ mod tests {
         assert_eq!(step(&state, &rule, sample(T0 - 60_000, 11.0), T0 + 5), None, "late");
         let again = Sample { arrival: Arrival::Again, ..sample(T0 - 3_600_000, 11.0) };
         assert_eq!(step(&state, &rule, again, T0 + 5), None, "redelivered");
-        let (state, edge) = step(&state, &rule, sample(1_000, 11.0), T0 + 5).unwrap();
-        assert_eq!((edge.unwrap().at, state.at), (T0 + 5, T0 + 5), "a device without the right time is still heard");
+        assert_eq!(step(&state, &rule, sample(T0 - 3_600_000, 11.0), T0 + 5), None, "much later than that");
         let (state, _) = step(&state, &rule, sample(T0 + 999_999_999, 11.0), T0 + 6).unwrap();
         assert_eq!(state.at, T0 + 6, "a device ahead of time cannot silence itself");
+    }
+
+    #[test]
+    fn what_the_broker_kept_never_overrides_what_came_later() {
+        let rule = rule(0);
+        let word = |word, value| Sample { at: None, word, detected: Some(value > 5.0), flag: true, ..sample(0, value) };
+        let kept = |n, value| Sample { arrival: Arrival::Kept, ..word(n, value) };
+        let (state, edge) = step(&State::default(), &rule, word(1, 11.0), T0).unwrap();
+        assert_eq!(edge.unwrap().value, None, "yes is no number");
+        assert_eq!(step(&state, &rule, kept(2, 0.0), T0 + 1), None, "an old calm ends no fire");
+        let (state, edge) = step(&state, &rule, word(2, 0.0), T0 + 2).unwrap();
+        assert!(!edge.unwrap().raised);
+        assert_eq!(step(&state, &rule, kept(1, 11.0), T0 + 3), None, "the fire that was heard and is over");
+        let stored: State = serde_json::from_slice(&serde_json::to_vec(&state).unwrap()).unwrap();
+        assert_eq!(step(&stored, &rule, kept(1, 11.0), T0 + 3), None, "also after a restart");
+        assert!(step(&state, &rule, kept(3, 11.0), T0 + 3).unwrap().1.unwrap().raised, "one that nobody heard");
+    }
+
+    #[test]
+    fn what_is_old_is_filed_without_sound() {
+        let button = Rule { release_s: 300, ..rule(0) };
+        let edge =
+            |rule: &Rule, age: i64| step(&State::default(), rule, sample(T0 - age, 11.0), T0).unwrap().1.is_some();
+        assert_eq!([edge(&button, 899_999), edge(&button, 900_000), edge(&button, 86_400_000)], [true, false, false]);
+        assert_eq!([edge(&rule(0), 3_599_999), edge(&rule(0), 3_600_000)], [true, false]);
+        let sooner = Rule { old_s: Some(60), ..rule(0) };
+        assert!(!edge(&sooner, 60_000));
+        // What is over is over however late that is heard.
+        let (state, _) = step(&State::default(), &button, sample(T0 - 800_000, 11.0), T0).unwrap();
+        let (_, edge) = step(&state, &button, sample(T0 - 700_000, 0.0), T0 + 3_600_000).unwrap();
+        assert!(!edge.unwrap().raised);
+    }
+
+    #[test]
+    fn states_of_earlier_versions_are_read() {
+        let old = r#"{"edges":3,"at":5,"value":1.5,"phase":{"Raised":{"seen":5}}}"#;
+        let state: State = serde_json::from_str(old).unwrap();
+        assert_eq!((state.edges, state.flag, state.word), (3, false, None));
+        assert_eq!(serde_json::to_string(&state).unwrap(), old, "and written as they were");
+    }
+
+    #[test]
+    fn one_rule_of_ones_own_switches_no_other_off() {
+        let own = Rule { id: "smoke".into(), ..rule(7) };
+        let all = merged(&[own.clone(), Rule { id: "mine".into(), ..rule(1) }]).unwrap();
+        assert_eq!(all.len(), shipped().unwrap().len() + 1);
+        assert_eq!(all.iter().find(|r| r.id == "smoke"), Some(&own));
+        for id in ["gas", "sos", "lift_trapped", "call_point", "mine"] {
+            assert!(all.iter().any(|r| r.id == id), "{id}");
+        }
+        let off = merged(&[Rule { id: "fire_lane".into(), off: true, ..rule(1) }]).unwrap();
+        assert_eq!(off.len(), shipped().unwrap().len() - 1, "only what says so");
     }
 
     proptest! {

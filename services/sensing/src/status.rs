@@ -1,5 +1,9 @@
 //! What `/readyz` and the device page say about sensing.
 
+use std::sync::Arc;
+
+use crate::devices::Devices;
+
 /// State of the connection to the broker.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum BrokerState {
@@ -27,6 +31,10 @@ pub struct Counts {
     pub malformed: u64,
     /// Messages of devices that the site does not have.
     pub unknown_device: u64,
+    /// Numbers whose unit nobody tells, set aside.
+    pub unknown_unit: u64,
+    /// Readings of long ago that would have called somebody, filed.
+    pub old: u64,
     /// Observations that the core refused, and batches that the store refused for good.
     pub refused: u64,
     /// QoS 0 messages dropped because the queue was full.
@@ -42,7 +50,7 @@ pub struct Counts {
 }
 
 /// State of sensing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Status {
     /// The broker.
     pub broker: BrokerState,
@@ -58,6 +66,8 @@ pub struct Status {
     pub broker_pid: Option<u32>,
     /// Counts.
     pub counts: Counts,
+    /// Each device: its state, and what it said word for word.
+    pub devices: Arc<Devices>,
 }
 
 impl Status {

@@ -25,7 +25,8 @@ use crate::{
     again::{Doubt, Taken},
     broker::{PACKET_LIMIT, WINDOW},
     connection::{Ack, Delivery},
-    engine::{Changes, Engine, PendingEdge},
+    devices::Raw,
+    engine::{Around, Came, Changes, Engine, PendingEdge},
     formats::{Message, Reading, Why},
     logins::Logins,
     rules::{Arrival, Rule},
@@ -52,6 +53,7 @@ pub(crate) struct Worker {
     pub(crate) status: watch::Sender<Status>,
     pub(crate) max_payload: usize,
     pub(crate) keep: Keep,
+    pub(crate) around: Around,
     pub(crate) logins: watch::Receiver<Logins>,
     /// Sensors whose logins the child broker has cut off.
     pub(crate) gone: watch::Sender<BTreeSet<SensorId>>,
@@ -169,6 +171,8 @@ impl Worker {
         let p = &delivery.publish;
         if delivery.size > self.max_payload {
             changes.unreadable.push((Why::Oversize, delivery.size as u64));
+            let raw = Raw::new(&p.topic, b"", delivery.size, p.retain, now);
+            self.around.seen.aside(None, Raw { why: Some(Why::Oversize), ..raw });
             return;
         }
         // Of readings with a time the rules know that, whichever broker it is.
@@ -199,17 +203,17 @@ impl Worker {
                 _ => {}
             }
         }
-        engine.apply(message, p.payload.len(), arrival, now, changes);
+        engine.apply(message, Came { topic: &p.topic, payload: &p.payload, arrival, now }, changes);
     }
 
     /// Whether a reading that looks as if the device's clock had gone back is one that was stored long ago: the broker
     /// crashed and forgot that it was answered.
     async fn is_known(&self, engine: &Engine, reading: &Reading, changes: &Changes) -> bool {
-        let Some((at, value)) = engine.doubts(reading) else { return false };
-        if changes.holds(&reading.sensor, at, value) {
+        let Some((sensor, at, value)) = engine.doubts(reading) else { return false };
+        if engine.took(reading) || changes.holds(sensor, at, value) {
             return true;
         }
-        let stored = self.stored(|| self.telemetry.history(&reading.sensor, at, at.saturating_add(1), 1)).await;
+        let stored = self.stored(|| self.telemetry.history(sensor, at, at.saturating_add(1), 1)).await;
         stored.first().is_some_and(|r| r.value.to_bits() == value.to_bits())
     }
 
@@ -224,7 +228,8 @@ impl Worker {
             }
             self.tell(pending).await;
         }
-        Engine::new(&self.site, self.rules.clone(), epoch, &states)
+        let now = self.clock.now_ms();
+        Engine::new(&self.site, self.rules.clone(), epoch, &states, self.around.clone(), now)
     }
 
     /// Stores and tells everything of a batch, however long it takes.
@@ -277,6 +282,8 @@ impl Worker {
             Why::Oversize => s.counts.oversize += 1,
             Why::Malformed => s.counts.malformed += 1,
             Why::UnknownDevice => s.counts.unknown_device += 1,
+            Why::UnknownUnit => s.counts.unknown_unit += 1,
+            Why::Old => s.counts.old += 1,
         });
     }
 
@@ -407,7 +414,7 @@ mod tests {
                 rule: "r".into(),
                 kind: "k".into(),
                 raised: n % 2 == 1,
-                value: 0.0,
+                value: None,
                 at: 0,
             };
             let payload = serde_json::to_vec(&edge).unwrap().into();

@@ -95,6 +95,8 @@ mod tests {
             hold_s: 0,
             release_s: 0,
             chatter,
+            old_s: None,
+            off: false,
         }
     }
 
@@ -117,7 +119,7 @@ mod tests {
                 second(&mut state, now, &mut told);
             }
             let value = if *high { 11.0 } else { 1.0 };
-            let sample = Sample { at: None, value, detected: None, arrival: Arrival::First };
+            let sample = Sample { at: None, value, detected: None, flag: false, word: 0, arrival: Arrival::First };
             let (next, edge) = step(&state, rule, sample, now).unwrap();
             // What is stored is what goes on.
             state = serde_json::from_slice(&serde_json::to_vec(&next).unwrap()).unwrap();

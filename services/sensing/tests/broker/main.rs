@@ -25,7 +25,7 @@ use domain::{
 use ledger::{SqliteTelemetry, Telemetry};
 use link::intake::{Done, Intake, IntakeError, Position, Submission};
 use rumqttc::{AsyncClient, Event, EventLoop, LastWill, MqttOptions, Packet, QoS};
-use runtime::{Criticality, SteadyClock, SystemClock, Tasks, tasks::Stage};
+use runtime::{Clock as _, Criticality, SteadyClock, SystemClock, Tasks, tasks::Stage};
 use sensing::{Config, Parts, Status, broker, logins::Logins, status::BrokerState};
 use tokio::sync::watch;
 
@@ -415,9 +415,10 @@ async fn a_killed_broker_is_started_again_and_nothing_acknowledged_is_lost() {
     let running = Running::start(dir.path(), intake.clone(), 1).await;
     let mut device = Device::new(Device::options(dir.path(), running.port, "one"));
     let mut acked_before = 0;
+    let begun = SystemClock.now_ms() - 60_000;
     for i in 0..ROUNDS {
         let value = if i % 2 == 0 { 0.9 } else { 0.01 };
-        let body = format!(r#"{{"v":{value},"t":{},"n":{i}}}"#, 1_700_000_000_000 + i);
+        let body = format!(r#"{{"v":{value},"t":{},"n":{i}}}"#, begun + i);
         device.publish("mjw/v1/sensors/smoke-0/reading", body).await;
         if i == HALF {
             let pid = running.status.borrow().broker_pid.unwrap();
@@ -433,7 +434,7 @@ async fn a_killed_broker_is_started_again_and_nothing_acknowledged_is_lost() {
     // What the broker had answered to the device but not handed to us died with it: the promise starts at our answer.
     let telemetry = SqliteTelemetry::open(&dir.path().join("telemetry.db"), Duration::from_secs(5)).await.unwrap();
     let stored = telemetry.history("smoke-0", 0, i64::MAX, 1_000).await.unwrap();
-    let times: Vec<_> = stored.iter().map(|r| r.at_ms - 1_700_000_000_000).collect();
+    let times: Vec<_> = stored.iter().map(|r| r.at_ms - begun).collect();
     assert!(times.len() as u64 >= status.counts.acked, "{times:?} of {status:?}");
     assert!((HALF + 1..ROUNDS).all(|i| times.contains(&i)), "all of the second half: {times:?}");
     let raised: Vec<_> = edges(&intake.seen.borrow()).into_iter().map(|e| e.1).collect();

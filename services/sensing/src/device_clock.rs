@@ -1,0 +1,98 @@
+//! What the time of a device is worth. A time of long ago, before clocks were set, or in the future says nothing, and the
+//! reading happens as it arrives; so it does for a device that steadily tells an earlier time, once that was seen. All other
+//! times are believed: what was measured earlier is earlier, whenever it arrives.
+
+use crate::formats::EPOCH_MS;
+
+/// A device this much behind was never set right, ms: no gateway keeps messages for so long.
+const NEVER_SET_MS: i64 = 30 * 86_400_000;
+/// A clock less than this behind is right, ms.
+const RIGHT_MS: i64 = 120_000;
+/// Arrivals that are closer tell nothing about a clock, ms: a gateway sends what it kept all at once.
+const APART_MS: i64 = 5_000;
+/// Pairs of arrivals that must agree before a clock counts as slow.
+const AGREE: u8 = 2;
+
+/// What was learned about the clock of one device.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct DeviceClock {
+    /// Arrival and time of the last reading, ms.
+    last: Option<(i64, i64)>,
+    agreed: u8,
+}
+
+impl DeviceClock {
+    /// When a reading was measured; `None` = as it arrives.
+    pub(crate) fn when(&mut self, at: Option<i64>, live: bool, now: i64) -> Option<i64> {
+        let at = at?;
+        if at >= now {
+            return Some(now);
+        }
+        if at < EPOCH_MS || now.saturating_sub(at) > NEVER_SET_MS {
+            return None;
+        }
+        if live {
+            self.learn(at, now);
+        }
+        (self.agreed < AGREE || now - at < RIGHT_MS).then_some(at)
+    }
+
+    fn learn(&mut self, at: i64, now: i64) {
+        let Some((then, was)) = self.last else {
+            self.last = Some((now, at));
+            return;
+        };
+        let (passed, told) = (now - then, at - was);
+        // As much time passed for the device as for us.
+        let same = told > 0 && (passed - told).abs() <= 1_000 + passed / 10;
+        if passed < 0 || (passed >= APART_MS && !same) {
+            self.agreed = 0;
+        } else if passed >= APART_MS && now - at >= RIGHT_MS {
+            self.agreed = self.agreed.saturating_add(1);
+        } else if now - at < RIGHT_MS {
+            self.agreed = 0;
+        }
+        if passed >= APART_MS || passed < 0 {
+            self.last = Some((now, at));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000_000;
+    const HOUR: i64 = 3_600_000;
+
+    #[test]
+    fn times_are_believed_unless_they_cannot_be_true() {
+        let mut clock = DeviceClock::default();
+        let mut when = |at: i64| clock.when(Some(at), true, NOW);
+        assert_eq!(when(NOW + HOUR), Some(NOW));
+        assert_eq!(when(NOW - 24 * HOUR), Some(NOW - 24 * HOUR));
+        assert_eq!(when(NOW - 31 * 24 * HOUR), None, "a clock that was never set");
+        assert_eq!(when(5_000), None);
+        assert_eq!(DeviceClock::default().when(None, true, NOW), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_steadily_behind_is_found_out() {
+        let mut clock = DeviceClock::default();
+        let told = |clock: &mut DeviceClock, n: i64| clock.when(Some(NOW + n * 60_000 - HOUR), true, NOW + n * 60_000);
+        let all: Vec<_> = (0..4).map(|n| told(&mut clock, n).is_none()).collect();
+        assert_eq!(all, [false, false, true, true]);
+        assert_eq!(clock.when(Some(NOW + HOUR), true, NOW + HOUR + 5), Some(NOW + HOUR), "it was set right");
+        assert!(told(&mut clock, 62).is_some(), "and what is earlier now is earlier");
+    }
+
+    #[test]
+    fn what_a_gateway_kept_and_sends_at_once_is_old() {
+        let mut clock = DeviceClock::default();
+        for n in 0..100 {
+            // A minute apart, sent within ten seconds.
+            let at = NOW - 10 * HOUR + n * 60_000;
+            assert_eq!(clock.when(Some(at), true, NOW + n * 100), Some(at));
+        }
+    }
+}
