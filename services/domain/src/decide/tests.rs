@@ -18,6 +18,7 @@ use crate::{
     time::Millis,
 };
 
+mod messages;
 mod table;
 
 const START: i64 = 1_700_000_000_000;
