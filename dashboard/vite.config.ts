@@ -23,5 +23,12 @@ export default defineConfig({
     chunkSizeWarningLimit: 400,
   },
   server: { proxy: { '/api': { target: gateway, ws: true } } },
-  test: { environment: 'node', include: ['tests/**/*.test.ts', 'client/tests/*.test.ts'] },
+  test: {
+    environment: 'node',
+    include: ['tests/**/*.test.ts', 'client/tests/*.test.ts'],
+    // Everything waits for a condition; these are for what hangs, and far above what a busy machine takes.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 120_000 } },
+  },
 })

@@ -11,6 +11,7 @@ export default defineConfig({
     // Time-outs are for machines that are slow, not for waiting: everything waits for a condition.
     testTimeout: 300_000,
     hookTimeout: 300_000,
+    expect: { poll: { timeout: 120_000 } },
     bail: 1,
     reporters: ['verbose'],
   },

@@ -135,8 +135,11 @@ function history(query) {
   }
 }
 
-/** `full`: how many times the media socket says that it has no room. */
-export async function start({ scenario = 'fire', port = 0, demo = true, role, full = 0 } = {}) {
+/**
+ * `full`: how many times the media socket says that it has no room. `stepped`: the server's time goes on by `step` only in
+ * addition to the real one, and pings stay unanswered, so that pages follow each step at once.
+ */
+export async function start({ scenario = 'fire', port = 0, demo = true, role, full = 0, stepped = false } = {}) {
   const vite = await createVite({
     root,
     configFile: false,
@@ -307,6 +310,8 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
     if (req.method === 'GET') return json(res, [])
     const step = /^\/tasks\/(\d+)\/([a-z-]+)$/.exec(path)
     if (step) taskStep(Number(step[1]), step[2], JSON.parse(body || '{}'))
+    const taken = /^\/(incidents|alarms)\/(\d+)\/(attend|confirm)$/.exec(path)
+    if (taken) taken[1] === 'incidents' ? attend(Number(taken[2]), JSON.parse(body || '{}')) : confirm(Number(taken[2]))
     if (path === '/photos') return json(res, { blob: 'p1' })
     return json(res, { position: { log_id: 7, seq: 1 }, refs: { incident: 3100 }, replayed: false })
   }
@@ -327,26 +332,74 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
         'on-scene': ['on_scene', 'onScene'],
         feedback: ['done', 'ended'],
       }[step] ?? []
-    if (name === undefined || (step === 'feedback' && body.result === 'need_support')) return
-    task.state = name
-    task[at] = BigInt(Date.now())
-    const after = held.seq
-    held.seq += 1n
-    state.rev = held.seq
-    const event = {
-      seq: held.seq,
-      at: BigInt(Date.now()),
-      by: { kind: 'unit', id: task.unit },
+    if (name === undefined) return
+    const moment = BigInt(body.at ?? Date.now())
+    const by = { kind: 'unit', id: task.unit }
+    const support = body.result === 'need_support'
+    if (!support) {
+      task.state = name
+      task[at] = moment
+    }
+    const told = open(task)
+    if (step === 'feedback')
+      told.feedback = [...task.feedback, { at: moment, by, result: body.result, text: { value: body.text ?? '' } }]
+    const { value } = state.kind
+    const asked = { why: 'support', task: task.id, since: BigInt(Date.now()) }
+    const change = {
+      tasks: value.tasks.map((t) => (t === task ? told : t)),
+      attention: support ? [...value.attention, asked] : value.attention,
+    }
+    state.kind.value = create(feed.IncidentSchema, { ...open(value), ...change })
+    tell([state.kind], {
+      by,
       kind: step === 'feedback' ? 'task_feedback' : `task_${name}`,
-      incident: state.kind.value.id,
+      incident: value.id,
       task: task.id,
       unit: task.unit,
-    }
+    })
+  }
+  /** Server time. */
+  let shift = 0
+  const clock = () => Date.now() + shift
+  const find = (kind, id) => held.states.find((s) => s.kind.case === kind && Number(s.kind.value.id) === id)
+  /** Sends states to all screens in one frame, with the event that made them, if any; what they held of the same ids is replaced. */
+  function tell(kinds, event) {
+    const after = held.seq
+    const items = kinds.map((kind) => {
+      held.seq += 1n
+      const state = create(feed.StateSchema, { rev: held.seq, kind })
+      const before = find(kind.case, Number(kind.value.id))
+      if (before === undefined) held.states.push(state)
+      else Object.assign(before, { rev: state.rev, kind: state.kind })
+      return { state, ...(event ? { event: { seq: held.seq, at: BigInt(clock()), ...event } } : {}) }
+    })
     for (const send of feeds)
-      send({
-        case: 'frame',
-        value: { logId: held.logId, after, upto: held.seq, serverTime: BigInt(Date.now()), items: [{ event, state }] },
-      })
+      send({ case: 'frame', value: { logId: held.logId, after, upto: held.seq, serverTime: BigInt(clock()), items } })
+  }
+  /** A message as what one is made of, so that its parts may be given plainly. */
+  const open = ({ $typeName, ...fields }) => fields
+  /** Changes an incident, and tells so to all who follow. */
+  function alter(id, change, happened) {
+    const kind = find('incident', id)
+    kind.kind.value = create(feed.IncidentSchema, { ...open(kind.kind.value), ...change })
+    tell([kind.kind], happened && { incident: BigInt(id), ...happened })
+  }
+  /** A person takes a case: what sounds is silent, what units ask for stays marked until a reason answers it. */
+  function attend(id, { text }) {
+    const kind = find('incident', id)?.kind
+    if (kind === undefined) return
+    kind.value.attention = kind.value.attention.filter((e) => ['support', 'declined'].includes(e.why) && !text)
+    for (const e of kind.value.attention) {
+      e.taken ||= BigInt(clock())
+      e.takenBy ??= create(feed.BySchema, { kind: 'account', id: 'duty' })
+    }
+    tell([kind], { kind: 'attended', incident: BigInt(id) })
+  }
+  function confirm(id) {
+    const kind = find('alarm', id)?.kind
+    if (kind === undefined) return
+    kind.value.confirmed = BigInt(clock())
+    tell([kind], { kind: 'alarm_confirmed', alarm: BigInt(id) })
   }
   const sockets = new WebSocketServer({ server, handleProtocols: (p) => [...p][0] })
   const timers = new Set()
@@ -358,7 +411,7 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
   let knows = true
   const beat = () => ({
     case: 'heartbeat',
-    value: { logId: held.logId, head: held.seq, serverTime: BigInt(Date.now()) },
+    value: { logId: held.logId, head: held.seq, serverTime: BigInt(clock()) },
   })
   timers.add(
     setInterval(() => {
@@ -372,11 +425,12 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
     socket.on('message', (data) => {
       const m = fromBinary(feed.ClientMessageSchema, new Uint8Array(data))
       if (m.kind.case === 'hello') {
-        send({ case: 'snapshot', value: held })
+        send({ case: 'snapshot', value: { ...held, serverTime: BigInt(clock()) } })
         send(beat())
         feeds.add(send)
         socket.on('close', () => feeds.delete(send))
-      } else send({ case: 'pong', value: { clientTime: m.kind.value.clientTime, serverTime: BigInt(Date.now()) } })
+      } else if (!stepped)
+        send({ case: 'pong', value: { clientTime: m.kind.value.clientTime, serverTime: BigInt(clock()) } })
     })
   }
   function mediaSocket(socket) {
@@ -451,6 +505,17 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
   return {
     address,
     requests,
+    tell,
+    /** What screens hold of an incident or an alarm. */
+    find: (kind, id) => find(kind, id)?.kind.value,
+    now: clock,
+    site,
+    /** The server's time goes on by so many milliseconds, with what happened then. */
+    step(ms, kinds = []) {
+      shift += ms
+      tell(kinds)
+    },
+    alter,
     /** From now on it answers, and cannot say where its log is. */
     forget() {
       knows = false

@@ -4,7 +4,7 @@ self.addEventListener('install', (event) =>
   event.waitUntil(
     caches
       .open(CACHE)
-      .then((cache) => cache.add('/'))
+      .then((cache) => cache.addAll(['/', '/theme.js']))
       .then(() => self.skipWaiting()),
   ),
 )
@@ -28,7 +28,8 @@ self.addEventListener('fetch', (event) => {
   const url = new URL(request.url)
   if (request.method !== 'GET' || url.origin !== location.origin) return
   if (url.pathname.startsWith('/assets/')) event.respondWith(built(request))
-  else if (request.mode === 'navigate' || url.pathname === '/api/v1/site') event.respondWith(fresh(request))
+  else if (request.mode === 'navigate' || url.pathname === '/api/v1/site' || url.pathname === '/theme.js')
+    event.respondWith(fresh(request))
 })
 async function built(request) {
   const cache = await caches.open(CACHE)
@@ -43,7 +44,9 @@ async function fresh(request) {
   const key = request.mode === 'navigate' ? '/' : request
   try {
     const response = await fetch(request)
-    if (response.ok) await cache.put(key, response.clone())
+    // A picture or a script may be navigated to as well; only the page is kept as the page.
+    const page = response.headers.get('content-type')?.startsWith('text/html') ?? false
+    if (response.ok && (key !== '/' || page)) await cache.put(key, response.clone())
     return response
   } catch (error) {
     const kept = await cache.match(key)

@@ -141,6 +141,30 @@ describe('lamps and the top case', () => {
   it('takes red before yellow, cases before alarms, and nothing when all is ordinary', () => {
     expect(topOf([incident(1, 1, 'a'), incident(2, 2, 'b')], [], 0)?.incident?.id).toBe(2)
     expect(topOf([incident(1, 1, 'a')], [alarm(5, 1, { level: 2 })], 0)?.alarm?.id).toBe(5)
-    expect(topOf([incident(1, 0, 'a')], [alarm(5, 1, { level: 2, verdict: 'false' })], 0)).toBeNull()
+  })
+  it('keeps a red alarm on top and its building lit while a source alarms, judged or its case closed', () => {
+    const still = alarm(5, 1, { level: 2, confirmed: 1, verdict: 'genuine', incident: 9 })
+    const over = { ...still, sources: still.sources.map((s) => ({ ...s, active: false })) }
+    expect(topOf([incident(1, 1, 'a')], [still], 9)?.alarm?.id).toBe(5)
+    expect(topOf([incident(1, 0, 'a')], [over], 9)).toBeNull()
+    expect(topOf([], [{ ...still, verdict: 'false' }], 9)?.alarm?.id).toBe(5)
+    expect(topOf([], [{ ...still, shelvedUntil: 10 }], 9)).toBeNull()
+    // Cleared and judged by nobody is unanswered.
+    expect(topOf([], [{ ...over, verdict: '' }], 9)?.alarm?.id).toBe(5)
+    // One that waits to be judged comes before one that was.
+    expect(topOf([], [alarm(6, 8, { ...still, id: 6, raised: 8 }), alarm(7, 1, { level: 2 })], 9)?.alarm?.id).toBe(7)
+
+    const lit = (a: Alarm): unknown[] => lamps([], [a], 9, names).map((l) => [l.level, l.hollow, l.flash])
+    expect(lit(still)).toEqual([[2, false, false]])
+    expect(lit({ ...still, verdict: 'false' })).toEqual([[2, true, false]])
+    expect(lit(over)).toEqual([])
+    expect(lit({ ...still, shelvedUntil: 10 })).toEqual([])
+  })
+  it('flashes for a case that nobody took', () => {
+    const asks = { ...incident(1, 2, 'b1'), mode: 0, attention: [{ why: 'opened', task: 0, since: 1, taken: 0 }] }
+    const flash = (i: object): boolean[] => lamps([i as Incident], [], 9, names).map((l) => l.flash)
+    expect(flash(asks)).toEqual([true])
+    expect(flash({ ...asks, attention: [{ ...asks.attention[0], taken: 5 }] })).toEqual([false])
+    expect(flash({ ...asks, mode: 1 })).toEqual([false])
   })
 })

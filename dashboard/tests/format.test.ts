@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ServerClock } from '../client/src'
-import { age, dayStart, light, remaining, running, span, time } from '../src/lib/format'
+import { age, dayStart, light, moment, remaining, running, span, time } from '../src/lib/format'
 import type { Clock } from '../src/lib/model'
 
 const clock = (since: number, limit: number, ended = 0): Clock => ({ kind: 'arrive', task: 1, since, limit, ended })
@@ -50,4 +50,20 @@ describe('server clock', () => {
     c.hint(99_000)
     expect(c.offset).toBe(2000)
   })
+  it('goes by what was measured earlier until the server is heard', () => {
+    const c = new ServerClock(() => 10_000)
+    c.recall(-600_000)
+    expect(c.time()).toBe(-590_000)
+    c.hint(13_000)
+    expect(c.offset).toBe(3000)
+    c.pong(10_000, 12_900, 10_800)
+    c.recall(-600_000)
+    expect(c.offset).toBe(2500)
+  })
+})
+
+it('says the day of a moment that was on another one', () => {
+  const noon = Date.parse('2026-11-24T12:00:00+08:00')
+  expect(moment(noon - 60_000, noon, 'zh')).toBe('11:59:00')
+  expect(moment(noon - 86_400_000, noon, 'zh')).toBe('11月23日 星期一 12:00:00')
 })

@@ -71,6 +71,61 @@ describe('outbox', () => {
     expect(third.offlineSince.value).toBe(0)
   })
 
+  it('sends each step with the moment of its tap, whenever it arrives, and its own doings without', async () => {
+    const centre = new Centre()
+    centre.cut = 'before'
+    let clock = 5_000
+    const at = (): Outbox =>
+      new Outbox(
+        centre,
+        new OutboxStore(),
+        () => clock,
+        () => `key-${++n}`,
+        () => 'clerk',
+      )
+    const first = at()
+    await first.step(7, '/tasks/7/receipt', {})
+    for (const step of ['acknowledge', 'en-route', 'on-scene']) {
+      clock += 60_000
+      await first.step(7, `/tasks/7/${step}`, {})
+    }
+    await first.step(8, '/tasks/8/decline', { reason: '不归本单位' })
+    await settle(first)
+    // Hours later, on another page.
+    clock += 8 * 3_600_000
+    centre.cut = 'after'
+    const second = at()
+    await second.open()
+    await settle(second)
+    centre.cut = 'no'
+    await settle(second)
+    expect(centre.taken.map((x) => x.body)).toEqual([
+      {},
+      { at: 65_000 },
+      { at: 125_000 },
+      { at: 185_000 },
+      { reason: '不归本单位', at: 185_000 },
+    ])
+  })
+
+  it('knows over a killed page since when nothing gets through', async () => {
+    const centre = new Centre()
+    centre.cut = 'before'
+    const first = make(centre)
+    await first.lost(700)
+    await first.step(7, '/tasks/7/acknowledge', {})
+    await settle(first)
+    const second = make(centre)
+    await second.open()
+    expect(second.offlineSince.value).toBe(700)
+    centre.cut = 'no'
+    await settle(second)
+    expect(second.offlineSince.value).toBe(0)
+    const third = make(centre)
+    await third.open()
+    expect(third.offlineSince.value).toBe(0)
+  })
+
   it('uploads photos first and names them in the feedback', async () => {
     const centre = new Centre()
     centre.cut = 'before'
@@ -87,7 +142,9 @@ describe('outbox', () => {
     expect(box.pending()).toBe(3)
     centre.cut = 'no'
     await settle(box)
-    expect(centre.taken.map((x) => x.body)).toEqual([{ result: 'done', photos: ['blob-key-1-3', 'blob-key-2-4'] }])
+    expect(centre.taken.map((x) => x.body)).toEqual([
+      { result: 'done', at: 1000, photos: ['blob-key-1-3', 'blob-key-2-4'] },
+    ])
     expect([box.pending(), box.photos.value.length]).toEqual([0, 0])
   })
 
@@ -128,7 +185,7 @@ describe('outbox', () => {
     expect([centre.taken, box.pending()]).toEqual([[], 2])
     centre.refuse.clear()
     await settle(box)
-    expect(centre.taken.map((x) => x.body)).toEqual([{ result: 'done', photos: ['blob-key-1-3'] }])
+    expect(centre.taken.map((x) => x.body)).toEqual([{ result: 'done', at: 1000, photos: ['blob-key-1-3'] }])
   })
 
   it('shows a photo that is not accepted, and sends the feedback with the others', async () => {
@@ -148,7 +205,7 @@ describe('outbox', () => {
       box.photos.value.map((p) => p.id!),
     )
     await settle(box)
-    expect(centre.taken.map((x) => x.body)).toEqual([{ result: 'done', photos: ['blob-key-2-4'] }])
+    expect(centre.taken.map((x) => x.body)).toEqual([{ result: 'done', at: 1000, photos: ['blob-key-2-4'] }])
     await box.dismiss('photos', box.photos.value[0]!)
     expect(box.photos.value).toEqual([])
   })

@@ -35,8 +35,9 @@ pub(crate) async fn incidents(writer: &dispatch::Writer, count: usize) -> anyhow
                 channel: Channel::Call,
                 reporter: None,
                 text: None,
+                into: None,
             };
-            submit(writer, Input::Command { actor: Actor::System, mode: Mode::Real, command })
+            submit(writer, Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command })
         };
         try_join_all(some.iter().map(report)).await?;
     }

@@ -150,7 +150,7 @@ async fn written(store: Arc<dyn Store>) -> anyhow::Result<Seen> {
     writer.status().wait_for(|s| s.ok).await.map(drop).context("the writer ended")?;
     let site = Arc::new(simulator::site::maojiawan(1));
     let command = Command::SetSite(site.clone());
-    submit(&writer, Input::Command { actor: Actor::System, mode: Mode::Real, command }).await?;
+    submit(&writer, Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command }).await?;
     let begun = Instant::now();
     let mut sources = JoinSet::new();
     for sensor in site.sensors.iter().map(|s| s.id.clone()).take(SOURCES) {

@@ -236,7 +236,7 @@ async fn prepare(
 }
 
 async fn start(store: &Arc<dyn Store>, writer: &dispatch::Writer, incidents: usize) -> anyhow::Result<()> {
-    let command = |command| Input::Command { actor: Actor::System, mode: Mode::Real, command };
+    let command = |command| Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command };
     submit(writer, command(Command::SetSite(Arc::new(simulator::site::maojiawan(1))))).await?;
     let account =
         Account { id: ACCOUNT.into(), role: Role::ShiftChief, unit: None, grid: None, name: VaultId(0), active: true };

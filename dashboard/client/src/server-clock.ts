@@ -21,6 +21,11 @@ export class ServerClock {
     this.offset = this.samples.reduce((best, s) => (s.rtt < best.rtt ? s : best)).offset
   }
 
+  /** An offset that was measured earlier: better than none until the server is heard. */
+  recall(offset: number): void {
+    if (this.samples.length === 0) this.offset = offset
+  }
+
   /** A time without round trip: only used while there is no better one. */
   hint(server: number): void {
     if (this.samples.length === 0) this.offset = server - this.now()

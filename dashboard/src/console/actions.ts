@@ -1,13 +1,17 @@
 // Every action of the dispatcher, with its key and the moment at which it may be used.
 import { now } from '../lib/clock'
+import type { Alarm, Incident } from '../lib/model'
 import { judgeable } from '../lib/lamps'
 import type { KeyAction } from '../lib/keys'
 import { isChief } from '../lib/session'
 import { nameOf, site } from '../lib/site'
 import { toggleMute } from '../lib/sound'
+import { whyNoPush } from './next-step'
 import type { Console, Field } from './state'
 
 export interface Action extends KeyAction {
+  /** Why it cannot be used now, for whoever presses its key all the same; empty = nothing to say. */
+  whyNot?: () => string
   /** Shown as a button of the case. */
   button?: boolean
   group: 'alarm' | 'case' | 'task' | 'screen'
@@ -22,6 +26,7 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
     () =>
       i() !== undefined && stages.includes(i()!.stage)
   const open = () => i()?.open === true
+  const standing = () => i() !== undefined && c.standing(i()!).length > 0
   const reason: Field = { name: 'reason', label: t('dialog.reason'), kind: 'text' }
   const words = (optional: boolean, label = t('dialog.text')): Field => ({
     name: 'text',
@@ -29,9 +34,42 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
     kind: 'text',
     optional,
   })
-  const ask = (name: string, fields: Field[], send: (v: Record<string, string>) => Promise<boolean>): void => {
-    c.ask.value = { title: t('act.' + name), fields, send }
+  const ask = (
+    name: string,
+    fields: Field[],
+    send: (v: Record<string, string>) => Promise<boolean>,
+    of = '',
+    notes?: () => string[],
+  ): void => {
+    // A panel names what it acts on.
+    c.ask.value = {
+      title: [t('act.' + name), of].filter(Boolean).join('　'),
+      fields,
+      send,
+      ...(notes ? { notes } : {}),
+    }
   }
+  const caseName = (x: Incident): string => `${x.id} ${c.className(x.class)}`
+  /** The alarm that the middle shows: a key acts on nothing else. */
+  const alarm = () => (c.subject.value?.kind === 'alarm' ? c.subject.value.alarm : undefined)
+  const judge = async (a: Alarm, v: Record<string, string | undefined>): Promise<boolean> => {
+    const body = {
+      verdict: v['verdict'],
+      ...(v['verdict'] === 'genuine' && v['class'] ? { class: v['class'] } : {}),
+      ...(v['text'] ? { text: v['text'] } : {}),
+    }
+    try {
+      const answer = await c.give(`/alarms/${a.id}/judge`, body)
+      c.say(`${c.figures.names.alarm(a.kind)} ${t('alarm.verdict.' + v['verdict'])}`)
+      if (answer.refs.incident) c.openCase(answer.refs.incident)
+      return true
+    } catch (e) {
+      c.fail(e)
+      return false
+    }
+  }
+  const judgeNow = () => alarm() !== undefined && alarm()!.verdict === '' && alarm()!.confirmed > 0
+  const confirmFirst = () => (alarm()?.confirmed === 0 ? t('why.confirmFirst') : '')
   const onCase = (name: string, step: string, body: unknown = {}): void => {
     const id = i()?.id
     if (id !== undefined) void c.run(`${id} ${t('act.' + name)}`, `/incidents/${id}/${step}`, body)
@@ -42,23 +80,31 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
     fields: Field[],
     body: (v: Record<string, string>) => unknown = (v) => v,
   ): void => {
-    const id = i()?.id
-    if (id !== undefined)
-      ask(name, fields, (v) => c.run(`${id} ${t('act.' + name)}`, `/incidents/${id}/${step}`, body(v)))
+    const x = i()
+    if (x === undefined) return
+    const run = (v: Record<string, string>) =>
+      c.run(`${x.id} ${t('act.' + name)}`, `/incidents/${x.id}/${step}`, body(v))
+    const ends = step === 'verify' || step === 'close'
+    ask(name, fields, run, caseName(x), ends ? () => c.standing(c.centre.incident.get(String(x.id)) ?? x) : undefined)
   }
   const askTask = (name: string, step: string, fields: Field[]): void => {
     const task = c.task.value
     if (task === undefined) return
-    ask(name, fields, (v) => c.run(`${c.unitName(task.unit)} ${t('act.' + name)}`, `/tasks/${task.id}/${step}`, v))
+    const unit = c.unitName(task.unit)
+    ask(name, fields, (v) => c.run(`${unit} ${t('act.' + name)}`, `/tasks/${task.id}/${step}`, v), unit)
   }
   const classes = (all: boolean) =>
     (site.value?.doc.classes ?? [])
       .filter((x) => all || x.intake)
       .map((x) => ({ value: x.id, label: nameOf(x, c.locale.value) }))
-  const alarmDo = (name: string, step: string, body: unknown = {}): void => {
+  /** The alarms of the row that the middle shows. */
+  const shown = (): Alarm[] => {
+    const a = alarm()
     const row = c.alarmRow.value
-    if (row === undefined) return
-    for (const a of row.members.filter((m) => step !== 'confirm' || m.confirmed === 0)) {
+    return a === undefined ? [] : row?.members.some((m) => m.id === a.id) ? row.members : [a]
+  }
+  const alarmDo = (name: string, step: string, body: unknown = {}): void => {
+    for (const a of shown().filter((m) => step !== 'confirm' || m.confirmed === 0)) {
       void c.run(`${c.figures.names.alarm(a.kind)} ${t('act.' + name)}`, `/alarms/${a.id}/${step}`, body)
     }
   }
@@ -66,21 +112,42 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
 
   return [
     {
+      group: 'case',
+      button: true,
+      key: ' ',
+      cap: t('key.space'),
+      name: 'attend',
+      when: () => i() !== undefined && c.asks(i()!),
+      run: () => void c.attend(i()!),
+    },
+    { group: 'screen', key: 'f2', cap: 'F2', name: 'nextCall', run: c.toNextCall },
+    {
       group: 'alarm',
       key: ' ',
       cap: t('key.space'),
       name: 'confirm',
-      when: () => c.alarmRow.value?.members.some((a) => a.confirmed === 0) === true,
+      when: () => shown().some((a) => a.confirmed === 0),
+      whyNot: () => (c.figures.calls.value.length > 0 ? t('why.notShown') : ''),
       run: () => alarmDo('confirm', 'confirm'),
     },
+    ...(['genuine', 'false', 'test', 'maintenance'] as const).map((verdict, n): Action => ({
+      group: 'alarm',
+      key: 'jxtw'[n]!,
+      cap: 'JXTW'[n]!,
+      name: 'verdict.' + verdict,
+      when: judgeNow,
+      whyNot: confirmFirst,
+      run: () => void judge(alarm()!, { verdict }),
+    })),
     {
       group: 'alarm',
-      key: 'j',
-      cap: 'J',
+      key: 'k',
+      cap: 'K',
       name: 'judge',
-      when: () => c.alarm.value?.verdict === '' && c.alarm.value.confirmed > 0,
+      when: judgeNow,
+      whyNot: confirmFirst,
       run: () => {
-        const a = c.alarm.value!
+        const a = alarm()!
         ask(
           'judge',
           [
@@ -88,6 +155,7 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
               name: 'verdict',
               label: t('dialog.verdict'),
               kind: 'select',
+              value: 'genuine',
               options: ['genuine', 'false', 'test', 'maintenance'].map((v) => ({
                 value: v,
                 label: t('alarm.verdict.' + v),
@@ -103,22 +171,8 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
             },
             words(true),
           ],
-          async (v) => {
-            const body = {
-              verdict: v['verdict'],
-              ...(v['verdict'] === 'genuine' && v['class'] ? { class: v['class'] } : {}),
-              ...(v['text'] ? { text: v['text'] } : {}),
-            }
-            try {
-              const answer = await c.give(`/alarms/${a.id}/judge`, body)
-              c.say(`${c.figures.names.alarm(a.kind)} ${t('alarm.verdict.' + v['verdict'])}`)
-              if (answer.refs.incident) c.openCase(answer.refs.incident)
-              return true
-            } catch (e) {
-              c.fail(e)
-              return false
-            }
-          },
+          (v) => judge(a, v),
+          c.figures.names.alarm(a.kind),
         )
       },
     },
@@ -127,9 +181,9 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
       key: 'h',
       cap: 'H',
       name: 'shelve',
-      when: () => c.alarm.value !== undefined && judgeable(c.alarm.value, now.value),
+      when: () => alarm() !== undefined && judgeable(alarm()!, now.value),
       run: () => {
-        const a = c.alarm.value!
+        const a = alarm()!
         ask(
           'shelve',
           [{ name: 'minutes', label: t('dialog.minutes'), kind: 'number', value: '60', max: 480 }, reason],
@@ -143,7 +197,7 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
       key: 'h',
       cap: 'H',
       name: 'unshelve',
-      when: () => (c.alarm.value?.shelvedUntil ?? 0) > now.value,
+      when: () => (alarm()?.shelvedUntil ?? 0) > now.value,
       run: () => alarmDo('unshelve', 'unshelve'),
     },
     { group: 'alarm', key: 'm', cap: 'M', name: 'mute', run: toggleMute },
@@ -194,6 +248,7 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
       name: 'push',
       when: () =>
         at('approved', 'dispatched', 'handling', 'awaiting_verification')() || (at('filed')() && i()!.level === 2),
+      whyNot: () => (i() === undefined ? '' : t('why.' + whyNoPush(i()!))),
       run: () => (c.panel.value = 'push'),
     },
     {
@@ -203,6 +258,7 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
       cap: 'Y',
       name: 'approve',
       when: () => isChief.value && open() && i()!.filed > 0 && i()!.approved === 0,
+      whyNot: () => (open() && i()!.filed > 0 && i()!.approved === 0 && !isChief.value ? t('why.approval') : ''),
       run: () => onCase('approve', 'approve'),
     },
     {
@@ -221,7 +277,8 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
       cap: 'V',
       name: 'verify',
       when: at('awaiting_verification'),
-      run: () => askCase('verify', 'verify', [words(true, t('dialog.confirmVerify'))]),
+      run: () =>
+        askCase('verify', 'verify', [words(true, t(standing() ? 'dialog.standReason' : 'dialog.confirmVerify'))]),
     },
     {
       group: 'case',
@@ -230,7 +287,7 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
       cap: 'Q',
       name: 'close',
       when: at('verified'),
-      run: () => askCase('close', 'close', [words(true, t('dialog.confirmClose'))]),
+      run: () => askCase('close', 'close', [words(true, t(standing() ? 'dialog.standReason' : 'dialog.confirmClose'))]),
     },
     {
       group: 'case',
@@ -257,10 +314,27 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
       cap: 'G',
       name: 'merge',
       when: open,
-      run: () =>
-        askCase('merge', 'merge', [{ name: 'into', label: t('dialog.into'), kind: 'number' }], (v) => ({
-          into: Number(v['into']),
-        })),
+      run: () => {
+        const other = c.duplicate.value
+        askCase(
+          'merge',
+          'merge',
+          // The one that was just offered: Enter takes it.
+          [{ name: 'into', label: t('dialog.into'), kind: 'number', value: other === null ? '' : String(other) }],
+          (v) => ({ into: Number(v['into']) }),
+        )
+      },
+    },
+    {
+      group: 'case',
+      key: '=',
+      cap: '=',
+      name: 'answer',
+      when: () => i() !== undefined && i()!.attention.some((a) => ['support', 'declined'].includes(a.why)),
+      run: () => {
+        const x = i()!
+        ask('answer', [reason], (v) => c.attend(x, v['reason'] ?? ''), caseName(x))
+      },
     },
     {
       group: 'case',
@@ -277,9 +351,16 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
       name: 'place',
       when: open,
       run: () =>
-        askCase('place', 'place', [{ name: 'place', label: t('dialog.place'), kind: 'place' }], (v) => ({
-          place: JSON.parse(v['place'] ?? '{}') as unknown,
-        })),
+        askCase(
+          'place',
+          'place',
+          [
+            { name: 'place', label: t('dialog.place'), kind: 'place' },
+            // Said by a person: to correct a place is not to have verified it.
+            { name: 'verified', label: t('intake.verified'), kind: 'check', optional: true },
+          ],
+          (v) => ({ place: { ...(JSON.parse(v['place'] ?? '{}') as object), verified: v['verified'] === 'yes' } }),
+        ),
     },
     {
       group: 'case',
@@ -295,7 +376,11 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
       cap: 'K',
       name: 'clip',
       when: () => open() && !!c.camera.value,
-      run: () => onCase('clip', 'exhibits', { camera: c.camera.value, kind: 'clip' }),
+      run: () => {
+        // A clip is answered when its last second has come: say at once that it is being taken.
+        c.say(t('console.clipping', { name: nameOf(site.value?.camera.get(c.camera.value), c.locale.value) }))
+        onCase('clip', 'exhibits', { camera: c.camera.value, kind: 'clip' })
+      },
     },
     { group: 'case', key: 'arrowup', cap: '↑', name: 'up', run: () => c.step(-1) },
     { group: 'case', key: 'arrowdown', cap: '↓', name: 'down', run: () => c.step(1) },

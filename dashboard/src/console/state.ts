@@ -1,9 +1,21 @@
 // What the console holds: selections, the timeline of the case, commands with their answers, and what waits for undo.
 import { computed, inject, provide, ref, shallowRef, watch, type InjectionKey } from 'vue'
 import { useI18n } from 'vue-i18n'
-import { api, command, newKey, Problem, type TimelineEntry } from '../lib/api'
+import { nextCall } from '../centre/next-call'
+import { api, command, newKey, Problem, type PlaceInput, type TimelineEntry } from '../lib/api'
+import {
+  alarmAsks,
+  due,
+  stageOf,
+  subjects,
+  untaken,
+  urgency,
+  urgentOf,
+  type Entry as Attention,
+} from '../lib/attention'
 import { now } from '../lib/clock'
 import { useFigures } from '../lib/figures'
+import { time } from '../lib/format'
 import type { Alarm, FeedEvent, Incident, Task } from '../lib/model'
 import { nameOf, site, type Unit } from '../lib/site'
 import { UndoQueue } from '../lib/undo'
@@ -33,7 +45,7 @@ export type Panel = '' | 'intake' | 'push' | 'help' | 'demo' | 'extra' | 'ended'
 export interface Field {
   name: string
   label: string
-  kind: 'text' | 'number' | 'select' | 'place'
+  kind: 'text' | 'number' | 'select' | 'place' | 'check'
   options?: { value: string; label: string }[]
   optional?: boolean
   value?: string
@@ -41,6 +53,8 @@ export interface Field {
 }
 export interface Ask {
   title: string
+  /** What to know before it is sent. */
+  notes?: () => string[]
   fields: Field[]
   /** false = not accepted: the words stay. */
   send: (values: Record<string, string>) => Promise<boolean>
@@ -65,6 +79,8 @@ export type Entry = Pick<
   | 'blobs'
 > & {
   place?: { label_zh: string; label_en: string } | null
+  before?: { label_zh: string; label_en: string } | null
+  happened?: number | null
 }
 const LEVELS = ['normal', 'yellow', 'red'] as const
 export const fromEvent = (e: FeedEvent): Entry => ({
@@ -80,6 +96,8 @@ export const fromEvent = (e: FeedEvent): Entry => ({
   level: LEVELS[e.level as 0 | 1 | 2] ?? 'normal',
   blobs: e.blobs,
   place: e.place ? { label_zh: e.place.labelZh, label_en: e.place.labelEn } : null,
+  before: e.before ? { label_zh: e.before.labelZh, label_en: e.before.labelEn } : null,
+  happened: e.happened,
   text: e.text?.value ?? null,
   erased: e.text?.erased ?? false,
   ...(e.by ? { by: { kind: e.by.kind, id: e.by.id, name_zh: e.by.nameZh } } : {}),
@@ -103,20 +121,32 @@ function createConsole() {
   const ask = shallowRef<Ask | null>(null)
   const said = ref<{ text: string; bad: boolean; at: number } | null>(null)
   const busy = ref(0)
+  /** The place that an open intake names: map and cameras show it, whatever else comes. */
+  const preview = shallowRef<{ place: PlaceInput; point: { x: number; y: number }; label: string } | null>(null)
 
+  /** Across stages: what nobody took, what is marked and what is late; and how many rows of it stand on top. */
+  const urgent = computed(() => urgentOf(figures.openReal.value, now.value))
+  const room = ref(Infinity)
+  const pinned = computed(() => urgent.value.slice(0, room.value))
   const queue = computed(() => {
-    const due = (i: Incident): number =>
-      Math.min(Infinity, ...i.clocks.filter((c) => c.ended === 0).map((c) => c.since + c.limit))
+    const above = new Set(pinned.value.map((i) => i.id))
+    const rank = new Map(urgent.value.map((i, n) => [i.id, n]))
+    const late = (i: Incident): number => rank.get(i.id) ?? Infinity
     return STAGES.map((stage) => ({
       stage,
       incidents: figures.open.value
-        .filter((i) => i.stage === stage)
+        .filter((i) => stageOf(i) === stage && !above.has(i.id))
         .sort(
-          (a, b) => Number(a.mode === 1) - Number(b.mode === 1) || b.level - a.level || due(a) - due(b) || a.id - b.id,
+          (a, b) =>
+            Number(a.mode === 1) - Number(b.mode === 1) ||
+            (late(a) === late(b) ? 0 : late(a) - late(b)) ||
+            b.level - a.level ||
+            (due(a) === due(b) ? 0 : due(a) - due(b)) ||
+            a.id - b.id,
         ),
     })).filter((g) => g.incidents.length > 0)
   })
-  const order = computed(() => queue.value.flatMap((g) => g.incidents))
+  const order = computed(() => [...pinned.value, ...queue.value.flatMap((g) => g.incidents)])
   const incident = computed<Incident | undefined>(() =>
     incidentId.value === null
       ? undefined
@@ -125,7 +155,26 @@ function createConsole() {
   const alarmRow = computed(() => alarmRows.rows.value.find((r) => r.key === alarmKey.value) ?? alarmRows.rows.value[0])
   const alarm = computed<Alarm | undefined>(() => alarmRow.value?.alarm)
   /** What is looked at: a case, or an alarm that is none yet. */
-  const subject = computed<{ kind: 'case'; incident: Incident } | { kind: 'alarm'; alarm: Alarm } | null>(() => {
+  type Subject = { kind: 'case'; incident: Incident } | { kind: 'alarm'; alarm: Alarm } | null
+  /** While words are written, what comes in takes nothing from under them: the subject of then, as kind and id. */
+  const anchor = shallowRef<{ kind: 'case' | 'alarm'; id: number } | null | undefined>(undefined)
+  const anchorOf = (s: Subject) =>
+    s === null ? null : { kind: s.kind, id: s.kind === 'case' ? s.incident.id : s.alarm.id }
+  watch(
+    () => panel.value === 'intake' || ask.value !== null,
+    (writes) => (anchor.value = writes ? anchorOf(subject.value) : undefined),
+    { flush: 'sync' },
+  )
+  const caseOf = (id: number): Incident | undefined => centre.incident.get(String(id)) ?? archive.value.get(id)
+  const subject = computed<Subject>(() => {
+    const held = anchor.value
+    if (held === null) return null
+    if (held?.kind === 'case') {
+      const i = caseOf(held.id)
+      if (i !== undefined) return { kind: 'case', incident: i }
+    }
+    const of = held?.kind === 'alarm' ? centre.alarm.get(String(held.id)) : undefined
+    if (of !== undefined) return { kind: 'alarm', alarm: of }
     const a = alarm.value
     if (a !== undefined && !a.incident && (look.value === 'alarm' || incident.value === undefined))
       return { kind: 'alarm', alarm: a }
@@ -139,6 +188,7 @@ function createConsole() {
     if (!known) return
     incidentId.value = id
     look.value = 'case'
+    if (anchor.value !== undefined) anchor.value = { kind: 'case', id }
   }
   watch(
     () => awaited.value !== null && centre.incident.has(String(awaited.value)),
@@ -156,7 +206,10 @@ function createConsole() {
     alarmKey.value = row?.key ?? key
     const found = row?.alarm
     if (found?.incident && centre.incident.has(String(found.incident))) openCase(found.incident)
-    else look.value = 'alarm'
+    else {
+      look.value = 'alarm'
+      if (anchor.value !== undefined && found) anchor.value = { kind: 'alarm', id: found.id }
+    }
   }
   const task = computed<Task | undefined>(() => incident.value?.tasks.find((x) => x.id === taskId.value))
 
@@ -164,12 +217,16 @@ function createConsole() {
   watch(
     () => order.value.length > 0 && incident.value === undefined,
     (none) => {
-      if (none) incidentId.value = (figures.top.value?.incident ?? order.value[0])?.id ?? null
+      const first = urgent.value[0]
+      const asks = first !== undefined && urgency(first, now.value) === 0
+      if (none) incidentId.value = (asks ? first : (figures.top.value?.incident ?? order.value[0]))?.id ?? null
     },
     { immediate: true },
   )
   watch(incidentId, () => {
     taskId.value = null
+    // An error was about the case that is left.
+    if (said.value?.bad) said.value = null
     if (panel.value === 'push') panel.value = ''
   })
 
@@ -204,6 +261,17 @@ function createConsole() {
     },
     { immediate: true },
   )
+  /** The open case that this one most likely repeats: of the same class nearby, else of the same place; the newest. */
+  const duplicate = computed<number | null>(() => {
+    const i = incident.value
+    if (i === undefined) return null
+    const near = (x: Incident): boolean =>
+      x.place?.building !== undefined && x.place.building !== '' && x.place.building === i.place?.building
+    const same = figures.open.value.filter((x) => x.id !== i.id && x.mode === i.mode && near(x))
+    same.sort((a, b) => Number(b.class === i.class) - Number(a.class === i.class) || b.reported - a.reported)
+    return same[0]?.id ?? null
+  })
+
   const timeline = computed<Entry[]>(() => {
     const i = incident.value
     if (i === undefined) return []
@@ -256,21 +324,86 @@ function createConsole() {
   }
   const undo = new UndoQueue(fail)
 
+  // ---- attention
+  /** All that is about a case, what sounds first; those with `taken` are only marked. */
+  const attentionOf = (i: Incident): Attention[] =>
+    [...i.attention].sort((a, b) => Number(a.taken > 0) - Number(b.taken > 0))
+  /** Alarms of a case that nobody has confirmed: whoever takes the case has heard them, too. */
+  const unheard = (i: Incident): Alarm[] =>
+    i.alarms
+      .map((id) => centre.alarm.get(String(id)))
+      .filter((a) => a !== undefined)
+      .filter((a) => a.confirmed === 0 && alarmAsks(a, now.value))
+  /** Whether Space has something to take while the case is in the middle. */
+  const asks = (i: Incident): boolean => untaken(i).length > 0 || unheard(i).length > 0
+  /** Takes all that sounds about a case. With a reason it also answers what units ask for or gave back. */
+  async function attend(i: Incident, text = ''): Promise<boolean> {
+    const what = `${i.id} ${t('act.attend')}`
+    const rest = unheard(i)
+    let done = true
+    if (text.trim() || untaken(i).length > 0)
+      done = await run(what, `/incidents/${i.id}/attend`, text.trim() ? { text: text.trim() } : {})
+    for (const a of rest) done = (await run(what, `/alarms/${a.id}/confirm`)) && done
+    return done
+  }
+  /** The key to the alarm: what asks, the gravest first; pressed again, the next. */
+  function toNextCall(): void {
+    const call = nextCall(subjects(figures.calls.value))
+    if (call?.kind === 'case') openCase(call.id)
+    else if (call !== undefined) openAlarm(`a/${call.id}`)
+    else if (figures.top.value?.incident) openCase(figures.top.value.incident.id)
+    else if (figures.top.value?.alarm) openAlarm(`a/${figures.top.value.alarm.id}`)
+  }
+
+  /** Sources of the case's alarms that still alarm, with since when. */
+  const standing = (i: Incident): string[] =>
+    i.alarms
+      .map((id) => centre.alarm.get(String(id)))
+      .filter((a) => a !== undefined)
+      .flatMap((a) => a.sources.filter((s) => s.active).map((s) => ({ a, s })))
+      .map(({ a, s }) =>
+        t('dialog.standing', {
+          what: figures.names.alarm(s.alarmKind),
+          place: figures.alarmPlace(a),
+          time: time(s.risen || s.first).slice(0, 5),
+        }),
+      )
+
   const unitName = (id: string): string => nameOf(site.value?.unit.get(id), locale.value, id)
   const className = figures.names.class
 
   /** Units that a push may go to: departments, firms and the team of the grid. */
   const unitsFor = (i: Incident): Unit[] =>
     (site.value?.doc.units ?? []).filter((u) => u.kind !== 'grid' || u.grid === i.place?.grid)
-  /** Lead and assists of the class's plan, without those that have a task. */
+  /** Who gave the case back, newest first. */
+  const declined = (i: Incident): Task[] =>
+    i.tasks.filter((x) => x.state === 'declined').sort((a, b) => b.ended - a.ended)
+  /** Lead and assists of the class's plan, without those that have a task or gave it back; for those the next unit. */
   function planned(i: Incident): Target[] {
     const c = site.value?.class.get(i.class)
     if (c === undefined) return []
     const live = i.tasks.filter((x) => !['declined', 'recalled'].includes(x.state))
     const led = live.some((x) => x.lead)
-    return [c.lead, ...c.assists]
-      .filter((unit, n, all) => all.indexOf(unit) === n && !live.some((x) => x.unit === unit))
-      .map((unit) => ({ unit, lead: !led && unit === c.lead, mandatory: true }))
+    const back = declined(i)
+    const free = [c.lead, ...c.assists].filter(
+      (unit, n, all) =>
+        all.indexOf(unit) === n && ![...live, ...back].some((x) => x.unit === unit && x.state !== 'recalled'),
+    )
+    if (back.length > 0 && free.length === 0) {
+      const next = instead(i)
+      if (next !== undefined) free.push(next.id)
+    }
+    const first = led ? '' : free.includes(c.lead) ? c.lead : (free[0] ?? '')
+    return free.map((unit) => ({ unit, lead: unit === first, mandatory: true }))
+  }
+  /** The next unit after a decline: of the same kind as the one that gave it back, the one with the least in hand. */
+  function instead(i: Incident): Unit | undefined {
+    const kind = site.value?.unit.get(declined(i)[0]?.unit ?? '')?.kind
+    const had = new Set(i.tasks.filter((x) => x.state !== 'recalled').map((x) => x.unit))
+    const load = (u: Unit): number => (figures.load.value.get(u.id) ?? 0) / Math.max(1, u.capacity)
+    return unitsFor(i)
+      .filter((u) => !had.has(u.id))
+      .sort((a, b) => Number(a.kind !== kind) - Number(b.kind !== kind) || load(a) - load(b))[0]
   }
   async function push(i: Incident, targets: Target[], text: string, arriveMinutes?: number): Promise<void> {
     if (targets.length === 0) return
@@ -310,6 +443,9 @@ function createConsole() {
     ask,
     said,
     busy,
+    urgent,
+    pinned,
+    room,
     queue,
     order,
     incident,
@@ -330,10 +466,18 @@ function createConsole() {
     give,
     run,
     undo,
+    attentionOf,
+    asks,
+    attend,
+    standing,
+    preview,
+    duplicate,
+    toNextCall,
     unitName,
     className,
     unitsFor,
     planned,
+    declined,
     push,
   }
 }

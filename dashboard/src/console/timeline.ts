@@ -4,6 +4,8 @@ import type { Entry } from './state'
 export interface Line {
   key: number
   at: number
+  /** When its author says that it was, if that was more than a minute apart; else 0. */
+  happened: number
   text: string
   /** Free words that go with it; struck out when erased. */
   words: string
@@ -22,20 +24,27 @@ export interface Names {
   class(id: string): string
   alarm(kind: string): string
   place(entry: Entry): string
+  /** The place that was corrected. */
+  before(entry: Entry): string
 }
 
 /** Steps that a rule takes at once when it opens a case. */
 const BY_RULE = ['alarm_confirmed', 'alarm_judged', 'reported', 'accepted', 'filed']
+/** Told by the line of what made it ask: the feedback, the decline, the rule. */
+const TOLD = ['support', 'declined', 'opened']
 /** Kinds of which several in one moment are one line. */
 const TOGETHER = ['task_pushed', 'task_delivered', 'alarm_exhibit', 'exhibit_added']
 const VERDICTS = ['genuine', 'false', 'test', 'maintenance']
 const RESULTS = ['done', 'need_support', 'nothing_found']
 /** Two deliveries within this span are one line, milliseconds. */
 const MOMENT = 1000
+/** Times that are further apart are both told, milliseconds. */
+const APART = 60_000
 
 /** Newest first, as `entries` are. */
 export function lines(entries: Entry[], names: Names): Line[] {
-  return groups(entries).map((g) => line(g, names))
+  const told = entries.filter((e) => !(e.kind === 'attention_called' && TOLD.includes(e.detail ?? '')))
+  return groups(told).map((g) => line(g, names))
 }
 
 function groups(entries: Entry[]): Entry[][] {
@@ -66,7 +75,8 @@ function belongs(a: Entry, b: Entry): boolean {
 function line(group: Entry[], n: Names): Line {
   const e = group[0]!
   const words = e.text ?? ''
-  const base = { key: e.seq, at: e.at, words, erased: e.erased === true, by: by(e, n) }
+  const happened = e.happened && Math.abs(e.at - e.happened) > APART ? e.happened : 0
+  const base = { key: e.seq, at: e.at, happened, words, erased: e.erased === true, by: by(e, n) }
   if (group.length > 1 && e.by?.kind === 'rule') return { ...base, text: n.t('event.by_rule'), by: '' }
   // What happened to a case before it was merged into this one carries that one's number.
   const of = e.incident && e.incident !== n.own && !e.kind.startsWith('alarm_') ? String(e.incident) : ''
@@ -120,8 +130,11 @@ function detail(group: Entry[], n: Names): string {
       return e.detail ? n.class(e.detail) : ''
     case 'filed':
       return [e.detail ? n.class(e.detail) : '', e.level ? n.t('levelName.' + e.level) : ''].filter(Boolean).join(' ')
-    case 'alarm_raised':
+    case 'attention_called':
+      return n.t('attention.why.' + e.detail)
     case 'place_corrected':
+      return e.before ? n.t('event.placeFrom', { before: n.before(e), place: n.place(e) }) : n.place(e)
+    case 'alarm_raised':
       return n.place(e)
     default:
       return ''

@@ -1602,6 +1602,67 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/incidents/{id}/attend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes what asks for attention 知悉: it stops sounding. Words also answer a call for support and a declined task. */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description 1 to 128 visible ASCII characters */
+                    "Idempotency-Key": string;
+                };
+                path: {
+                    /** @description Its number */
+                    id: number;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["MaybeWords"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Accepted"];
+                    };
+                };
+                "4XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                "5XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/incidents/{id}/close": {
         parameters: {
             query?: never;
@@ -2900,7 +2961,7 @@ export interface paths {
             };
             requestBody: {
                 content: {
-                    "application/json": components["schemas"]["Nothing"];
+                    "application/json": components["schemas"]["Step"];
                 };
             };
             responses: {
@@ -2961,7 +3022,7 @@ export interface paths {
             };
             requestBody: {
                 content: {
-                    "application/json": components["schemas"]["Reason"];
+                    "application/json": components["schemas"]["Decline"];
                 };
             };
             responses: {
@@ -3022,7 +3083,7 @@ export interface paths {
             };
             requestBody: {
                 content: {
-                    "application/json": components["schemas"]["Nothing"];
+                    "application/json": components["schemas"]["Step"];
                 };
             };
             responses: {
@@ -3144,7 +3205,7 @@ export interface paths {
             };
             requestBody: {
                 content: {
-                    "application/json": components["schemas"]["Nothing"];
+                    "application/json": components["schemas"]["Step"];
                 };
             };
             responses: {
@@ -3631,6 +3692,27 @@ export interface components {
             /** @description Real alarms raised in the last 10 minutes, of those that the caller may see. */
             recent: number;
         };
+        /** @description What asks for a person of the centre; it sounds while nobody took it. */
+        Attention: {
+            /**
+             * Format: int64
+             * @description When it sounded last, ms since 1970.
+             */
+            since: number;
+            /**
+             * Format: int64
+             * @description When a person took it.
+             */
+            taken?: number | null;
+            taken_by?: null | components["schemas"]["By"];
+            /**
+             * Format: int64
+             * @description The task that it is about.
+             */
+            task?: number | null;
+            /** @description `opened`, `worse`, `idle`, `unacknowledged`, `support` or `declined`. */
+            why: string;
+        };
         /** @description A building with its totals; never a household. */
         Building: {
             /** @description Local names. */
@@ -3847,6 +3929,16 @@ export interface components {
             /** @description Kinds of records that are kept. */
             records: string[];
         };
+        /** @description A declined task. */
+        Decline: {
+            /**
+             * Format: int64
+             * @description When it was, as in `Step`.
+             */
+            at?: number | null;
+            /** @description Why. */
+            reason: string;
+        };
         /** @description What the demo offers. */
         Demo: {
             /** @description Accounts to try, with their passwords. */
@@ -4016,6 +4108,11 @@ export interface components {
         };
         /** @description A feedback: text, photos or both. */
         FeedbackGiven: {
+            /**
+             * Format: int64
+             * @description When it was, as in `Step`.
+             */
+            at?: number | null;
             /** @description Blobs of photos of the same incident, stored before. */
             photos?: string[];
             /** @description Result. */
@@ -4180,6 +4277,8 @@ export interface components {
             /** @description Approved after the push. */
             approved_after: boolean;
             approved_by?: null | components["schemas"]["By"];
+            /** @description What asks for a person of the centre, oldest first. */
+            attention: components["schemas"]["Attention"][];
             /**
              * Format: int32
              * @description Tasks declined.
@@ -4676,6 +4775,11 @@ export interface components {
             channel: components["schemas"]["Channel"];
             /** @description Class. */
             class: string;
+            /**
+             * Format: int64
+             * @description An open incident that it tells of once more: it is merged into that one at once.
+             */
+            into?: number | null;
             level?: null | components["schemas"]["Level"];
             mode?: null | components["schemas"]["Mode"];
             /** @description Where. */
@@ -4823,6 +4927,15 @@ export interface components {
              */
             version: number;
         };
+        /** @description A step of a task. */
+        Step: {
+            /**
+             * Format: int64
+             * @description When it was, ms since 1970, if the phone had no network then. Kept beside the centre's own time; clocks use it as
+             *     far as it lies between the step before and now.
+             */
+            at?: number | null;
+        };
         /** @description A stored photo. */
         Stored: {
             /** @description Its name, for a feedback and for `/api/v1/blobs/{blob}`. */
@@ -4957,6 +5070,7 @@ export interface components {
              * @description When, ms since 1970.
              */
             at: number;
+            before?: null | components["schemas"]["Place"];
             /** @description Pictures. */
             blobs: string[];
             by?: null | components["schemas"]["By"];
@@ -4966,6 +5080,11 @@ export interface components {
             detail?: string | null;
             /** @description What was said was erased. */
             erased: boolean;
+            /**
+             * Format: int64
+             * @description When its author says that it was, ms since 1970, if that differs from `at`.
+             */
+            happened?: number | null;
             /**
              * Format: int64
              * @description Incident.

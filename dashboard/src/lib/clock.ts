@@ -2,9 +2,17 @@
 import { ref, shallowRef } from 'vue'
 import { ServerClock } from '../../client/src'
 
+const KEY = 'clock-offset'
+/** A change of this much is worth remembering, milliseconds. */
+const WORTH = 50
+
 export const clock = new ServerClock()
+// Without network a machine whose clock is wrong goes on with what the centre's clock last said.
+const known = typeof localStorage === 'undefined' ? NaN : Number(localStorage.getItem(KEY) ?? NaN)
+if (Number.isFinite(known)) clock.recall(known)
+let kept = clock.offset
 /** Server time, milliseconds; changes once a second. */
-export const now = ref(Date.now())
+export const now = ref(clock.time())
 /** Offset of this machine's clock, milliseconds. */
 export const offset = ref(0)
 /** Last measured round trip, milliseconds. */
@@ -22,6 +30,10 @@ export function startClock(): void {
         ? Math.floor((time + 60) / 1000) * 1000
         : Math.floor(time / 1000) * 1000
     offset.value = clock.offset
+    if (Math.abs(clock.offset - kept) >= WORTH) {
+      kept = clock.offset
+      localStorage.setItem(KEY, String(Math.round(kept)))
+    }
     timer = setTimeout(tick, 1000 - (clock.time() % 1000) + 5)
   }
   tick()

@@ -1,26 +1,28 @@
 // What the screens say about the whole: counts, the top case, limits. Derived from the feed only; what is not known is null.
 import { computed } from 'vue'
 import { useI18n } from 'vue-i18n'
+import { calls as callsOf, overdue } from './attention'
 import { useCentre } from './centre'
 import { now } from './clock'
 import { dayStart, placeLabel, running } from './format'
-import { lamps as makeLamps, judgeable, type LampNames } from './lamps'
-import { EXERCISE, NORMAL, RED, type Alarm, type Clock, type Incident, type Place } from './model'
+import { lamps as makeLamps, standing, type LampNames } from './lamps'
+import { EXERCISE, NORMAL, REAL, RED, type Alarm, type Clock, type Incident, type Place } from './model'
 import { nameOf, site } from './site'
 
 export type Top = { incident: Incident; alarm?: undefined } | { alarm: Alarm; incident?: undefined }
 
-export const overdue = (i: Incident, at: number): boolean =>
-  i.clocks.some((c) => c.ended === 0 && c.since + c.limit < at)
+export { overdue }
 /** The clock that a list shows for an incident. */
 export const pressing = (i: Incident): Clock | undefined => running(i.clocks)[0]
 
-/** Red before yellow; within a level incidents before alarms, then the newest. */
+/** Red before yellow; within a level incidents before alarms, unjudged ones first, then the newest. */
 export function topOf(incidents: Incident[], alarms: Alarm[], at: number): Top | null {
   const level = (l: number): Top | null => {
     const i = incidents.filter((x) => x.level === l).sort((a, b) => b.reported - a.reported)[0]
     if (i !== undefined) return { incident: i }
-    const a = alarms.filter((x) => x.level === l && judgeable(x, at)).sort((x, y) => y.raised - x.raised)[0]
+    const a = alarms
+      .filter((x) => x.level === l && standing(x, at))
+      .sort((x, y) => Number(x.verdict !== '') - Number(y.verdict !== '') || y.raised - x.raised)[0]
     return a === undefined ? null : { alarm: a }
   }
   return level(2) ?? level(1)
@@ -33,6 +35,17 @@ export const useFigures = () => {
   const open = computed(() => [...centre.incident.values()].filter((i) => i.open))
   const openReal = computed(() => open.value.filter((i) => i.mode !== EXERCISE))
   const alarms = computed(() => [...centre.alarm.values()].filter((a) => a.open))
+  /** What asks for a person of the centre, the gravest first. */
+  const calls = computed(() => callsOf(open.value, alarms.value, now.value))
+  /** Open red cases, and red alarms that stand outside of them. */
+  const reds = computed(() => {
+    const cases = openReal.value.filter((i) => i.level === RED)
+    const own = new Set(cases.map((i) => i.id))
+    const apart = alarms.value.filter(
+      (a) => a.level === RED && a.mode === REAL && standing(a, now.value) && !own.has(a.incident),
+    )
+    return cases.length + apart.length
+  })
   const over = computed(() => openReal.value.filter((i) => overdue(i, now.value)).length)
   const since = computed(() => dayStart(now.value))
   const doneToday = computed(() => real.value.filter((i) => i.stage === 'closed' && i.ended >= since.value).length)
@@ -46,7 +59,8 @@ export const useFigures = () => {
     )
     return { count: since.length, longest: since.length === 0 ? 0 : now.value - Math.min(...since) }
   })
-  const top = computed(() => topOf(openReal.value, alarms.value, now.value))
+  const realAlarms = computed(() => alarms.value.filter((a) => a.mode !== EXERCISE))
+  const top = computed(() => topOf(openReal.value, realAlarms.value, now.value))
   const lastRed = computed(
     () => real.value.filter((i) => i.level === RED && i.stage === 'closed').sort((a, b) => b.ended - a.ended)[0],
   )
@@ -68,7 +82,7 @@ export const useFigures = () => {
     alarm: (id) => nameOf(site.value?.alarmKind.get(id), locale.value, id),
     center: (b) => site.value?.building.get(b)?.center,
   }
-  const lamps = computed(() => makeLamps(openReal.value, alarms.value, now.value, names))
+  const lamps = computed(() => makeLamps(openReal.value, realAlarms.value, now.value, names))
   /** Buildings by their lamp, for the legend. */
   const legend = computed(() => {
     const buildings = site.value?.doc.buildings.length ?? 0
@@ -95,6 +109,8 @@ export const useFigures = () => {
     open,
     openReal,
     alarms,
+    calls,
+    reds,
     over,
     doneToday,
     reportedToday,

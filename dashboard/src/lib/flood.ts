@@ -1,4 +1,5 @@
 // Rows of the alarm list: floods are grouped by building and kind, chattering sources become one row, reds stand alone.
+import { alarmAsks } from './attention'
 import { REAL, RED, type Alarm } from './model'
 
 export const FLOOD_WINDOW = 600_000
@@ -59,11 +60,14 @@ function chattering(alarms: Alarm[]): Set<string> {
 
 const times = (alarm: Alarm): number => alarm.sources.reduce((sum, s) => sum + s.count, 0)
 
-/** Orders: unshelved before shelved, red before yellow before normal, then newest first. */
+/** Orders: reds that nobody answered, unshelved before shelved, red before yellow before normal, then newest first. */
 export function compareAlarms(a: Alarm, b: Alarm, now: number): number {
+  const asks = Number(redAsks(b, now)) - Number(redAsks(a, now))
   const shelved = Number(a.shelvedUntil > now) - Number(b.shelvedUntil > now)
-  return shelved || b.level - a.level || b.raised - a.raised || b.id - a.id
+  return asks || shelved || b.level - a.level || b.raised - a.raised || b.id - a.id
 }
+/** Such a row is always in view. */
+export const redAsks = (a: Alarm, now: number): boolean => a.level === RED && alarmAsks(a, now)
 
 export function alarmRows(alarms: Alarm[], now: number, flood: boolean): AlarmRow[] {
   const sorted = [...alarms].sort((a, b) => compareAlarms(a, b, now))

@@ -32,6 +32,10 @@ export function date(ms: number, locale: string): string {
     : new Intl.DateTimeFormat('en-GB', { timeZone: zone, weekday: 'short', day: 'numeric', month: 'short' }).format(ms)
 }
 
+/** 21:14:36, with its day when that is not today's. */
+export const moment = (ms: number, now: number, locale: string): string =>
+  day(ms) === day(now) ? time(ms) : `${date(ms, locale)} ${time(ms)}`
+
 const two = (n: number): string => String(n).padStart(2, '0')
 
 /** 02:32 below an hour, 1:02:32 from there on. */

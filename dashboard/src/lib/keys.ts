@@ -18,6 +18,8 @@ export const typing = (target: EventTarget | null): boolean =>
   (target.isContentEditable || ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName))
 
 export function dispatchKey(event: KeyboardEvent, actions: KeyAction[]): boolean {
+  // Another listener has taken it.
+  if (event.defaultPrevented) return false
   if (event.isComposing || event.keyCode === 229 || event.ctrlKey || event.metaKey || event.altKey || event.repeat)
     return false
   if (typing(event.target)) return false

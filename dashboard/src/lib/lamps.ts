@@ -1,4 +1,6 @@
-// Lamps of the plan: open incidents, filled; alarms that nobody has judged yet, hollow. One lamp a building, the worst.
+// Lamps of the plan: open incidents and genuine alarms, filled; other alarms, hollow. One lamp a building, the worst. A
+// source that still alarms lights its building whatever was judged, also after its case is closed.
+import { alarmAsks, untaken } from './attention'
 import type { Alarm, Incident, Level, Place } from './model'
 
 export interface Lamp {
@@ -23,6 +25,12 @@ export interface LampNames {
 }
 
 export const judgeable = (a: Alarm, now: number): boolean => a.open && a.verdict === '' && a.shelvedUntil <= now
+
+/** A source of it still alarms. */
+export const active = (a: Alarm): boolean => a.sources.some((s) => s.active)
+/** Nobody has judged it, or it goes on whatever was judged. Shelving is the one way to put an active one aside. */
+export const standing = (a: Alarm, now: number): boolean =>
+  a.open && a.shelvedUntil <= now && (a.verdict === '' || active(a))
 
 export function lamps(incidents: Iterable<Incident>, alarms: Iterable<Alarm>, now: number, names: LampNames): Lamp[] {
   const found = new Map<string, Lamp>()
@@ -54,12 +62,13 @@ export function lamps(incidents: Iterable<Incident>, alarms: Iterable<Alarm>, no
     })
   }
   for (const i of incidents)
-    if (i.open) add(i.place, { level: i.level as Level, hollow: false, flash: false }, names.class(i.class))
+    if (i.open)
+      add(i.place, { level: i.level as Level, hollow: false, flash: untaken(i).length > 0 }, names.class(i.class))
   for (const a of alarms) {
-    if (judgeable(a, now) && a.level > 0) {
+    if (standing(a, now) && a.level > 0) {
       add(
         a.place,
-        { level: a.level as Level, hollow: true, flash: a.confirmed === 0 },
+        { level: a.level as Level, hollow: a.verdict !== 'genuine', flash: alarmAsks(a, now) },
         names.alarm(a.kind),
         names.spotOf(a),
       )

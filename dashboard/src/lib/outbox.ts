@@ -1,6 +1,7 @@
 // Steps and photos of a phone, kept in IndexedDB until the centre has taken them. Order is kept within a task; every
 // request has its idempotency key from the moment it is queued, so that a repeated one takes effect once. What a person
-// has queued leaves in that person's name only: until then it waits, whoever logs in meanwhile.
+// has queued leaves in that person's name only: until then it waits, whoever logs in meanwhile. A step that a person
+// took carries the moment of the tap: it may arrive hours later.
 import { ref, shallowRef } from 'vue'
 import { Problem } from './api'
 
@@ -34,6 +35,7 @@ export interface Step {
   path: string
   body: Record<string, unknown>
   key: string
+  /** Moment of the tap, centre's time as well as the phone knows it, milliseconds. */
   at: number
   /** Photos that go before and are named in the body. */
   photos: number[]
@@ -46,6 +48,10 @@ export interface Transport {
   command(path: string, body: unknown, key: string): Promise<unknown>
   photo(incident: number, picture: Blob, key: string): Promise<{ blob: string }>
 }
+
+const OFFLINE = 'offline-since'
+/** Steps that people take; the other ones, like a receipt, are the phone's own and have no moment worth telling. */
+const TAPPED = /\/(acknowledge|en-route|on-scene|feedback|decline)$/
 
 const done = <T>(request: IDBRequest<T>): Promise<T> =>
   new Promise((resolve, reject) => {
@@ -111,7 +117,7 @@ export class Outbox {
   /** Steps that wait or were refused, oldest first. */
   readonly steps = shallowRef<Step[]>([])
   readonly photos = shallowRef<Photo[]>([])
-  /** Local time since when nothing gets through; 0 = it does. */
+  /** Since when nothing gets through, over killed pages; centre's time as well as the phone knows it; 0 = it does. */
   readonly offlineSince = ref(0)
   private running: Promise<void> | undefined
   private again = false
@@ -131,6 +137,26 @@ export class Outbox {
     this.photos.value = await this.store.photos()
   }
 
+  /** What an earlier page left: call it before anything is sent. */
+  async open(): Promise<void> {
+    await this.load()
+    this.offlineSince.value = (await this.store.recall<number>(OFFLINE)) ?? 0
+  }
+
+  private async offline(since: number): Promise<void> {
+    if (this.offlineSince.value === since) return
+    this.offlineSince.value = since
+    await this.store.remember(OFFLINE, since)
+  }
+
+  /** Nothing gets through, as the page knows from elsewhere. */
+  async lost(since = this.now()): Promise<void> {
+    if (this.offlineSince.value === 0) await this.offline(since)
+  }
+
+  /** The centre can be reached again. */
+  found = (): Promise<void> => this.offline(0)
+
   /** Number of things that have not reached the centre. */
   pending(): number {
     return (
@@ -140,12 +166,14 @@ export class Outbox {
   }
 
   async step(task: number, path: string, body: Record<string, unknown>, photos: number[] = []): Promise<void> {
+    const at = this.now()
     await this.store.add('steps', {
       task,
       path,
-      body,
+      // A part of what is sent again with the same key: it stays as it was at the tap.
+      body: TAPPED.test(path) ? { ...body, at } : body,
       key: this.newKey(),
-      at: this.now(),
+      at,
       photos,
       owner: this.owner(),
       refused: null,
@@ -204,19 +232,25 @@ export class Outbox {
   private async run(): Promise<void> {
     const blocked = new Set<number>()
     const owner = this.owner()
+    let sent = 0
     try {
       for (const photo of await this.store.photos())
-        if (photo.owner === owner && photo.blob === '' && photo.refused === null) await this.upload(photo)
+        if (photo.owner === owner && photo.blob === '' && photo.refused === null) {
+          await this.upload(photo)
+          sent++
+        }
       for (const step of await this.store.steps()) {
         if (step.owner !== owner || step.refused !== null || blocked.has(step.task)) continue
         if (!(await this.send(step))) blocked.add(step.task)
+        sent++
       }
-      this.offlineSince.value = 0
+      // With nothing to send nothing was tried.
+      if (sent > 0) await this.offline(0)
       this.attempt = 0
       if (blocked.size > 0) this.later()
     } catch (e) {
       if (!(e instanceof Problem)) throw e
-      if (this.offlineSince.value === 0) this.offlineSince.value = this.now()
+      if (e.status !== 401) await this.lost()
       this.later()
     } finally {
       await this.load()

@@ -59,6 +59,15 @@ export function endSession(): void {
   session.value = null
 }
 
+/** What to call whoever is logged in: the leader of the shift has a chief's rights, and is not the chief. */
+export const title = computed(() => {
+  const who = session.value
+  if (who === null) return ''
+  const leads = useCentre()
+    .duty.get('')
+    ?.holders.some((h) => h.post === 'leader' && h.account === who.account)
+  return leads ? 'duty.leader' : `role.${who.role}`
+})
 export const isChief = computed(() => session.value?.role === 'shift_chief')
 export const homeOf = (role: Session['role']): string =>
   role === 'wall_display' ? '/wall' : role === 'department_clerk' || role === 'grid_manager' ? '/m' : '/console'

@@ -22,6 +22,8 @@ export interface Building {
   care_needs: number
   minors: number
   aliases: string[]
+  /** Pinyin initials of the name and of local names. */
+  initials?: string[]
 }
 export interface CameraSite {
   id: string
@@ -83,6 +85,7 @@ export interface Landmark {
   outline: XY[]
   center: XY
   aliases?: string[]
+  initials?: string[]
 }
 export interface SiteDocument {
   id: string

@@ -105,7 +105,7 @@ async fn keep(
         to: clip.to,
     };
     let command = Command::AddExhibit { of: ExhibitOf::Alarm(alarm), exhibit };
-    let input = Input::Command { actor: Actor::System, mode: Mode::Real, command };
+    let input = Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command };
     let submission = Submission::keyed("outbox", row.id.to_string(), Vec::new(), input).settling(row.id);
     if let Err(error) = intake.submit(submission).await {
         tracing::warn!(alarm.id = alarm.0, error = %error, "clip not recorded");

@@ -65,7 +65,7 @@ impl Centre {
     }
 
     async fn put(&self, command: Command) -> Result<Refs, IntakeError> {
-        self.give(Input::Command { actor: Actor::System, mode: Mode::Real, command }).await
+        self.give(Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command }).await
     }
 
     async fn observe(&self, observation: Observation) -> Refs {
@@ -117,6 +117,7 @@ impl Centre {
             channel: Channel::Call,
             reporter: None,
             text: None,
+            into: None,
         };
         let incident = self.put(report).await.unwrap().incident.unwrap();
         self.put(Command::Reject { incident, reason: "重复".to_owned() }).await.unwrap();

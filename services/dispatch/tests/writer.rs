@@ -48,14 +48,14 @@ impl Centre {
         let centre = Self::open(folder).await;
         let site = Arc::new(simulator::site::maojiawan(1));
         let command = Command::SetSite(site);
-        let input = Input::Command { actor: Actor::System, mode: Mode::Real, command };
+        let input = Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command };
         centre.writer.submit(Submission::keyless(input)).await.unwrap();
         centre
     }
 
     async fn command(&self, key: &str, actor: Actor, command: Command) -> Result<link::intake::Done, IntakeError> {
         let request = format!("{command:?}").into_bytes();
-        let input = Input::Command { actor, mode: Mode::Real, command };
+        let input = Input::Command { actor, mode: Mode::Real, happened: None, command };
         self.writer.submit(Submission::keyed("test", key, request, input)).await
     }
 
@@ -181,7 +181,8 @@ async fn a_slow_store_makes_senders_wait_within_a_bound_or_come_again() {
 async fn rejected(folder: &Path, count: usize) {
     let store = SqliteStore::open(&SqliteOptions::in_folder(folder)).await.unwrap();
     let mut state = domain::State::default();
-    let event = |body| Event { at: Timestamp(NOW), mode: Mode::Real, by: By::System, vault_next: 2, body };
+    let event =
+        |body| Event { happened: None, at: Timestamp(NOW), mode: Mode::Real, by: By::System, vault_next: 2, body };
     let incidents: Vec<IncidentId> = (3001..).map(IncidentId).take(count).collect();
     for incident in incidents.iter().copied() {
         state.apply(&event(Body::Reported {

@@ -60,6 +60,8 @@ pub enum Sight {
     Hidden,
     /// Facts, no free text and no persons.
     Facts,
+    /// Facts, and what was reported, starred ([`starred`](crate::text::starred)); no other free text and no persons.
+    Words,
     /// Facts and free text; persons masked.
     Text,
 }
@@ -75,7 +77,7 @@ impl Sight {
 pub fn sees_incident(audience: &Audience, incident: &Incident) -> Sight {
     let seen = |yes: bool| if yes { Sight::Text } else { Sight::Hidden };
     match audience {
-        Audience::Wall => Sight::Facts,
+        Audience::Wall => Sight::Words,
         Audience::Centre => Sight::Text,
         Audience::Unit(unit) => seen(incident.units().any(|u| u == unit)),
         Audience::Grid(grid, unit) => seen(&incident.place.grid == grid || incident.units().any(|u| u == unit)),
@@ -85,7 +87,7 @@ pub fn sees_incident(audience: &Audience, incident: &Incident) -> Sight {
 /// What `audience` sees of an alarm: alarms are the centre's until they are incidents.
 pub fn sees_alarm(audience: &Audience, alarm: &Alarm) -> Sight {
     match audience {
-        Audience::Wall => Sight::Facts,
+        Audience::Wall => Sight::Words,
         Audience::Centre => Sight::Text,
         Audience::Unit(_) => Sight::Hidden,
         Audience::Grid(grid, _) if &alarm.place.grid == grid => Sight::Facts,
@@ -119,6 +121,14 @@ pub fn sees_cameras(audience: &Audience) -> bool {
 /// Whether `audience` may see an exhibit of `incident`: the centre all, handlers those of their incidents.
 pub fn sees_exhibit(audience: &Audience, incident: &Incident) -> bool {
     sees_incident(audience, incident) != Sight::Hidden
+}
+
+/// Not of the centre: what such an actor reports, nobody there knows of yet.
+pub fn outside(actor: &Actor) -> bool {
+    !matches!(
+        actor,
+        Actor::System | Actor::Account { role: Role::ShiftChief | Role::DutyOfficer | Role::Dispatcher, .. }
+    )
 }
 
 /// Whether `actor` may give `command`. Whether the moment is right is [`decide`](fn@crate::decide)'s business.

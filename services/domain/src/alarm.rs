@@ -13,8 +13,6 @@ use crate::{
 pub const MAX_SOURCES: usize = 64;
 /// Longest shelving.
 pub const MAX_SHELF: Millis = Millis::hours(8);
-/// Confirmed but not judged for this long: it sounds again.
-pub const SOUND_AGAIN: Millis = Millis::minutes(3);
 
 /// What noticed a condition.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -259,8 +257,9 @@ impl Alarm {
         self.judged.is_none() || self.active()
     }
 
-    /// When it next asks for attention by itself, if ever: it sounds again, or its shelving ends.
-    pub fn due(&self) -> Option<Timestamp> {
+    /// When it next asks for attention by itself, if ever: confirmed but not judged for `again`, it sounds again; or its
+    /// shelving ends.
+    pub fn due(&self, again: Millis) -> Option<Timestamp> {
         if let Some(shelf) = &self.shelf {
             return Some(shelf.until);
         }
@@ -268,7 +267,7 @@ impl Alarm {
         if self.judged.is_some() {
             return None;
         }
-        Some(self.sounded.unwrap_or(*confirmed).max(*confirmed) + SOUND_AGAIN)
+        Some(self.sounded.unwrap_or(*confirmed).max(*confirmed) + again)
     }
 
     /// Distinct sources that are active or were within the alarm.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     account::{Account, DutyPost},
     alarm::{Evidence, Source, Verdict},
+    attention::Why,
     device::Voice,
     ids::*,
     incident::{Channel, Exhibit, Reporter},
@@ -47,6 +48,8 @@ pub enum By {
 pub struct Event {
     /// When the writer decided it.
     pub at: Timestamp,
+    /// When it really was, as its author says and within bounds; `None` = at `at`.
+    pub happened: Option<Timestamp>,
     /// For real or not.
     pub mode: Mode,
     /// Who.
@@ -55,6 +58,13 @@ pub struct Event {
     pub vault_next: u64,
     /// What.
     pub body: Body,
+}
+
+impl Event {
+    /// When it was: as its author says, else when the writer decided it.
+    pub fn moment(&self) -> Timestamp {
+        self.happened.unwrap_or(self.at)
+    }
 }
 
 /// Which aggregate, and so which document.
@@ -413,6 +423,24 @@ pub enum Body {
         incident: IncidentId,
         /// New place.
         place: Place,
+        /// The place until then. `None` in events from before this was kept.
+        before: Option<Place>,
+    },
+    /// Something of the case asks for a person of the centre, or asks again.
+    AttentionCalled {
+        /// Id.
+        incident: IncidentId,
+        /// Why.
+        why: Why,
+        /// The task that it is about.
+        task: Option<TaskId>,
+    },
+    /// A person of the centre has seen what asks 知悉; a reason also answers a call for support and a declined task.
+    Attended {
+        /// Id.
+        incident: IncidentId,
+        /// Reason.
+        text: Option<Ref>,
     },
     /// A photo, still or clip was saved.
     ExhibitAdded {
@@ -564,6 +592,8 @@ impl Body {
             Self::Reopened { .. } => "reopened",
             Self::Noted { .. } => "noted",
             Self::PlaceCorrected { .. } => "place_corrected",
+            Self::AttentionCalled { .. } => "attention_called",
+            Self::Attended { .. } => "attended",
             Self::ExhibitAdded { .. } => "exhibit_added",
             Self::SensorLink { .. } => "sensor_link",
             Self::CameraFact { .. } => "camera_fact",
@@ -620,6 +650,8 @@ impl Body {
             | Self::Reopened { incident, .. }
             | Self::Noted { incident, .. }
             | Self::PlaceCorrected { incident, .. }
+            | Self::AttentionCalled { incident, .. }
+            | Self::Attended { incident, .. }
             | Self::ExhibitAdded { incident, .. } => Key::Incident(*incident),
             Self::SensorLink { sensor, .. } => Key::Sensor(sensor.clone()),
             Self::CameraFact { camera, .. } => Key::Camera(camera.clone()),

@@ -1,6 +1,7 @@
 //! The incident 事件: stages, clocks, and what each event does to it and to its tasks.
 
 use crate::{
+    attention::{self, Attention, Why},
     event::{Body, By, Event, Mode},
     ids::*,
     site::{Level, Limits, Place},
@@ -160,7 +161,7 @@ pub enum ClockKind {
     Analyse,
     /// 审批: filed → approved.
     Approve,
-    /// 推送: approved (red: filed) → delivered.
+    /// 推送: approved (red: filed) → first push.
     Push,
     /// 签收 of one task.
     Acknowledge,
@@ -288,6 +289,10 @@ pub struct Incident {
     pub reopened: u32,
     /// Tasks declined so far; three force a ruling.
     pub bounces: u32,
+    /// What asks for a person of the centre, oldest first.
+    pub attention: Vec<Attention>,
+    /// When a person of the centre last did something about it.
+    pub acted: Option<Timestamp>,
 }
 
 impl Incident {
@@ -319,11 +324,19 @@ impl Incident {
             times: Times { reported: event.at, ..Times::default() },
             reopened: 0,
             bounces: 0,
+            attention: Vec::new(),
+            acted: None,
         })
     }
 
     /// Takes a later event of this incident.
     pub(crate) fn apply(&mut self, event: &Event) {
+        self.advance(event);
+        self.heed(event);
+    }
+
+    /// What the event does to stage, times and tasks.
+    fn advance(&mut self, event: &Event) {
         let at = Some(event.at);
         match &event.body {
             Body::Accepted { .. } => {
@@ -383,6 +396,24 @@ impl Incident {
         }
     }
 
+    /// What the event asks of the centre, and what it answers.
+    fn heed(&mut self, event: &Event) {
+        let (asked, now) = (&mut self.attention, event.at);
+        match &event.body {
+            Body::AttentionCalled { why, task, .. } => attention::call(asked, *why, *task, now),
+            Body::TaskPushed { .. } | Body::Attended { text: Some(_), .. } => asked.clear(),
+            Body::TaskAcknowledged { .. } => asked.retain(|a| !matches!(a.why, Why::Idle | Why::Unacknowledged)),
+            body if body.acts() && matches!(event.by, By::Account(_)) => attention::take(asked, &event.by, now),
+            _ => {}
+        }
+        if event.body.acts() && matches!(event.by, By::Account(_)) {
+            self.acted = Some(now);
+        }
+        if self.stage.ended() {
+            self.attention.clear();
+        }
+    }
+
     fn reopen(&mut self, reason: Ref, now: Timestamp) {
         self.stage = if self.times.filed.is_some() { Stage::Approved } else { Stage::Accepted };
         self.reason = Some(reason);
@@ -393,7 +424,7 @@ impl Incident {
     }
 
     fn apply_task(&mut self, event: &Event) {
-        let now = event.at;
+        let now = event.moment();
         if let Body::TaskPushed { task, unit, terms, text, replaces, .. } = &event.body {
             self.tasks.push(Task {
                 id: *task,
@@ -419,7 +450,7 @@ impl Incident {
     }
 
     fn apply_step(&mut self, event: &Event) {
-        let now = event.at;
+        let now = event.moment();
         let Some(id) = event.body.task() else { return };
         let Some(task) = self.tasks.iter_mut().find(|t| t.id == id) else { return };
         match &event.body {
@@ -520,6 +551,33 @@ impl Incident {
         !self.stage.ended()
     }
 
+    /// When it next asks for attention by itself, why and about which task, under the limits of its class. Nothing asks
+    /// again while something sounds.
+    pub fn due(&self, limits: &Limits) -> Option<(Timestamp, Why, Option<TaskId>)> {
+        if !self.open() || self.attention.iter().any(|a| a.taken.is_none()) {
+            return None;
+        }
+        let unanswered = self.attention.iter().filter_map(|a| {
+            let (_, taken) = a.taken.as_ref()?;
+            Some((*taken + limits.attend(), a.why, a.task))
+        });
+        unanswered.chain(self.idle(limits)).min_by_key(|(at, ..)| *at)
+    }
+
+    /// A red one that nobody has in hand.
+    fn idle(&self, limits: &Limits) -> Option<(Timestamp, Why, Option<TaskId>)> {
+        let present = || self.tasks.iter().filter(|t| !t.state.gone());
+        if self.level != Level::Red || present().any(|t| t.times.acknowledged.is_some()) {
+            return None;
+        }
+        let quiet = self.acted.unwrap_or(self.times.reported) + limits.attend();
+        let waits = present().map(|t| (t.times.pushed + t.terms.acknowledge, t.id)).min();
+        Some(match waits {
+            None => (quiet, Why::Idle, None),
+            Some((late, task)) => (late.max(quiet), Why::Unacknowledged, Some(task)),
+        })
+    }
+
     /// Units that have or had a task.
     pub fn units(&self) -> impl Iterator<Item = &UnitId> {
         self.tasks.iter().map(|t| &t.unit)
@@ -540,10 +598,11 @@ impl Incident {
         let push_from = if self.level == Level::Red { t.filed } else { t.approved };
         // Whoever reopens it asks for a new push; the old approval stands.
         let push_from = push_from.map(|from| t.reopened.map_or(from, |again| again.max(from)));
-        clock(ClockKind::Push, push_from, limits.push, t.delivered, None);
+        clock(ClockKind::Push, push_from, limits.push, t.pushed, None);
         for task in self.tasks.iter().filter(|t| !t.state.gone()) {
             let (s, terms, id) = (&task.times, &task.terms, Some(task.id));
-            clock(ClockKind::Acknowledge, s.delivered, terms.acknowledge, s.acknowledged, id);
+            // Runs from the push, also while nobody has opened it: a unit that never looks is late.
+            clock(ClockKind::Acknowledge, Some(s.pushed), terms.acknowledge, s.acknowledged, id);
             clock(ClockKind::Arrive, s.acknowledged, terms.arrive, s.on_scene.or(s.ended), id);
             clock(ClockKind::Handle, Some(s.pushed), terms.handle, s.ended, id);
         }
@@ -553,6 +612,28 @@ impl Incident {
 }
 
 impl Body {
+    /// An act of the centre upon a case: whoever does it has seen what asked for attention.
+    const fn acts(&self) -> bool {
+        matches!(
+            self,
+            Self::Accepted { .. }
+                | Self::Rejected { .. }
+                | Self::Merged { .. }
+                | Self::Absorbed { .. }
+                | Self::Filed { .. }
+                | Self::Approved { .. }
+                | Self::ApprovalRefused { .. }
+                | Self::TaskPushed { .. }
+                | Self::TaskRecalled { .. }
+                | Self::ReworkOrdered { .. }
+                | Self::Verified { .. }
+                | Self::Closed { .. }
+                | Self::Reopened { .. }
+                | Self::PlaceCorrected { .. }
+                | Self::Attended { .. }
+        )
+    }
+
     /// The task that the event is about.
     pub fn task(&self) -> Option<TaskId> {
         match self {

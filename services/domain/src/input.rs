@@ -146,6 +146,15 @@ pub enum Command {
         reporter: Option<ReporterInput>,
         /// What was said.
         text: Option<String>,
+        /// An open incident that it tells of once more: it is merged into that one.
+        into: Option<IncidentId>,
+    },
+    /// Takes what asks for attention.
+    Attend {
+        /// Which.
+        incident: IncidentId,
+        /// Answers a call for support or a declined task.
+        text: Option<String>,
     },
     /// Accepts.
     Accept(IncidentId),
@@ -448,6 +457,8 @@ pub enum Input {
         actor: Actor,
         /// For real or not; must fit the incident.
         mode: Mode,
+        /// When the author did it, if that was not now: a tap on a phone without network. Only steps of tasks heed it.
+        happened: Option<Timestamp>,
         /// What.
         command: Command,
     },

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod account;
 pub mod alarm;
+pub mod attention;
 pub mod device;
 pub mod event;
 pub mod gazetteer;

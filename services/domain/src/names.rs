@@ -3,6 +3,7 @@
 use crate::{
     account::DutyPost,
     alarm::Verdict,
+    attention::Why,
     event::Mode,
     incident::{Channel, ClockKind, ExhibitKind, ReporterKind},
     site::Level,
@@ -35,6 +36,10 @@ names! {
         Alarm = "alarm", Call = "call", Visit = "visit", Forwarded = "forwarded", Department = "department",
         Grid = "grid", Video = "video",
     }
+    Why {
+        Opened = "opened", Worse = "worse", Idle = "idle", Unacknowledged = "unacknowledged", Support = "support",
+        Declined = "declined",
+    }
     ReporterKind { Named = "named", Confidential = "confidential", Anonymous = "anonymous" }
     Receipt { Http = "http", Client = "client" }
     FeedbackResult { Done = "done", NeedSupport = "need_support", NothingFound = "nothing_found" }
@@ -57,6 +62,6 @@ mod tests {
             }
             assert_eq!($type::parse("ghost"), None);
         )*}; }
-        check!(Mode Level DutyPost Verdict Channel ReporterKind Receipt FeedbackResult ExhibitKind ClockKind);
+        check!(Mode Level DutyPost Verdict Channel Why ReporterKind Receipt FeedbackResult ExhibitKind ClockKind);
     }
 }

@@ -86,6 +86,10 @@ codes! {
     AlreadyApproved = "already_approved", "已经审批过", "It is already approved";
     /// Mandatory tasks are open.
     TasksOpen = "tasks_open", "还有必办任务未完成，不能核查", "Mandatory tasks are still open";
+    /// A source of one of its alarms still alarms.
+    StillStanding = "still_standing", "仍有告警源未恢复，请说明理由", "A source of its alarms is still active: give a reason";
+    /// Nothing of the case asks for attention.
+    NothingAsks = "nothing_asks", "该事件没有待知悉的提醒", "Nothing of this incident asks for attention";
     /// The unit has the task already.
     UnitBusy = "unit_has_task", "该单位在本事件中已有任务", "The unit already has a task in this incident";
     /// A second lead.

@@ -314,6 +314,9 @@ pub struct Unit {
     pub grid: Option<GridId>,
 }
 
+/// [`Limits::attend`] of a site that does not say.
+pub const SOUND_AGAIN: Millis = Millis::minutes(3);
+
 /// Priority of alarms and incidents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
@@ -346,6 +349,15 @@ pub struct Limits {
     pub verify: Millis,
     /// A unit may decline within this time of the push; never a red task.
     pub decline: Millis,
+    /// What a person took and nobody acts on sounds again after this time. `None` in sites from before this was kept.
+    pub attend: Option<Millis>,
+}
+
+impl Limits {
+    /// What a person took and nobody acts on sounds again after this time.
+    pub fn attend(&self) -> Millis {
+        self.attend.filter(|span| span.0 > 0).unwrap_or(SOUND_AGAIN)
+    }
 }
 
 /// A class of incident with its response plan.

@@ -107,6 +107,48 @@ fn mask_phone(value: &str) -> String {
     format!("{}****{}", head.iter().collect::<String>(), tail.iter().collect::<String>())
 }
 
+/// What somebody said, as a screen shows it that many people see: numbers of seven digits or more are starred, and so is
+/// the name that follows 我叫, 名叫 or 姓名.
+pub fn starred(words: &str) -> String {
+    let mut out = String::with_capacity(words.len());
+    let mut number = String::new();
+    let close = |number: &mut String, out: &mut String| {
+        let long = number.chars().filter(|c| c.is_numeric()).count() >= 7;
+        let tail: String = number.chars().rev().take_while(|c| !c.is_numeric()).collect();
+        out.push_str(if long { "****" } else { number });
+        if long {
+            out.extend(tail.chars().rev());
+        }
+        number.clear();
+    };
+    for c in words.chars() {
+        if c.is_numeric() || (!number.is_empty() && (c == '-' || c == ' ')) {
+            number.push(c);
+        } else {
+            close(&mut number, &mut out);
+            out.push(c);
+        }
+    }
+    close(&mut number, &mut out);
+    ["我叫", "名叫", "姓名"].iter().fold(out, |text, mark| star_name(&text, mark))
+}
+
+fn star_name(text: &str, mark: &str) -> String {
+    let mut parts = text.split(mark);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let lead: String = part.chars().take_while(|c| matches!(c, '：' | ':' | ' ')).collect();
+        let name: String =
+            part.chars().skip(lead.chars().count()).take_while(|c| ('一'..='鿿').contains(c)).take(3).collect();
+        out.push_str(mark);
+        out.push_str(&lead);
+        out.extend(name.chars().take(1));
+        out.push_str(if name.is_empty() { "" } else { "**" });
+        out.extend(part.chars().skip(lead.chars().count() + name.chars().count()));
+    }
+    out
+}
+
 /// A telephone number as it is compared: digits only, without the country code; `None` for what is no number.
 pub fn national_number(phone: &str) -> Option<String> {
     let digits: String = phone.chars().filter(char::is_ascii_digit).collect();
@@ -144,6 +186,15 @@ mod tests {
         assert_eq!(secret(SecretKind::Phone, "110").masked(), "****");
         assert_eq!(secret(SecretKind::Text, "楼道有烟").masked(), "");
         assert!(!format!("{:?}", secret(SecretKind::Text, "楼道有烟")).contains("烟"));
+    }
+
+    #[test]
+    fn what_many_people_see_has_neither_numbers_nor_names() {
+        assert_eq!(starred("12栋2单元602着火"), "12栋2单元602着火");
+        assert_eq!(starred("请打138-0000 2107 找我"), "请打**** 找我");
+        assert_eq!(starred("身份证530621199001011234，我叫陈小明在12栋"), "身份证****，我叫陈**在12栋");
+        assert_eq!(starred("姓名：陈某"), "姓名：陈**");
+        assert_eq!(starred(""), "");
     }
 
     #[test]

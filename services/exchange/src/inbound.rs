@@ -185,7 +185,7 @@ async fn step(shared: &Shared, connector: &Connector, key: &str, body: &Bytes, u
     let Update { task, step, mode, text, external } = update;
     if external.is_some() {
         let command = Command::Deliver { task, receipt: Receipt::Http, external };
-        let input = Input::Command { actor: actor.clone(), mode, command };
+        let input = Input::Command { actor: actor.clone(), mode, happened: None, command };
         shared.intake.submit(Submission::keyed(&*scope, format!("{key}/number"), body.to_vec(), input)).await?;
     }
     let command = match step {
@@ -195,7 +195,7 @@ async fn step(shared: &Shared, connector: &Connector, key: &str, body: &Bytes, u
         Step::Feedback(result) => Command::Feedback { task, result, text, photos: Vec::new() },
         Step::Decline => Command::Decline { task, reason: text.unwrap_or_default() },
     };
-    let input = Input::Command { actor, mode, command };
+    let input = Input::Command { actor, mode, happened: None, command };
     let done = shared.intake.submit(Submission::keyed(scope, key, body.to_vec(), input)).await?;
     Ok(Json(told(&done)))
 }

@@ -187,7 +187,7 @@ async fn push(shared: &Shared, row: &StoredOutbox, unit: &str, incident: Inciden
         Ok(external) => {
             shared.heard(unit);
             let command = Command::Deliver { task, receipt: Receipt::Http, external };
-            let input = Input::Command { actor: Actor::System, mode: content.mode, command };
+            let input = Input::Command { actor: Actor::System, mode: content.mode, happened: None, command };
             settle(shared, Submission::keyed("outbox", row.id.to_string(), Vec::new(), input).settling(row.id)).await
         }
         Err(error) => {
@@ -199,7 +199,7 @@ async fn push(shared: &Shared, row: &StoredOutbox, unit: &str, incident: Inciden
             let name = shared.site.unit(&unit.into()).map_or(unit, |u| u.name.zh.as_str());
             let text = format!("任务 {task} 未能推送到{name}的系统，已停止重试，请电话联系。");
             let command = Command::Note { incident, text };
-            let input = Input::Command { actor: Actor::System, mode: content.mode, command };
+            let input = Input::Command { actor: Actor::System, mode: content.mode, happened: None, command };
             settle(shared, Submission::keyed("outbox", row.id.to_string(), Vec::new(), input).settling(row.id)).await
         }
     }

@@ -60,7 +60,7 @@ fn memory_kb() -> f64 {
 
 async fn note(house: &House, incident: u64) -> u64 {
     let command = Command::Note { incident: IncidentId(incident), text: "记一笔".to_owned() };
-    let input = Input::Command { actor: Actor::System, mode: Mode::Real, command };
+    let input = Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command };
     house.intake.submit(Submission::keyless(input)).await.unwrap().position.seq
 }
 

@@ -82,7 +82,7 @@ fn done() -> Done {
 
 fn note(text: &str) -> Submission {
     let command = Command::Note { incident: IncidentId(1), text: text.to_owned() };
-    let input = Input::Command { actor: Actor::System, mode: domain::event::Mode::Real, command };
+    let input = Input::Command { actor: Actor::System, mode: domain::event::Mode::Real, happened: None, command };
     Submission::keyed("account/duty", "k", b"request".to_vec(), input).settling(5)
 }
 

@@ -87,7 +87,7 @@ pub(crate) async fn ensure(
 
 /// A command of the centre itself at start-up.
 pub(crate) async fn submit(intake: &dyn Intake, command: Command) -> anyhow::Result<()> {
-    let input = Input::Command { actor: Actor::System, mode: Mode::Real, command };
+    let input = Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command };
     intake.submit(Submission::keyless(input)).await?;
     Ok(())
 }

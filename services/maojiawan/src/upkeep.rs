@@ -220,7 +220,12 @@ mod tests {
         /// The same input each time.
         async fn ask(&self) -> Done {
             let site = Arc::new(simulator::site::maojiawan(1));
-            let input = Input::Command { actor: Actor::System, mode: Mode::Real, command: Command::SetSite(site) };
+            let input = Input::Command {
+                actor: Actor::System,
+                mode: Mode::Real,
+                happened: None,
+                command: Command::SetSite(site),
+            };
             self.writer.submit(Submission::keyed("test", "k", b"the same".to_vec(), input)).await.unwrap()
         }
 

@@ -13,9 +13,10 @@ pub const VERSION: u16 = 1;
 
 /// The bytes of an event.
 pub fn encode(event: &Event) -> Vec<u8> {
-    let Event { at, mode, by, vault_next, body } = event;
+    let Event { at, happened, mode, by, vault_next, body } = event;
     let body = Some(put_body(body));
-    pb::Event { at: at.put(), mode: mode.put(), by: by.put(), vault_next: vault_next.put(), body }.encode_to_vec()
+    let (at, happened) = (at.put(), happened.put());
+    pb::Event { at, happened, mode: mode.put(), by: by.put(), vault_next: vault_next.put(), body }.encode_to_vec()
 }
 
 /// Reads an event row. `kind` is [`Body::name`] of what was stored.
@@ -41,6 +42,7 @@ fn upgrade(version: u16, bytes: &[u8]) -> Result<pb::Event, WireError> {
 fn get_event(stored: pb::Event) -> Result<Event, WireError> {
     Ok(Event {
         at: Field::get(stored.at, "Event.at")?,
+        happened: Field::get(stored.happened, "Event.happened")?,
         mode: Field::get(stored.mode, "Event.mode")?,
         by: Field::get(stored.by, "Event.by")?,
         vault_next: Field::get(stored.vault_next, "Event.vault_next")?,
@@ -111,7 +113,9 @@ bodies! {
     Closed { incident, text }
     Reopened { incident, reason }
     Noted { incident, text }
-    PlaceCorrected { incident, place }
+    PlaceCorrected { incident, place, before }
+    AttentionCalled { incident, why, task }
+    Attended { incident, text }
     ExhibitAdded { incident, exhibit }
     SensorLink { sensor, online }
     CameraFact { camera, state, fault, since }

@@ -17,9 +17,9 @@ use crate::{
 pub fn put(input: &Input) -> pb::Input {
     use pb::input::What;
     let what = match input {
-        Input::Command { actor, mode, command } => {
+        Input::Command { actor, mode, happened, command } => {
             let (actor, command) = (Some(put_actor(actor)), Some(put_command(command)));
-            What::Command(pb::Commanded { actor, mode: mode.put(), command })
+            What::Command(pb::Commanded { actor, mode: mode.put(), happened: happened.put(), command })
         }
         Input::Observe { mode, observation } => {
             What::Observe(pb::Observed { mode: mode.put(), observation: Some(put_observation(observation)) })
@@ -36,9 +36,10 @@ pub fn put(input: &Input) -> pb::Input {
 pub fn get(stored: pb::Input) -> Result<Input, WireError> {
     use pb::input::What;
     Ok(match stored.what.ok_or(WireError::Missing("Input.what"))? {
-        What::Command(pb::Commanded { actor, mode, command }) => Input::Command {
+        What::Command(pb::Commanded { actor, mode, happened, command }) => Input::Command {
             actor: get_actor(actor.ok_or(WireError::Missing("Commanded.actor"))?)?,
             mode: Field::get(mode, "Commanded.mode")?,
+            happened: Field::get(happened, "Commanded.happened")?,
             command: get_command(command.ok_or(WireError::Missing("Commanded.command"))?)?,
         },
         What::Observe(pb::Observed { mode, observation }) => Input::Observe {
@@ -125,7 +126,8 @@ variants! {
         SetDuty { post, account }
         JudgeAlarm { alarm, verdict, class, text }
         ShelveAlarm { alarm, span, reason }
-        Report { class, level, place, channel, reporter, text }
+        Report { class, level, place, channel, reporter, text, into }
+        Attend { incident, text }
         Reject { incident, reason }
         Merge { incident, into }
         File { incident, class, level }

@@ -74,7 +74,7 @@ impl House {
     }
 
     async fn command(&self, command: Command) -> u64 {
-        self.submit(Input::Command { actor: Actor::System, mode: Mode::Real, command }).await
+        self.submit(Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command }).await
     }
 
     async fn submit(&self, input: Input) -> u64 {

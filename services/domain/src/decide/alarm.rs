@@ -3,12 +3,13 @@
 use super::Draft;
 use crate::{
     alarm::{Alarm, Evidence, MAX_SHELF, Source, Verdict},
+    attention::Why,
     event::{Body, By},
     ids::*,
-    incident::{Channel, Exhibit, MAX_EXHIBITS},
+    incident::{Channel, Exhibit, Incident, MAX_EXHIBITS},
     input::{Command, ExhibitOf, Outgoing},
     refusal::{Code, Refusal},
-    site::{AlarmKind, Level, Place},
+    site::{AlarmKind, Level, Limits, Place, SOUND_AGAIN},
     text::{Ref, Subject},
     time::{Millis, Timestamp},
 };
@@ -171,11 +172,12 @@ impl Draft<'_> {
         self.base.alarms.values().rev().find(same).map(|a| a.id)
     }
 
-    fn add_evidence(&mut self, id: AlarmId, evidence: Evidence, kind: &AlarmKind) -> Result<(), Refusal> {
+    pub(super) fn add_evidence(&mut self, id: AlarmId, evidence: Evidence, kind: &AlarmKind) -> Result<(), Refusal> {
         let alarm = self.alarm(id)?;
         let again = alarm.cleared.is_some_and(|t| self.now() - t >= CLIP_AGAIN);
         let again = again && evidence.source.lasts() && alarm.exhibits.len() + CLIP_CAMERAS <= MAX_EXHIBITS;
         let (place, filmed) = (alarm.place.clone(), evidence.at);
+        let worse = self.is_worse(alarm, &evidence, kind) || again;
         let is_camera = matches!(evidence.source, Source::Camera(_));
         let shown = self.kind(&alarm.kind)?;
         // What a device measures tells more than what somebody says.
@@ -183,7 +185,28 @@ impl Draft<'_> {
         let shown = if telling(kind) > telling(shown) { kind.id.clone() } else { shown.id.clone() };
         let level = alarm.level.max(kind.level);
         self.emit(Body::AlarmEvidence { alarm: id, level, kind: shown, evidence });
+        if worse {
+            self.sound_worse(id)?;
+        }
         if again && level > Level::Normal && !is_camera { self.clips(id, &place, filmed) } else { Ok(()) }
+    }
+
+    /// A higher level, or a further device at red.
+    fn is_worse(&self, alarm: &Alarm, evidence: &Evidence, kind: &AlarmKind) -> bool {
+        let known = alarm.sources.iter().any(|s| s.evidence.source == evidence.source);
+        kind.level > alarm.level || (alarm.level == Level::Red && evidence.source.lasts() && !known)
+    }
+
+    /// Whoever took it hears of it again: by the case, once it is one.
+    fn sound_worse(&mut self, id: AlarmId) -> Result<(), Refusal> {
+        let alarm = self.alarm(id)?;
+        let case = alarm.incident.filter(|i| self.incident(*i).is_ok_and(Incident::open));
+        if let Some(case) = case {
+            self.call(case, Why::Worse, None);
+        } else if alarm.confirmed.is_some() && alarm.judged.is_none() {
+            self.emit_as(By::System, Body::AlarmSounded { alarm: id });
+        }
+        Ok(())
     }
 
     fn raise(&mut self, place: &Place, evidence: Evidence, kind: &AlarmKind) -> Result<AlarmId, Refusal> {
@@ -233,6 +256,9 @@ impl Draft<'_> {
             self.emit(Body::AlarmConfirmed { alarm: id });
         }
         let opened = self.open_incident(id, class, None, true);
+        if let Some(incident) = self.alarm(id)?.incident {
+            self.call(incident, Why::Opened, None);
+        }
         self.by = before;
         opened
     }
@@ -248,9 +274,23 @@ impl Draft<'_> {
 
     /// What is due by now: shelvings end, unjudged alarms sound again.
     pub(super) fn tick(&mut self) {
-        let now = self.now();
-        let due = self.base.alarms.values().filter(|a| a.due().is_some_and(|t| t <= now)).take(MAX_DUE);
+        let (now, site) = (self.now(), self.base.site.as_deref());
+        let limits = |class: &ClassId| site.and_then(|s| s.class(class)).map(|c| &c.limits);
+        let again = |a: &Alarm| {
+            let kind = site.and_then(|s| s.alarm_kind(&a.kind));
+            kind.and_then(|k| limits(&k.class)).map_or(SOUND_AGAIN, Limits::attend)
+        };
+        let due = self.base.alarms.values().filter(|a| a.due(again(a)).is_some_and(|t| t <= now)).take(MAX_DUE);
         let due: Vec<(AlarmId, bool, _)> = due.map(|a| (a.id, a.shelf.is_some(), a.mode)).collect();
+        let asks = self.base.incidents.values().filter_map(|i| {
+            let (at, why, task) = i.due(limits(&i.class)?)?;
+            (at <= now).then_some((i.id, i.mode, why, task))
+        });
+        let asks: Vec<_> = asks.take(MAX_DUE).collect();
+        for (incident, mode, why, task) in asks {
+            self.mode = mode;
+            self.call(incident, why, task);
+        }
         for (alarm, shelved, mode) in due {
             self.mode = mode;
             let body = if shelved { Body::AlarmUnshelved { alarm } } else { Body::AlarmSounded { alarm } };

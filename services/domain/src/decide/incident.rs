@@ -2,7 +2,10 @@
 
 use super::Draft;
 use crate::{
-    event::Body,
+    access,
+    alarm::Alarm,
+    attention::Why,
+    event::{Body, By},
     ids::*,
     incident::{Incident, MAX_EXHIBITS, REOPEN_WITHIN, Reporter, ReporterKind, Stage},
     input::{Actor, Command, Outgoing, ReporterInput},
@@ -21,10 +24,24 @@ fn progress(stage: Stage) -> u8 {
 }
 
 impl Draft<'_> {
-    pub(super) fn incident_command(&mut self, _actor: &Actor, command: &Command) -> Result<(), Refusal> {
+    pub(super) fn incident_command(&mut self, actor: &Actor, command: &Command) -> Result<(), Refusal> {
         match command {
-            Command::Report { class, level, place, channel, reporter, text } => {
-                self.report(class, *level, place, *channel, reporter.as_ref(), text.as_deref())
+            Command::Report { class, level, place, channel, reporter, text, into } => {
+                let id = self.report(class, *level, place, *channel, reporter.as_ref(), text.as_deref())?;
+                if let Some(into) = into {
+                    return self.merge(id, *into);
+                }
+                if access::outside(actor) && self.incident(id)?.level > Level::Normal {
+                    self.call(id, Why::Opened, None);
+                }
+                Ok(())
+            }
+            Command::Attend { incident, text } => {
+                if self.incident_in_mode(*incident)?.attention.is_empty() {
+                    return Err(Code::NothingAsks.into());
+                }
+                let text = self.optional_text(Subject::Incident(*incident), text.as_deref(), "text")?;
+                self.on(*incident, Body::Attended { incident: *incident, text })
             }
             Command::Accept(id) => {
                 self.in_stage(*id, &[Stage::Reported])?;
@@ -53,10 +70,12 @@ impl Draft<'_> {
             }
             Command::CorrectPlace { incident, place } => {
                 self.check_place(place)?;
-                if !self.incident_in_mode(*incident)?.open() {
+                let found = self.incident_in_mode(*incident)?;
+                if !found.open() {
                     return Err(Code::WrongStage.into());
                 }
-                self.on(*incident, Body::PlaceCorrected { incident: *incident, place: place.clone() })
+                let before = Some(found.place.clone());
+                self.on(*incident, Body::PlaceCorrected { incident: *incident, place: place.clone(), before })
             }
             Command::AddExhibit { of, exhibit } => self.add_exhibit(*of, exhibit),
             _ => Ok(()),
@@ -87,7 +106,7 @@ impl Draft<'_> {
         channel: crate::incident::Channel,
         reporter: Option<&ReporterInput>,
         text: Option<&str>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<IncidentId, Refusal> {
         let level = level.unwrap_or(self.class(class)?.level);
         self.check_place(place)?;
         let incident = IncidentId(self.counters.incident);
@@ -111,7 +130,20 @@ impl Draft<'_> {
                 text,
                 alarm: None,
             },
-        )
+        )?;
+        Ok(incident)
+    }
+
+    /// Something of the case asks for a person of the centre.
+    pub(super) fn call(&mut self, incident: IncidentId, why: Why, task: Option<TaskId>) {
+        self.emit_as(By::System, Body::AttentionCalled { incident, why, task });
+    }
+
+    /// Who ends the work while a source still alarms says why.
+    fn check_standing(&self, incident: &Incident, text: Option<&str>) -> Result<(), Refusal> {
+        let standing = incident.alarms.iter().any(|id| self.alarm(*id).is_ok_and(Alarm::active));
+        let said = text.is_some_and(|t| !t.trim().is_empty());
+        if standing && !said { Err(Code::StillStanding.into()) } else { Ok(()) }
     }
 
     fn reporter(&mut self, subject: &Subject, input: &ReporterInput) -> Result<Reporter, Refusal> {
@@ -182,7 +214,8 @@ impl Draft<'_> {
         if matches!(incident.stage, Stage::Dispatched | Stage::Handling) {
             return Err(Code::TasksOpen.into());
         }
-        self.in_stage(id, &[Stage::AwaitingVerification])?;
+        let incident = self.in_stage(id, &[Stage::AwaitingVerification])?;
+        self.check_standing(incident, text)?;
         let text = self.optional_text(Subject::Incident(id), text, "text")?;
         self.on(id, Body::Verified { incident: id, text })
     }
@@ -192,6 +225,7 @@ impl Draft<'_> {
         if incident.times.approved.is_none() {
             return Err(Code::NotApproved.into());
         }
+        self.check_standing(incident, text)?;
         // Optional tasks may still be under way; nobody is left with work on a closed incident.
         let live: Vec<_> = incident.tasks.iter().filter(|t| t.state.live()).map(|t| (t.id, t.unit.clone())).collect();
         let text = self.optional_text(Subject::Incident(id), text, "text")?;

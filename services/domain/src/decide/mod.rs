@@ -47,10 +47,11 @@ pub struct Decision {
 pub fn decide(state: &State, input: &Input, context: Context) -> Result<Decision, Refusal> {
     let mut draft = Draft::new(state, context);
     match input {
-        Input::Command { actor, mode, command } => {
+        Input::Command { actor, mode, happened, command } => {
             access::permit(state, actor, command)?;
             draft.by = actor.by();
             draft.mode = *mode;
+            draft.claimed = *happened;
             draft.command(actor, command)?;
         }
         Input::Observe { mode, observation } => {
@@ -70,6 +71,8 @@ pub(crate) struct Draft<'a> {
     context: Context,
     by: By,
     mode: Mode,
+    /// When the author says that it was.
+    claimed: Option<Timestamp>,
     counters: Counters,
     out: Decision,
 }
@@ -82,6 +85,7 @@ impl<'a> Draft<'a> {
             context,
             by: By::System,
             mode: Mode::Real,
+            claimed: None,
             counters: base.counters,
             out: Decision::default(),
         }
@@ -128,9 +132,20 @@ impl<'a> Draft<'a> {
     }
 
     fn emit(&mut self, body: Body) {
+        self.emit_at(None, body);
+    }
+
+    /// An event whose author says when it really was.
+    fn emit_at(&mut self, happened: Option<Timestamp>, body: Body) {
         self.touch(&body.key());
-        let event =
-            Event { at: self.context.now, mode: self.mode, by: self.by.clone(), vault_next: self.counters.vault, body };
+        let event = Event {
+            at: self.context.now,
+            happened,
+            mode: self.mode,
+            by: self.by.clone(),
+            vault_next: self.counters.vault,
+            body,
+        };
         self.scratch.apply(&event);
         self.out.events.push(event);
     }

@@ -2,6 +2,7 @@
 
 use super::Draft;
 use crate::{
+    attention::Why,
     event::Body,
     ids::*,
     incident::{Incident, Stage},
@@ -10,8 +11,11 @@ use crate::{
     site::Level,
     task::{FeedbackResult, MAX_FEEDBACK, MAX_PHOTOS, MAX_TASKS, Task, TaskState, TaskTerms},
     text::{Ref, Subject},
-    time::Millis,
+    time::{Millis, Timestamp},
 };
+
+/// A step that was this long ago tells both times.
+const TOLD_APART: Millis = Millis::seconds(1);
 
 impl Draft<'_> {
     pub(super) fn task_command(&mut self, command: &Command) -> Result<(), Refusal> {
@@ -57,8 +61,18 @@ impl Draft<'_> {
         let (incident, _) = self.task(task)?;
         self.out.refs.incident = Some(incident.id);
         self.out.refs.tasks.push(task);
-        self.emit(body);
+        let happened = self.happened(task)?;
+        self.emit_at(happened, body);
         Ok(())
+    }
+
+    /// When a step was, as the unit says: not before the step that it follows, and not after now.
+    fn happened(&self, task: TaskId) -> Result<Option<Timestamp>, Refusal> {
+        let t = &self.task(task)?.1.times;
+        let before = [Some(t.pushed), t.acknowledged, t.en_route, t.on_scene].into_iter().flatten().max();
+        let earliest = before.unwrap_or(self.now()).min(self.now());
+        let claimed = self.claimed.map(|at| at.clamp(earliest, self.now()));
+        Ok(claimed.filter(|at| self.now() - *at >= TOLD_APART))
     }
 
     fn push(&mut self, id: IncidentId, targets: &[PushTarget], text: Option<&str>) -> Result<(), Refusal> {
@@ -175,7 +189,11 @@ impl Draft<'_> {
         if text.is_none() && photos.is_empty() {
             return Err(Refusal::field(Code::TextMissing, "text"));
         }
-        self.step(id, Body::TaskFeedback { incident, task: id, result, text, photos: photos.to_vec() })
+        self.step(id, Body::TaskFeedback { incident, task: id, result, text, photos: photos.to_vec() })?;
+        if result == FeedbackResult::NeedSupport {
+            self.call(incident, Why::Support, Some(id));
+        }
+        Ok(())
     }
 
     fn decline(&mut self, id: TaskId, reason: &str) -> Result<(), Refusal> {
@@ -184,11 +202,14 @@ impl Draft<'_> {
         if self.incident(incident)?.level == Level::Red {
             return Err(Code::RedDecline.into());
         }
-        if self.now() - task.times.pushed > task.terms.decline {
+        let moment = self.happened(id)?.unwrap_or(self.now());
+        if moment - task.times.pushed > task.terms.decline {
             return Err(Code::DeclineLate.into());
         }
         let reason = self.reason(incident, reason)?;
-        self.step(id, Body::TaskDeclined { incident, task: id, reason })
+        self.step(id, Body::TaskDeclined { incident, task: id, reason })?;
+        self.call(incident, Why::Declined, Some(id));
+        Ok(())
     }
 
     fn recall(&mut self, id: TaskId, reason: Option<&str>) -> Result<(IncidentId, Task), Refusal> {

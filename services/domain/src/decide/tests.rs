@@ -18,6 +18,7 @@ use crate::{
     time::Millis,
 };
 
+mod attention;
 mod messages;
 mod table;
 
@@ -60,6 +61,7 @@ fn class(id: &str, level: Level) -> Class {
             handle: m(60),
             verify: m(60),
             decline: m(10),
+            attend: None,
         },
     }
 }
@@ -177,11 +179,11 @@ impl World {
 
     fn as_role(&mut self, role: Role, unit: Option<&str>, command: Command) -> Result<Decision, Refusal> {
         let actor = Actor::Account { id: role.name().into(), role, unit: unit.map(Into::into), grid: None };
-        self.put(&Input::Command { actor, mode: Mode::Real, command })
+        self.put(&Input::Command { actor, mode: Mode::Real, happened: None, command })
     }
 
     fn system(&mut self, command: Command) -> Decision {
-        self.put(&Input::Command { actor: Actor::System, mode: Mode::Real, command }).unwrap()
+        self.put(&Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command }).unwrap()
     }
 
     fn chief(&mut self, command: Command) -> Result<Decision, Refusal> {
@@ -220,7 +222,7 @@ impl World {
 
     fn in_mode(&mut self, mode: Mode, command: Command) -> Result<Decision, Refusal> {
         let actor = Actor::Account { id: "chief".into(), role: Role::ShiftChief, unit: None, grid: None };
-        self.put(&Input::Command { actor, mode, command })
+        self.put(&Input::Command { actor, mode, happened: None, command })
     }
 
     fn report(&mut self, class: &str) -> IncidentId {
@@ -231,6 +233,7 @@ impl World {
             channel: Channel::Call,
             reporter: None,
             text: Some("楼道里有人吵架".to_owned()),
+            into: None,
         };
         self.chief(command).unwrap().refs.incident.unwrap()
     }
@@ -300,6 +303,9 @@ fn two_sources_open_a_red_incident_that_is_pushed_before_approval() {
     assert_eq!(declined.unwrap_err().code, Code::RedDecline);
     for command in [Command::Acknowledge(task), Command::EnRoute(task), Command::OnScene(task), feedback(task)] {
         w.clerk("fire", command).unwrap();
+    }
+    for sensor in [("smoke", "smoke"), ("call", "call_point")] {
+        w.edge(sensor.0, sensor.1, false);
     }
     w.chief(Command::Verify { incident: id, text: None }).unwrap();
     let early = w.chief(Command::Close { incident: id, text: None });
@@ -559,6 +565,7 @@ fn an_exercise_leaves_the_centre_by_no_way_but_our_own_pages() {
         channel: Channel::Call,
         reporter: None,
         text: Some("演练：楼道有烟".to_owned()),
+        into: None,
     };
     let ex = Mode::Exercise;
     let id = w.in_mode(ex, command).unwrap().refs.incident.unwrap();

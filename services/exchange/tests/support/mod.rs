@@ -492,6 +492,7 @@ fn site() -> Site {
         handle: limit,
         verify: limit,
         decline: limit,
+        attend: None,
     };
     Site {
         id: "t".into(),

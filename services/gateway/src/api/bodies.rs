@@ -26,6 +26,25 @@ pub(crate) struct MaybeReason {
     #[serde(default)]
     pub(crate) reason: Option<String>,
 }
+/// A step of a task.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Step {
+    /// When it was, ms since 1970, if the phone had no network then. Kept beside the centre's own time; clocks use it as
+    /// far as it lies between the step before and now.
+    #[serde(default)]
+    pub(crate) at: Option<i64>,
+}
+/// A declined task.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Decline {
+    /// Why.
+    pub(crate) reason: String,
+    /// When it was, as in `Step`.
+    #[serde(default)]
+    pub(crate) at: Option<i64>,
+}
 /// A remark.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -107,6 +126,9 @@ pub(crate) struct Report {
     /// For real unless said otherwise.
     #[serde(default)]
     pub(crate) mode: Option<ModeName>,
+    /// An open incident that it tells of once more: it is merged into that one at once.
+    #[serde(default)]
+    pub(crate) into: Option<u64>,
 }
 /// The incident that goes on.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -230,6 +252,9 @@ pub(crate) struct FeedbackGiven {
     /// Blobs of photos of the same incident, stored before.
     #[serde(default)]
     pub(crate) photos: Vec<String>,
+    /// When it was, as in `Step`.
+    #[serde(default)]
+    pub(crate) at: Option<i64>,
 }
 /// The unit that takes over.
 #[derive(Debug, Deserialize, ToSchema)]

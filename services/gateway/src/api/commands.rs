@@ -12,7 +12,7 @@ use domain::{
     refusal::{Code, Refusal},
     task::{FeedbackResult, Receipt},
     text::Subject,
-    time::Millis,
+    time::{Millis, Timestamp},
 };
 use ledger::FoundBlob;
 use link::intake::Submission;
@@ -20,8 +20,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::bodies::{
-    ChannelName, FeedbackGiven, File, Judge, MaybeReason, MaybeWords, Merge, NewPlace, Nothing, PostName, Push, Reason,
-    Reassign, Report, ReporterKindName, ResultName, SetDuty, Shelve, Target, TaskReceipt, VerdictName, Words,
+    ChannelName, Decline, FeedbackGiven, File, Judge, MaybeReason, MaybeWords, Merge, NewPlace, Nothing, PostName,
+    Push, Reason, Reassign, Report, ReporterKindName, ResultName, SetDuty, Shelve, Step, Target, TaskReceipt,
+    VerdictName, Words,
 };
 use crate::{
     body::{CommandKey, Given, Id},
@@ -73,6 +74,22 @@ pub(crate) struct Refs {
 
 // ---- the way to the writer
 
+/// A command, and when its author did it if that was not now.
+pub(crate) struct Order {
+    command: Command,
+    happened: Option<Timestamp>,
+}
+impl From<Command> for Order {
+    fn from(command: Command) -> Self {
+        Self { command, happened: None }
+    }
+}
+impl From<(Command, Option<i64>)> for Order {
+    fn from((command, at): (Command, Option<i64>)) -> Self {
+        Self { command, happened: at.map(Timestamp) }
+    }
+}
+
 /// Puts a command before the writer.
 pub(crate) async fn submit(
     desk: &Desk,
@@ -80,9 +97,10 @@ pub(crate) async fn submit(
     key: CommandKey,
     request: Vec<u8>,
     mode: Mode,
-    command: Command,
+    order: impl Into<Order>,
 ) -> Result<Json<Accepted>, Problem> {
-    let input = Input::Command { actor: caller.actor.clone(), mode, command };
+    let Order { command, happened } = order.into();
+    let input = Input::Command { actor: caller.actor.clone(), mode, happened, command };
     let done = desk.intake.submit(Submission::keyed(caller.scope(), key.0, request, input)).await?;
     let refs = done.refs;
     Ok(Json(Accepted {
@@ -211,6 +229,11 @@ command! {
     }
 }
 command! {
+    /// Takes what asks for attention 知悉: it stops sounding. Words also answer a call for support and a declined task.
+    attend, "/api/v1/incidents/{id}/attend", "incidents", MaybeWords, IncidentId,
+    |incident, MaybeWords { text }, desk| Command::Attend { incident, text: filled(text) }
+}
+command! {
     /// Adds a remark 记一笔.
     note, "/api/v1/incidents/{id}/note", "incidents", Words, IncidentId,
     |incident, Words { text }, desk| Command::Note { incident, text }
@@ -273,34 +296,34 @@ command! {
 }
 command! {
     /// Takes a task 签收.
-    acknowledge, "/api/v1/tasks/{id}/acknowledge", "tasks", Nothing, TaskId, |task, _, desk| Command::Acknowledge(task)
+    acknowledge, "/api/v1/tasks/{id}/acknowledge", "tasks", Step, TaskId,
+    |task, Step { at }, desk| (Command::Acknowledge(task), at)
 }
 command! {
     /// Leaves 出发.
-    en_route, "/api/v1/tasks/{id}/en-route", "tasks", Nothing, TaskId, |task, _, desk| Command::EnRoute(task)
+    en_route, "/api/v1/tasks/{id}/en-route", "tasks", Step, TaskId, |task, Step { at }, desk| (Command::EnRoute(task), at)
 }
 command! {
     /// Arrives 到场.
-    on_scene, "/api/v1/tasks/{id}/on-scene", "tasks", Nothing, TaskId, |task, _, desk| Command::OnScene(task)
+    on_scene, "/api/v1/tasks/{id}/on-scene", "tasks", Step, TaskId, |task, Step { at }, desk| (Command::OnScene(task), at)
 }
 command! {
     /// Feeds back 反馈.
     feedback, "/api/v1/tasks/{id}/feedback", "tasks", FeedbackGiven, TaskId,
-    |task, FeedbackGiven { result, text, photos }, desk| Command::Feedback {
-        task,
-        result: match result {
+    |task, FeedbackGiven { result, text, photos, at }, desk| {
+        let result = match result {
             ResultName::Done => FeedbackResult::Done,
             ResultName::NeedSupport => FeedbackResult::NeedSupport,
             ResultName::NothingFound => FeedbackResult::NothingFound,
-        },
-        text: filled(text),
-        photos: own_photos(&desk, task, photos).await?,
+        };
+        let photos = own_photos(&desk, task, photos).await?;
+        (Command::Feedback { task, result, text: filled(text), photos }, at)
     }
 }
 command! {
     /// Declines 退回.
-    decline, "/api/v1/tasks/{id}/decline", "tasks", Reason, TaskId,
-    |task, Reason { reason }, desk| Command::Decline { task, reason }
+    decline, "/api/v1/tasks/{id}/decline", "tasks", Decline, TaskId,
+    |task, Decline { reason, at }, desk| (Command::Decline { task, reason }, at)
 }
 command! {
     /// Recalls 撤回.
@@ -352,7 +375,7 @@ pub(crate) async fn report(
     key: CommandKey,
     given: Given<Report>,
 ) -> Result<Json<Accepted>, Problem> {
-    let Report { class, level, place, channel, reporter, text, mode } = given.value;
+    let Report { class, level, place, channel, reporter, text, mode, into } = given.value;
     let command = Command::Report {
         class: class.into(),
         level: level.map(Into::into),
@@ -376,6 +399,7 @@ pub(crate) async fn report(
             phone: filled(r.phone),
         }),
         text: filled(text),
+        into: into.map(IncidentId),
     };
     let mode = mode.map_or(Mode::Real, Into::into);
     submit(&desk, &caller, key, given.request, mode, command).await

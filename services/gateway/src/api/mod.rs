@@ -65,6 +65,7 @@ pub(crate) fn router() -> (axum::Router<Desk>, utoipa::openapi::OpenApi) {
         .routes(routes!(commands::refuse_approval))
         .routes(routes!(commands::push))
         .routes(routes!(commands::note))
+        .routes(routes!(commands::attend))
         .routes(routes!(commands::place))
         .routes(routes!(commands::verify))
         .routes(routes!(commands::close))

@@ -370,6 +370,21 @@ shapes! {
         cameras: Vec<String>,
         /// Not ended.
         open: bool,
+        /// What asks for a person of the centre, oldest first.
+        attention: Vec<Attention>,
+    }
+    /// What asks for a person of the centre; it sounds while nobody took it.
+    Attention {
+        /// `opened`, `worse`, `idle`, `unacknowledged`, `support` or `declined`.
+        why: String,
+        /// The task that it is about.
+        task: Option<u64>,
+        /// When it sounded last, ms since 1970.
+        since: i64,
+        /// When a person took it.
+        taken: Option<i64>,
+        /// Who.
+        taken_by: Option<By>,
     }
     /// A task.
     Task {
@@ -549,6 +564,10 @@ pub(crate) struct TimelineEntry {
     pub(crate) other: Option<u64>,
     /// Id of a source.
     pub(crate) source: Option<String>,
+    /// When its author says that it was, ms since 1970, if that differs from `at`.
+    pub(crate) happened: Option<i64>,
+    /// The place that was corrected.
+    pub(crate) before: Option<Place>,
 }
 
 impl Show<TimelineEntry> for feed::Event {
@@ -573,6 +592,8 @@ impl Show<TimelineEntry> for feed::Event {
             place: self.place.show(),
             other: self.other.show(),
             source: self.source.show(),
+            happened: (self.happened != 0).then_some(self.happened),
+            before: self.before.show(),
         }
     }
 }

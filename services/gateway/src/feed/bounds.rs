@@ -93,7 +93,7 @@ async fn room(weather: Arc<Counted>, most: usize) -> Room {
 }
 
 fn event(body: Body) -> Event {
-    Event { at: Timestamp(NOW), mode: Mode::Real, by: By::System, vault_next: 2, body }
+    Event { at: Timestamp(NOW), happened: None, mode: Mode::Real, by: By::System, vault_next: 2, body }
 }
 
 /// An event.
@@ -188,7 +188,8 @@ async fn a_case_that_moved_away_is_gone_for_who_saw_it_elsewhere_just_before() {
     let Position { log_id, seq: before } = slow.mirror.read().head.unwrap();
     let place = |grid: &str| Place::about(grid.into(), Point { x: 130.0, y: 20.0 });
     let (class, channel) = ("noise".into(), Channel::Call);
-    let report = Command::Report { class, level: None, place: place("g2"), channel, reporter: None, text: None };
+    let report =
+        Command::Report { class, level: None, place: place("g2"), channel, reporter: None, text: None, into: None };
     let incident = centre.command(report).await.incident.unwrap();
     let reported = centre.room.hub.store.head().await.unwrap().seq;
     centre.command(Command::CorrectPlace { incident, place: place("g1") }).await;
@@ -283,7 +284,7 @@ impl Centre {
     }
 
     async fn command(&self, command: Command) -> Refs {
-        self.give(Input::Command { actor: Actor::System, mode: Mode::Real, command }).await
+        self.give(Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command }).await
     }
 
     async fn alarm(&self, n: usize, grid: &str, x: f64) -> AlarmId {
@@ -324,7 +325,7 @@ impl Centre {
     async fn rejected(&self) {
         let place = Place::about("g2".into(), Point { x: 130.0, y: 20.0 });
         let (class, channel) = ("noise".into(), Channel::Call);
-        let report = Command::Report { class, level: None, place, channel, reporter: None, text: None };
+        let report = Command::Report { class, level: None, place, channel, reporter: None, text: None, into: None };
         let incident = self.command(report).await.incident.unwrap();
         self.command(Command::Reject { incident, reason: "重复".to_owned() }).await;
     }

@@ -69,7 +69,7 @@ async fn timers_hold_when_the_clock_jumps() {
     let observation = Observation::SensorEdge { sensor, rule, kind, raised: true, value: Some(1.0), at: now };
     let alarm = give(&house, Input::Observe { mode: Mode::Real, observation }).await.refs.alarm.unwrap();
     let shelve = Command::ShelveAlarm { alarm, span: Millis::minutes(30), reason: "检修".to_owned() };
-    give(&house, Input::Command { actor: Actor::System, mode: Mode::Real, command: shelve }).await;
+    give(&house, Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command: shelve }).await;
     until(&mut feed, &mut at, "alarm_shelved").await;
     // Back: the shelving does not end early; whatever ticks come in between, a later input finds it shelved.
     house.clock.advance(-5 * HOUR);

@@ -150,7 +150,7 @@ async fn put(house: &House, inputs: Vec<Input>) {
 }
 
 fn command(command: Command) -> Input {
-    Input::Command { actor: Actor::System, mode: Mode::Real, command }
+    Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command }
 }
 
 fn smoke(raised: bool) -> Input {

@@ -25,7 +25,7 @@ pub(crate) async fn notes(house: &House, incident: u64, count: usize, text: &str
     for some in all.chunks(500) {
         let note = |_: &usize| {
             let command = Command::Note { incident: IncidentId(incident), text: text.to_owned() };
-            let input = Input::Command { actor: Actor::System, mode: Mode::Real, command };
+            let input = Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command };
             house.intake.submit(Submission::keyless(input))
         };
         for done in join_all(some.iter().map(note)).await {
@@ -136,7 +136,7 @@ async fn walls_get_facts_and_the_latest_state() {
     let mut conflated = Feed::open(&house, &wall, hello(0, 0, true)).await;
     let mut lossless = Feed::open(&house, &wall, hello(0, 0, false)).await;
     let (a, b) = (conflated.snapshot().await.seq, lossless.snapshot().await.seq);
-    let incident = house.report(&duty, "楼道有烟").await;
+    let incident = house.report(&duty, "楼道有烟，我叫陈小花，请打13800002107").await;
     house.push(&duty, incident, "fire").await;
     notes(&house, incident, 50, "有人被困在六楼").await;
     let head = house.store.head().await.unwrap().seq;
@@ -155,8 +155,8 @@ async fn walls_get_facts_and_the_latest_state() {
     late.upto(begin, head).await;
     for raw in [&conflated.raw, &lossless.raw, &late.raw] {
         let text = String::from_utf8_lossy(raw);
-        assert!(text.contains("1栋"));
-        for secret in ["楼道有烟", "有人被困", "陈", "13800002107", "2107", "现场核实"] {
+        assert!(text.contains("1栋") && text.contains("楼道有烟，我叫陈**，请打****"), "the caller's words, starred");
+        for secret in ["小花", "有人被困", "13800002107", "2107", "现场核实"] {
             assert!(!text.contains(secret), "{secret}");
         }
     }

@@ -464,7 +464,7 @@ impl Feed {
 }
 
 async fn give(intake: &dyn Intake, command: Command) -> u64 {
-    let input = Input::Command { actor: Actor::System, mode: Mode::Real, command };
+    let input = Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command };
     intake.submit(Submission::keyless(input)).await.unwrap().position.seq
 }
 
@@ -473,6 +473,7 @@ async fn seed(intake: &dyn Intake, store: &dyn Store) {
     let first = || Input::Command {
         actor: Actor::System,
         mode: Mode::Real,
+        happened: None,
         command: Command::SetSite(Arc::new(crate::site::site())),
     };
     while intake.submit(Submission::keyless(first())).await.is_err() {

@@ -66,6 +66,7 @@ fn class(id: &str, level: Level) -> Class {
             handle: m(60),
             verify: m(60),
             decline: m(30),
+            attend: None,
         },
     }
 }

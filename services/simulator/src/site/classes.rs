@@ -23,6 +23,7 @@ fn limits(level: Level) -> Limits {
             handle: h(2),
             verify: h(1),
             decline: Millis(0),
+            attend: Some(Millis::seconds(60)),
         },
         Level::Yellow => Limits {
             collect: m(5),
@@ -34,6 +35,7 @@ fn limits(level: Level) -> Limits {
             handle: h(4),
             verify: h(4),
             decline: m(15),
+            attend: Some(m(3)),
         },
         Level::Normal => Limits {
             collect: m(30),
@@ -45,6 +47,7 @@ fn limits(level: Level) -> Limits {
             handle: h(24),
             verify: h(24),
             decline: m(60),
+            attend: Some(m(3)),
         },
     }
 }

@@ -2,6 +2,7 @@
 
 use domain::{
     alarm::{Alarm, Evidence, Judgement, Shelf, Source, SourceState, Verdict},
+    attention::{Attention, Why},
     event::By,
     ids::MessageId,
     incident::*,
@@ -24,6 +25,7 @@ enums! {
     Channel { Alarm, Call, Visit, Forwarded, Department, Grid, Video }
     ReporterKind { Named, Confidential, Anonymous }
     Receipt { Http, Client }
+    Why { Opened, Worse, Idle, Unacknowledged, Support, Declined }
     FeedbackResult { Done, NeedSupport, NothingFound }
     TaskState { Pushed, Delivered, Acknowledged, EnRoute, OnScene, Done, Declined, Recalled }
     ExhibitKind { Photo, Still, Clip }
@@ -45,11 +47,12 @@ messages! {
     Task {
         id, unit, terms, state, times, receipt, external, text, reason, replaces, feedback, reworks,
     }
+    Attention { why, task, since, taken }
     Exhibit { blob, kind, camera, from, to }
     Times { reported, accepted, filed, approved, pushed, delivered, done, verified, ended, reopened }
     Incident {
         id, class, level, place, mode, stage, channel, code, first_owner, reporter, text, alarms, merged_into, absorbed,
-        approved_by, approved_after, reason, tasks, exhibits, times, reopened, bounces,
+        approved_by, approved_after, reason, tasks, exhibits, times, reopened, bounces, attention, acted,
     }
 }
 

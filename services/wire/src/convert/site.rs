@@ -36,7 +36,7 @@ messages! {
     Camera { id, number, grid, building, name, at, heading, indoor }
     Sensor { id, kind, name, place }
     Unit { id, kind, name, initials, capacity, grid }
-    Limits { collect, analyse, approve, push, acknowledge, arrive, handle, verify, decline }
+    Limits { collect, analyse, approve, push, acknowledge, arrive, handle, verify, decline, attend }
     Class { id, name, level, intake, lead, assists, steps, limits }
     AlarmKind { id, name, level, class, opens_with, family, radius, window, words }
     Tour { id, name, cameras, dwell }

@@ -13,7 +13,8 @@ use crate::event::Variant;
 
 impl Dice {
     pub(crate) fn event(&mut self, variant: Variant) -> Event {
-        Event { at: self.at(), mode: self.pick(), by: self.by(), vault_next: self.roll(), body: self.body(variant) }
+        let (at, mode, by, vault_next) = (self.at(), self.pick(), self.by(), self.roll());
+        Event { at, mode, by, vault_next, body: self.body(variant), happened: self.later(Self::at).pop() }
     }
 
     fn body(&mut self, variant: Variant) -> Body {
@@ -78,6 +79,8 @@ impl Dice {
             | Variant::Reopened
             | Variant::Noted
             | Variant::PlaceCorrected
+            | Variant::AttentionCalled
+            | Variant::Attended
             | Variant::ExhibitAdded => self.incident_body(variant),
         }
     }
@@ -158,7 +161,13 @@ impl Dice {
             Variant::Closed => Body::Closed { incident, text: self.opt(Self::vault) },
             Variant::Reopened => Body::Reopened { incident, reason: self.vault() },
             Variant::Noted => Body::Noted { incident, text: self.vault() },
-            Variant::PlaceCorrected => Body::PlaceCorrected { incident, place: self.place() },
+            Variant::PlaceCorrected => {
+                Body::PlaceCorrected { incident, place: self.place(), before: self.later(Self::place).pop() }
+            }
+            Variant::AttentionCalled => {
+                Body::AttentionCalled { incident, why: self.pick(), task: self.opt(|d| TaskId(d.roll())) }
+            }
+            Variant::Attended => Body::Attended { incident, text: self.opt(Self::vault) },
             Variant::ExhibitAdded => Body::ExhibitAdded { incident, exhibit: self.exhibit() },
             other => unreachable!("{other:?} is no event of an incident"),
         }

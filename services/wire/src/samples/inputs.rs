@@ -14,7 +14,8 @@ impl Dice {
     pub(crate) fn inputs(&mut self) -> Vec<Input> {
         let mut all = vec![Input::Tick];
         for said in Said::ALL {
-            all.push(Input::Command { actor: self.actor(), mode: self.pick(), command: self.command(*said) });
+            let (actor, mode, happened) = (self.actor(), self.pick(), self.opt(Self::at));
+            all.push(Input::Command { actor, mode, happened, command: self.command(*said) });
         }
         for seen in Seen::ALL {
             all.push(Input::Observe { mode: self.pick(), observation: self.observation(*seen) });
@@ -71,7 +72,9 @@ impl Dice {
                 channel: self.pick(),
                 reporter: self.opt(Self::reporter_input),
                 text: self.opt(Self::text),
+                into: self.opt(|d| d.incident_id()),
             },
+            Said::Attend => Command::Attend { incident: self.incident_id(), text: self.opt(Self::text) },
             Said::Accept => Command::Accept(self.incident_id()),
             Said::Reject => Command::Reject { incident: self.incident_id(), reason: self.text() },
             Said::Merge => Command::Merge { incident: self.incident_id(), into: self.incident_id() },

@@ -19,15 +19,22 @@ pub(crate) trait Listed: Copy + 'static {
 pub(crate) struct Dice {
     state: u64,
     full: bool,
+    /// With what came after the golden files were written.
+    later: bool,
 }
 
 impl Dice {
     pub(crate) fn full() -> Self {
-        Self { state: 0, full: true }
+        Self { state: 0, full: true, later: false }
+    }
+
+    /// As full, with the parts that came later.
+    pub(crate) fn fuller() -> Self {
+        Self { later: true, ..Self::full() }
     }
 
     pub(crate) fn seeded(seed: u64) -> Self {
-        Self { state: seed, full: false }
+        Self { state: seed, full: false, later: true }
     }
 
     /// Full: 1, 2, 3 …; else any number, and often zero.
@@ -57,9 +64,10 @@ impl Dice {
         (0..n).map(|_| make(self)).collect()
     }
 
-    /// A list that came after the golden files were written: the full sample has none, as those files do.
+    /// A list that came after the golden files were written: the full sample has none, as those files do, and the fuller
+    /// one has it in files of its own.
     fn later<T>(&mut self, make: impl FnMut(&mut Self) -> T) -> Vec<T> {
-        if self.full { Vec::new() } else { self.list(make) }
+        if self.later { self.list(make) } else { Vec::new() }
     }
 
     pub(crate) fn pick<T: Listed>(&mut self) -> T {

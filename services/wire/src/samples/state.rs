@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use domain::{
-    State, account::Holder, alarm::*, device::Credential, ids::*, incident::*, patrol::*, site::*, state::*, task::*,
+    State, account::Holder, alarm::*, attention::Attention, device::Credential, ids::*, incident::*, patrol::*,
+    site::*, state::*, task::*,
 };
 
 use super::{Dice, Listed};
@@ -112,6 +113,7 @@ impl Dice {
                 handle: self.span(),
                 verify: self.span(),
                 decline: self.span(),
+                attend: self.later(Self::span).pop(),
             },
         }
     }
@@ -209,6 +211,17 @@ impl Dice {
             },
             reopened: self.u32(),
             bounces: self.u32(),
+            attention: self.later(Self::attention),
+            acted: self.later(Self::at).pop(),
+        }
+    }
+
+    pub(crate) fn attention(&mut self) -> Attention {
+        Attention {
+            why: self.pick(),
+            task: self.opt(|d| TaskId(d.roll())),
+            since: self.at(),
+            taken: self.opt(|d| (d.by(), d.at())),
         }
     }
 

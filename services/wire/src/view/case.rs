@@ -2,6 +2,7 @@
 
 use domain::{
     alarm::{Alarm, Source, SourceState},
+    attention::Attention,
     incident::{Clock, Exhibit, Incident, Reporter, ReporterKind},
     task::{Feedback, Task, TaskState},
 };
@@ -56,7 +57,7 @@ impl View<'_> {
             count: source.count,
             active: source.active,
             value: evidence.value,
-            text: self.free(evidence.text),
+            text: self.said(evidence.text),
             rule,
             risen: source.risen.unwrap_or(source.first).0,
         }
@@ -75,7 +76,7 @@ impl View<'_> {
             code: incident.code.clone(),
             first_owner: Some(self.by(&incident.first_owner)),
             reporter: incident.reporter.as_ref().and_then(|r| self.reporter(incident, r)),
-            text: self.free(incident.text),
+            text: self.said(incident.text),
             alarms: incident.alarms.iter().map(|a| a.0).collect(),
             merged_into: incident.merged_into.map_or(0, |i| i.0),
             absorbed: incident.absorbed.iter().map(|i| i.0).collect(),
@@ -98,6 +99,18 @@ impl View<'_> {
             clocks: self.clocks(incident),
             cameras: self.nearest(&incident.place),
             open: incident.open(),
+            attention: incident.attention.iter().map(|a| self.attention(a)).collect(),
+        }
+    }
+
+    fn attention(&self, asked: &Attention) -> feed::Attention {
+        let taken = asked.taken.as_ref();
+        feed::Attention {
+            why: asked.why.name().to_owned(),
+            task: asked.task.map_or(0, |t| t.0),
+            since: asked.since.0,
+            taken: ms(taken.map(|(_, at)| *at)),
+            taken_by: taken.map(|(by, _)| self.by(by)),
         }
     }
 

@@ -6,7 +6,7 @@ use domain::{
     text::Subject,
 };
 
-use super::{View, case::source_name, level, mode};
+use super::{View, case::source_name, level, mode, ms};
 use crate::feed;
 
 impl View<'_> {
@@ -14,6 +14,7 @@ impl View<'_> {
         let mut line = feed::Event {
             seq,
             at: event.at.0,
+            happened: ms(event.happened),
             mode: mode(event.mode),
             by: Some(self.by(&event.by)),
             kind: event.body.name().to_owned(),
@@ -97,7 +98,15 @@ impl View<'_> {
             }
             Body::Verified { text, .. } | Body::Closed { text, .. } => line.text = self.free(*text),
             Body::Noted { text, .. } => line.text = self.free(Some(*text)),
-            Body::PlaceCorrected { place, .. } => line.place = Some(self.place(place)),
+            Body::PlaceCorrected { place, before, .. } => {
+                line.place = Some(self.place(place));
+                line.before = before.as_ref().map(|p| self.place(p));
+            }
+            Body::AttentionCalled { why, task, .. } => {
+                line.detail = why.name().to_owned();
+                line.task = task.map_or(0, |t| t.0);
+            }
+            Body::Attended { text, .. } => line.text = self.free(*text),
             Body::ExhibitAdded { exhibit, .. } => exhibit_line(line, exhibit),
             // Accepted, approved: the kind says it all.
             _ => {}

@@ -1,7 +1,8 @@
 //! What an audience sees of the state and its events, as messages of the feed.
 //!
 //! Invariants: masking happens here, before anything is serialised. Persons are shown masked to everybody; free text
-//! only where the [`Sight`] allows text; at [`Sight::Facts`] there is no free text, no reporter and no flat. The vault's
+//! only where the [`Sight`] allows text; at [`Sight::Words`] of it only what was reported, starred; at [`Sight::Facts`]
+//! none, and at neither a reporter or a flat. The vault's
 //! values come from [`Texts`], which must not block: ask [`refs_of_state`] and [`refs_of_event`] and fetch first.
 
 mod case;
@@ -17,6 +18,7 @@ use domain::{
     event::{By, Event, Key},
     ids::VaultId,
     site::Place,
+    text::starred,
     time::Timestamp,
 };
 
@@ -134,6 +136,16 @@ impl View<'_> {
         let id = id.filter(|_| self.sight.text())?;
         let shown = self.texts.text(id).unwrap_or_default();
         Some(text(id, shown.full.unwrap_or(shown.masked), shown.erased))
+    }
+
+    /// What was reported: in full where free text may be read, starred where words may.
+    fn said(&self, id: Option<VaultId>) -> Option<feed::Text> {
+        if self.sight != Sight::Words {
+            return self.free(id);
+        }
+        let id = id?;
+        let shown = self.texts.text(id).unwrap_or_default();
+        Some(text(id, shown.full.map(|words| starred(&words)).unwrap_or(shown.masked), shown.erased))
     }
 
     /// A person's name or number, masked, where persons may be shown at all.

@@ -206,11 +206,10 @@ impl Draft<'_> {
 
     /// The incident goes where its alarm was found to be, and the cameras there keep their film.
     fn follow(&mut self, id: AlarmId, place: &Place) -> Result<(), Refusal> {
-        let incident = self.alarm(id)?.incident;
-        if let Some(incident) =
-            incident.filter(|i| self.incident(*i).is_ok_and(|i| i.open() && i.alarms.first() == Some(&id)))
-        {
-            self.emit(Body::PlaceCorrected { incident, place: place.clone() });
+        let incident = self.alarm(id)?.incident.and_then(|i| self.incident(i).ok());
+        if let Some(found) = incident.filter(|i| i.open() && i.alarms.first() == Some(&id)) {
+            let (incident, before) = (found.id, Some(found.place.clone()));
+            self.emit(Body::PlaceCorrected { incident, place: place.clone(), before });
         }
         let now = self.now();
         for camera in self.site()?.nearest_cameras(place, CAMERAS) {
@@ -246,17 +245,13 @@ impl Draft<'_> {
         })
     }
 
+    /// A text that names no matter of its own is of the alarm's family, as people's words are.
     fn join(&mut self, id: AlarmId, message: &Message, kind: Option<&AlarmKind>) -> Result<(), Refusal> {
-        let alarm = self.alarm(id)?;
-        let shown = self.kind(&alarm.kind)?;
-        let kind = kind.unwrap_or(shown).clone();
-        // A fire is a fire, also when somebody calls for help in it.
-        let more =
-            kind.level > shown.level || shown.family == "message" || (shown.family == "sos" && kind.family != "sos");
-        let (level, shown) = (alarm.level.max(kind.level), if more { kind.id.clone() } else { shown.id.clone() });
+        let shown = self.kind(&self.alarm(id)?.kind)?.clone();
+        let words = self.site()?.alarm_kinds.iter().find(|k| k.family == shown.family && !k.words.is_empty());
+        let kind = kind.or(words).unwrap_or(&shown).clone();
         let evidence = said(message, self.now(), &kind);
-        self.emit(Body::AlarmEvidence { alarm: id, level, kind: shown, evidence });
-        Ok(())
+        self.add_evidence(id, evidence, &kind)
     }
 
     /// It rings, though nobody knows where: it correlates with nothing until it has a place.

@@ -132,7 +132,11 @@ fn every_command_in_every_stage() {
             let exercise = w.in_mode(Mode::Exercise, command.clone());
             assert_eq!(exercise.unwrap_err().code, Code::ModeMismatch, "{what} {stage:?}");
             let actor = Actor::System;
-            check(&format!("{what} in {stage:?}"), cell, &w.put(&Input::Command { actor, mode: Mode::Real, command }));
+            check(
+                &format!("{what} in {stage:?}"),
+                cell,
+                &w.put(&Input::Command { actor, mode: Mode::Real, happened: None, command }),
+            );
         }
     }
 }
@@ -193,7 +197,12 @@ fn every_step_in_every_state_of_a_task() {
         for (state, cell) in TaskState::ALL.into_iter().zip(row.chars()) {
             let mut w = World::new();
             let task = at_state(&mut w, state);
-            let input = Input::Command { actor: Actor::System, mode: Mode::Real, command: task_command(what, task) };
+            let input = Input::Command {
+                actor: Actor::System,
+                mode: Mode::Real,
+                happened: None,
+                command: task_command(what, task),
+            };
             check(&format!("{what} in {state:?}"), cell, &w.put(&input));
         }
     }
@@ -210,7 +219,12 @@ fn no_step_moves_a_closed_incident() {
         w.system(Command::Close { incident: id, text: None });
         let first = w.state.incidents[&id].tasks[0].id;
         for task in [first, second] {
-            let input = Input::Command { actor: Actor::System, mode: Mode::Real, command: task_command(what, task) };
+            let input = Input::Command {
+                actor: Actor::System,
+                mode: Mode::Real,
+                happened: None,
+                command: task_command(what, task),
+            };
             let refused = w.put(&input).unwrap_err().code;
             assert!(matches!(refused, Code::WrongStage | Code::WrongTaskState), "{what}: {refused:?}");
         }
@@ -246,7 +260,7 @@ fn every_word_about_an_alarm_in_every_state() {
             };
             let exercise = w.in_mode(Mode::Exercise, command.clone());
             assert_eq!(exercise.unwrap_err().code, Code::ModeMismatch, "{what} in state {state}");
-            let input = Input::Command { actor: Actor::System, mode: Mode::Real, command };
+            let input = Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command };
             check(&format!("{what} in state {state}"), cell, &w.put(&input));
         }
     }

@@ -129,7 +129,7 @@ impl World {
         self.start_core();
         let core = self.shared.cores.lock().unwrap()[0].clone();
         let give = async |command: Command| {
-            let input = Input::Command { actor: Actor::System, mode: Mode::Real, command };
+            let input = Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command };
             // The writer refuses while it loads.
             while core.writer.submit(Submission::keyless(input.clone())).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(10)).await;

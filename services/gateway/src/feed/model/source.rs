@@ -29,7 +29,7 @@ pub(super) struct Ack {
 }
 
 fn give(command: Command) -> Input {
-    Input::Command { actor: Actor::System, mode: Mode::Real, command }
+    Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command }
 }
 
 fn report(text: &str, grid: &str) -> Command {
@@ -40,6 +40,7 @@ fn report(text: &str, grid: &str) -> Command {
         channel: Channel::Call,
         reporter: None,
         text: Some(text.to_owned()),
+        into: None,
     }
 }
 
