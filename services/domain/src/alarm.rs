@@ -211,6 +211,7 @@ impl Alarm {
             }
             Body::AlarmUnshelved { .. } => self.shelf = None,
             Body::AlarmMoved { incident, .. } => self.incident = Some(*incident),
+            Body::AlarmPlaced { place, .. } => self.place = place.clone(),
             Body::AlarmExhibit { exhibit, .. } if self.exhibits.len() < MAX_EXHIBITS => {
                 self.exhibits.push(exhibit.clone());
             }

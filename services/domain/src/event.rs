@@ -221,6 +221,13 @@ pub enum Body {
         /// The incident that goes on.
         incident: IncidentId,
     },
+    /// It was found where it is, after it was raised without a place or with a wrong one.
+    AlarmPlaced {
+        /// Id.
+        alarm: AlarmId,
+        /// Where.
+        place: Place,
+    },
     /// Reported 上报.
     Reported {
         /// Id.
@@ -562,6 +569,7 @@ impl Body {
             Self::AlarmUnshelved { .. } => "alarm_unshelved",
             Self::AlarmExhibit { .. } => "alarm_exhibit",
             Self::AlarmMoved { .. } => "alarm_moved",
+            Self::AlarmPlaced { .. } => "alarm_placed",
             Self::Reported { .. } => "reported",
             Self::Accepted { .. } => "accepted",
             Self::Rejected { .. } => "rejected",
@@ -618,6 +626,7 @@ impl Body {
             | Self::AlarmShelved { alarm, .. }
             | Self::AlarmExhibit { alarm, .. }
             | Self::AlarmMoved { alarm, .. }
+            | Self::AlarmPlaced { alarm, .. }
             | Self::AlarmUnshelved { alarm } => Key::Alarm(*alarm),
             Self::Reported { incident, .. }
             | Self::Accepted { incident }

@@ -279,6 +279,11 @@ impl Place {
             precision: Precision::Estimated,
         }
     }
+
+    /// Nobody knows yet where it is.
+    pub fn is_unknown(&self) -> bool {
+        self.grid.as_str().is_empty()
+    }
 }
 
 /// What a unit is.
@@ -457,8 +462,11 @@ impl Site {
         self.alarm_kinds.iter().find(|k| &k.class == class && !k.words.is_empty())
     }
 
-    /// The cameras nearest to a point: those of the same building first, then by distance.
+    /// The cameras nearest to a place: those of the same building first, then by distance; none of an unknown place.
     pub fn nearest_cameras(&self, place: &Place, count: usize) -> Vec<CameraId> {
+        if place.is_unknown() {
+            return Vec::new();
+        }
         let mut found: Vec<_> = self
             .cameras
             .iter()

@@ -152,8 +152,20 @@ fn star_name(text: &str, mark: &str) -> String {
 /// A telephone number as it is compared: digits only, without the country code; `None` for what is no number.
 pub fn national_number(phone: &str) -> Option<String> {
     let digits: String = phone.chars().filter(char::is_ascii_digit).collect();
+    let digits = digits.strip_prefix("0086").map_or_else(|| digits.clone(), |rest| format!("86{rest}"));
     let national = digits.strip_prefix("86").filter(|rest| rest.len() == 11).unwrap_or(&digits);
     (5..=20).contains(&national.len()).then(|| national.to_owned())
+}
+
+/// Whether an answer to this sender reaches a person: a mobile number, ours or foreign. Short codes, service numbers,
+/// fixed lines and names get none, for a machine would answer the answer.
+pub fn receives_answers(sender: &str) -> bool {
+    let Some(number) = national_number(sender) else { return false };
+    let named = sender.chars().any(char::is_alphabetic);
+    let mobile =
+        number.len() == 11 && number.starts_with('1') && !number.starts_with("10") && !number.starts_with("12");
+    let foreign = sender.trim_start().starts_with('+') && !sender.trim_start().starts_with("+86") && number.len() >= 8;
+    !named && (mobile || foreign)
 }
 
 /// Longest free text taken, characters.
@@ -189,6 +201,28 @@ mod tests {
     fn numbers_compare_without_the_country_code() {
         assert_eq!(national_number("+86 199-0000-2107"), national_number("19900002107"));
         assert_eq!(national_number("110"), None);
+        assert_eq!(national_number("008619900002107"), national_number("19900002107"));
+    }
+
+    #[test]
+    fn only_telephones_of_people_are_answered() {
+        for person in ["19900002107", "+8619900002107", "008613900000001", "+95912345678"] {
+            assert!(receives_answers(person), "{person}");
+        }
+        for machine in [
+            "10690000",
+            "106575251108",
+            "96885",
+            "95588",
+            "12345",
+            "10086",
+            "08701234567",
+            "卯家湾通知",
+            "",
+            "卯家湾13900000001",
+        ] {
+            assert!(!receives_answers(machine), "{machine}");
+        }
     }
 
     #[test]

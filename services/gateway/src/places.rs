@@ -5,6 +5,7 @@ use domain::{
     refusal::{Code, Refusal},
     site::{Building, Landmark, Place, Point, Precision, Site},
 };
+use pinyin::ToPinyin as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -147,32 +148,103 @@ fn contains(outline: &[Point], p: Point) -> bool {
     crossed.count() % 2 == 1
 }
 
-/// Places that `words` may mean: what the gazetteer reads first, then names that contain them.
+/// How well a name answers what was typed; less is better.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    /// The name, a local name or the number itself.
+    Exact,
+    /// All pinyin initials.
+    Initials,
+    /// It begins so.
+    Begins,
+    /// Its pinyin initials begin so.
+    BeginsInitials,
+    /// It has the words in it.
+    Contains,
+}
+
+/// Pinyin initials of a name and of local names, each once: 学校 is `xx`, 12栋 is `12d`.
+pub(crate) fn initials(name: &str, aliases: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for name in std::iter::once(name).chain(aliases.iter().map(String::as_str)) {
+        let initials: String = name.chars().filter_map(initial).collect();
+        if !initials.is_empty() && !all.contains(&initials) {
+            all.push(initials);
+        }
+    }
+    all
+}
+
+/// The first letter of a character's usual reading; digits and letters stand for themselves.
+fn initial(c: char) -> Option<char> {
+    if c.is_ascii_alphanumeric() {
+        return Some(c.to_ascii_lowercase());
+    }
+    c.to_pinyin().and_then(|p| p.first_letter().chars().next())
+}
+
+fn fit(words: &str, name: &Name, aliases: &[String]) -> Option<Fit> {
+    let lower = words.to_lowercase();
+    let names: Vec<String> =
+        [&name.zh, &name.en].into_iter().chain(aliases).filter(|n| !n.is_empty()).map(|n| n.to_lowercase()).collect();
+    let initials = initials(&name.zh, aliases);
+    let latin = lower.chars().all(|c| c.is_ascii_alphanumeric());
+    let fits = [
+        (names.contains(&lower), Fit::Exact),
+        (latin && initials.contains(&lower), Fit::Initials),
+        (names.iter().any(|n| n.starts_with(&lower)), Fit::Begins),
+        (latin && initials.iter().any(|i| i.starts_with(&lower)), Fit::BeginsInitials),
+        (names.iter().any(|n| n.contains(&lower)), Fit::Contains),
+    ];
+    fits.into_iter().find(|(yes, _)| *yes).map(|(_, fit)| fit)
+}
+
+/// Places that `words` may mean: exact names first, then what the gazetteer reads, then names by initials, that begin so
+/// and that contain the words.
 pub(crate) fn suggest(site: &Site, words: &str) -> Vec<PlaceHit> {
     let words: String = words.trim().chars().take(WORDS).collect();
     if words.is_empty() {
         return Vec::new();
     }
-    let lower = words.to_lowercase();
-    let mut found: Vec<Place> = gazetteer::locate(site, &words).into_iter().collect();
-    let matches = |name: &domain::site::Name, aliases: &[String]| {
-        name.zh.contains(&words)
-            || name.en.to_lowercase().contains(&lower)
-            || aliases.iter().any(|a| a.contains(&words))
+    // Full-width letters and digits are typed by the same keys.
+    let plain: String = words.chars().map(narrow).collect();
+    let number = plain.parse::<u16>().ok();
+    let named = |name: &domain::site::Name, aliases: &[String]| {
+        fit(&plain, &Name { zh: name.zh.clone(), en: name.en.clone() }, aliases)
     };
-    let number = words.parse::<u16>().ok();
-    let exact = site.buildings.iter().filter(|b| number == Some(b.number));
-    let named = site.buildings.iter().filter(|b| matches(&b.name, &b.aliases));
-    found.extend(exact.chain(named).map(at_building));
-    found.extend(site.landmarks.iter().filter(|l| matches(&l.name, &l.aliases)).map(at_landmark));
+    let mut found: Vec<(Fit, usize, Place)> = Vec::new();
+    for b in &site.buildings {
+        let exact = (number == Some(b.number)).then_some(Fit::Exact);
+        found.extend(exact.or_else(|| named(&b.name, &b.aliases)).map(|fit| (fit, b.name.zh.len(), at_building(b))));
+    }
+    for l in &site.landmarks {
+        found.extend(named(&l.name, &l.aliases).map(|fit| (fit, l.name.zh.len(), at_landmark(l))));
+    }
+    // Of equal fits the shorter name is meant.
+    found.sort_by_key(|(fit, length, _)| (*fit, *length));
+    let exact = found.iter().filter(|(fit, ..)| *fit == Fit::Exact).map(|(.., place)| place.clone());
+    let rest = found.iter().filter(|(fit, ..)| *fit != Fit::Exact).map(|(.., place)| place.clone());
+    let (read, perhaps) = match gazetteer::read(site, &words) {
+        gazetteer::Reading::At(place) => (Some(place), Vec::new()),
+        gazetteer::Reading::Unclear(places) => (None, places),
+        gazetteer::Reading::Nowhere => (None, Vec::new()),
+    };
     let mut hits: Vec<PlaceHit> = Vec::new();
-    for place in found {
+    for place in exact.chain(read).chain(perhaps).chain(rest) {
         let hit = hit(site, &place);
         if hits.len() < HITS && !hits.iter().any(|h| h.place == hit.place) {
             hits.push(hit);
         }
     }
     hits
+}
+
+fn narrow(c: char) -> char {
+    match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xFEE0).unwrap_or(c),
+        '\u{3000}' => ' ',
+        other => other,
+    }
 }
 
 fn hit(site: &Site, place: &Place) -> PlaceHit {
@@ -195,4 +267,116 @@ fn hit(site: &Site, place: &Place) -> PlaceHit {
 pub(crate) fn label(site: &Site, place: &Place) -> Name {
     let shown = wire::view::place(Some(site), place, true);
     Name { zh: shown.label_zh, en: shown.label_en }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use domain::site::LandmarkKind;
+
+    use super::*;
+
+    fn name(zh: &str) -> domain::site::Name {
+        domain::site::Name { zh: zh.to_owned(), en: String::new() }
+    }
+
+    fn building(number: u16, aliases: &[&str]) -> Building {
+        Building {
+            id: format!("b{number}").as_str().into(),
+            number,
+            grid: "g1".into(),
+            name: name(&format!("{number}栋")),
+            aliases: aliases.iter().map(|a| (*a).to_owned()).collect(),
+            outline: Vec::new(),
+            center: Point { x: f64::from(number), y: 1.0 },
+            units: 3,
+            floors: 18,
+            flats_per_floor: 4,
+            households: 0,
+            people: 0,
+            care_needs: 0,
+            minors: 0,
+        }
+    }
+
+    fn landmark(id: &str, zh: &str, aliases: &[&str]) -> Landmark {
+        Landmark {
+            id: id.into(),
+            grid: "g1".into(),
+            kind: LandmarkKind::School,
+            name: name(zh),
+            aliases: aliases.iter().map(|a| (*a).to_owned()).collect(),
+            outline: Vec::new(),
+            center: Point { x: 5.0, y: 5.0 },
+        }
+    }
+
+    fn site() -> Site {
+        Site {
+            id: "s".into(),
+            name: name("站"),
+            region: name("区"),
+            version: 1,
+            extent: Point { x: 100.0, y: 100.0 },
+            anchor: (27.0, 103.0),
+            communities: Vec::new(),
+            grids: vec![domain::site::Grid {
+                id: "g1".into(),
+                community: "s1".into(),
+                name: name("第1网格"),
+                outline: Vec::new(),
+            }],
+            buildings: vec![
+                building(58, &["学校西边那栋"]),
+                building(12, &["球场边那栋"]),
+                building(1, &[]),
+                building(2, &["超市楼"]),
+            ],
+            paths: Vec::new(),
+            landmarks: vec![landmark("gate", "学校正门", &[]), landmark("school", "学校", &["卯家湾小学"])],
+            cameras: Vec::new(),
+            sensors: Vec::new(),
+            units: Vec::new(),
+            classes: Vec::new(),
+            alarm_kinds: Vec::new(),
+            tours: Vec::new(),
+        }
+    }
+
+    fn ids(words: &str) -> Vec<String> {
+        let id = |h: PlaceHit| h.place.landmark.or(h.place.building).unwrap_or_default();
+        suggest(&site(), words).into_iter().map(id).collect()
+    }
+
+    #[test]
+    fn exact_names_come_first_then_initials_beginnings_and_the_rest() {
+        assert_eq!(ids("学校"), ["school", "gate", "b58"]);
+        assert_eq!(ids("卯家湾小学"), ["school"]);
+        assert_eq!(ids("xx").first().map(String::as_str), Some("school"));
+        assert_eq!(ids("XXZM"), ["gate"]);
+        assert_eq!(ids("csl"), ["b2"]);
+        assert_eq!(ids("qcb"), ["b12"], "initials of a local name that begins so");
+        assert_eq!(ids("1"), ["b1", "b12"], "the number before numbers that begin so");
+        assert_eq!(ids("１２"), ["b12"]);
+        assert_eq!(ids(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn numbers_with_unit_and_flat_are_read_as_people_type_them() {
+        let first = |words: &str| suggest(&site(), words).into_iter().next().map(|h| h.place);
+        for words in ["12-2-601", "12 2 601", "12#2-601", "12栋2单元601", "１２栋２单元６０１", "12-2-6-1"]
+        {
+            let place = first(words).unwrap_or_else(|| panic!("{words}"));
+            assert_eq!(place.building.as_deref(), Some("b12"), "{words}");
+            assert_eq!((place.unit, place.floor, place.flat), (Some(2), Some(6), Some(1)), "{words}");
+        }
+        let place = first("12-2-6").unwrap();
+        assert_eq!((place.unit, place.floor, place.flat), (Some(2), Some(6), None));
+    }
+
+    #[test]
+    fn initials_are_of_all_names_and_each_once() {
+        assert_eq!(initials("学校", &["卯家湾小学".to_owned(), "学校".to_owned()]), ["xx", "mjwxx"]);
+        assert_eq!(initials("12栋南侧路口", &[]), ["12dnclk"]);
+    }
 }

@@ -8,6 +8,7 @@ mod config;
 mod content;
 mod demo;
 mod folder;
+mod history;
 mod logins;
 mod media;
 mod node;

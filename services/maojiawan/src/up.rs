@@ -109,6 +109,9 @@ async fn up(mut config: Config, (core, gateway): (bool, bool), demo: bool, metri
     let stores = Stores::open(&config).await?;
     tracing::info!(ledger = %stores.place, "the ledger is open");
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    if core && let Some(demo) = &demo {
+        demo.history(&stores.store, clock.as_ref()).await;
+    }
     let tasks = Tasks::default();
     let alone = core && gateway && config.link.listen.is_none();
     let bus = Fanout::start(&config.bus, alone, site.id.as_str(), stores.store.as_ref(), &clock, &tasks)?;

@@ -22,6 +22,7 @@ fn specs(count: u16, port: u16) -> Vec<CameraSpec> {
             number,
             scene,
             night: std::env::args().any(|a| a == "--night"),
+            marked: true,
             auth: [Auth::Basic, Auth::Digest, Auth::Basic, Auth::DigestQop][usize::from(number) % 4],
             credentials: Credentials { user: "admin".into(), password: "maojiawan".into() },
             address: address_of(number, port),

@@ -91,6 +91,7 @@ bodies! {
     AlarmUnshelved { alarm }
     AlarmExhibit { alarm, exhibit }
     AlarmMoved { alarm, incident }
+    AlarmPlaced { alarm, place }
     Reported { incident, class, level, place, channel, code, reporter, text, alarm }
     Accepted { incident }
     Rejected { incident, reason }

@@ -172,7 +172,7 @@ impl Draft<'_> {
         self.base.alarms.values().rev().find(same).map(|a| a.id)
     }
 
-    fn add_evidence(&mut self, id: AlarmId, evidence: Evidence, kind: &AlarmKind) -> Result<(), Refusal> {
+    pub(super) fn add_evidence(&mut self, id: AlarmId, evidence: Evidence, kind: &AlarmKind) -> Result<(), Refusal> {
         let alarm = self.alarm(id)?;
         let again = alarm.cleared.is_some_and(|t| self.now() - t >= CLIP_AGAIN);
         let again = again && evidence.source.lasts() && alarm.exhibits.len() + CLIP_CAMERAS <= MAX_EXHIBITS;

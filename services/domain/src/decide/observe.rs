@@ -1,15 +1,16 @@
 //! Observations: what sources saw becomes evidence, facts and records.
 
+mod message;
+
 use super::Draft;
 use crate::{
     alarm::{Evidence, Source},
     event::{Body, By},
     ids::*,
-    input::{Observation, Outgoing},
-    patrol::{Finding, Message},
+    input::Observation,
+    patrol::Finding,
     refusal::{Code, Refusal},
     site::{Place, Precision},
-    text::{SecretKind, Subject},
 };
 
 impl Draft<'_> {
@@ -85,80 +86,6 @@ impl Draft<'_> {
             // Not well, only not for long enough in this way: an alarm that stands goes on.
             None => {}
         }
-        Ok(())
-    }
-
-    /// A message is kept, raises an alarm, and is answered with the case code.
-    fn message_in(
-        &mut self,
-        from: &str,
-        person: Option<String>,
-        text: &str,
-        place: Option<&Place>,
-    ) -> Result<(), Refusal> {
-        self.by = By::Resident;
-        let id = MessageId(self.counters.message);
-        let subject = person.clone().map_or(Subject::Message(id), Subject::Person);
-        let sealed = self.text(subject.clone(), text, Code::TextMissing, "text")?;
-        let phone = self.seal(subject.clone(), SecretKind::Phone, from);
-        let mut message = Message {
-            id,
-            inbound: true,
-            at: self.now(),
-            phone,
-            person: person.clone(),
-            text: sealed,
-            place: place.cloned(),
-            alarm: None,
-            reply_to: None,
-            sent: None,
-        };
-        self.counters.message += 1;
-        let mut code = None;
-        if let Some(place) = place {
-            let kind = self.site()?.kind_of_words(text);
-            let kind = kind.map_or_else(|| AlarmKindId::new("message"), |k| k.id.clone());
-            let source = Source::Message(id);
-            let at = self.now();
-            let alarm = self.evidence(place, Evidence { source, kind, at, value: None, text: Some(sealed) })?;
-            message.alarm = Some(alarm);
-            code = Some(self.alarm(alarm)?.code.clone());
-        }
-        self.emit(Body::MessageKept { message });
-        self.out.refs.message = Some(id);
-        self.reply(id, phone, person, subject, code)
-    }
-
-    fn reply(
-        &mut self,
-        to: MessageId,
-        phone: VaultId,
-        person: Option<String>,
-        subject: Subject,
-        code: Option<String>,
-    ) -> Result<(), Refusal> {
-        let words = match &code {
-            Some(code) => format!("【卯家湾综治中心】已收到，受理编号 {code}。紧急情况请同时拨打 110、119、120。"),
-            None => "【卯家湾综治中心】已收到。请补充地点，如“12栋2单元”，以便尽快处理。".to_owned(),
-        };
-        let text = self.seal(subject, SecretKind::Text, &words);
-        let id = MessageId(self.counters.message);
-        self.counters.message += 1;
-        let message = Message {
-            id,
-            inbound: false,
-            at: self.now(),
-            phone,
-            person,
-            text,
-            place: None,
-            alarm: None,
-            reply_to: Some(to),
-            sent: None,
-        };
-        self.emit_as(By::System, Body::MessageKept { message });
-        self.send(Outgoing::Sms { message: id });
-        self.out.refs.code = code.or(self.out.refs.code.take());
         Ok(())
     }
 

@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod attention;
+mod messages;
 mod table;
 
 const START: i64 = 1_700_000_000_000;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::shapes::{LevelName, Name};
-use crate::{desk::Desk, problem::Problem};
+use crate::{desk::Desk, places, problem::Problem};
 
 fn xy(p: Point) -> [f64; 2] {
     [p.x, p.y]
@@ -94,6 +94,8 @@ pub(crate) struct Building {
     name: Name,
     /// Local names.
     aliases: Vec<String>,
+    /// Pinyin initials of the name and the local names.
+    initials: Vec<String>,
     /// Outline.
     outline: Vec<[f64; 2]>,
     /// Where its lamp is drawn.
@@ -136,6 +138,8 @@ pub(crate) struct Landmark {
     name: Name,
     /// Local names.
     aliases: Vec<String>,
+    /// Pinyin initials of the name and the local names.
+    initials: Vec<String>,
     /// Outline; empty for a point.
     outline: Vec<[f64; 2]>,
     /// Middle.
@@ -155,6 +159,8 @@ pub(crate) struct Camera {
     building: Option<String>,
     /// Name.
     name: Name,
+    /// Pinyin initials of the name.
+    initials: Vec<String>,
     /// Where it hangs.
     at: [f64; 2],
     /// Degrees clockwise from north.
@@ -298,6 +304,7 @@ fn building(b: &domain::site::Building) -> Building {
         grid: b.grid.to_string(),
         name: (&b.name).into(),
         aliases: b.aliases.clone(),
+        initials: places::initials(&b.name.zh, &b.aliases),
         outline: line(&b.outline),
         center: xy(b.center),
         units: b.units,
@@ -317,6 +324,7 @@ fn landmark(l: &domain::site::Landmark) -> Landmark {
         grid: l.grid.to_string(),
         name: (&l.name).into(),
         aliases: l.aliases.clone(),
+        initials: places::initials(&l.name.zh, &l.aliases),
         outline: line(&l.outline),
         center: xy(l.center),
     }
@@ -329,6 +337,7 @@ fn camera(c: &domain::site::Camera) -> Camera {
         grid: c.grid.to_string(),
         building: c.building.as_ref().map(ToString::to_string),
         name: (&c.name).into(),
+        initials: places::initials(&c.name.zh, &[]),
         at: xy(c.at),
         heading: c.heading,
         indoor: c.indoor,

@@ -370,5 +370,6 @@ fn film_key(
         Some(Fault::Black) => (Look::Clear, usual, short),
         _ => (Look::Clear, usual, frames),
     };
-    FilmKey { scene, night: spec.night && scene.outdoor() && scene != Scene::Fire, look, size, codec, frames }
+    let night = spec.night && scene.outdoor() && scene != Scene::Fire;
+    FilmKey { scene, night, marked: spec.marked, look, size, codec, frames }
 }

@@ -103,6 +103,8 @@ pub struct CameraSpec {
     pub scene: Scene,
     /// By night, if it is outdoors.
     pub night: bool,
+    /// Its films carry the position in the loop, for a machine to read: a test pattern that no real camera shows.
+    pub marked: bool,
     /// How it asks for credentials.
     pub auth: Auth,
     /// What it asks for.

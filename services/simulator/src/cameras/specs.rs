@@ -41,6 +41,7 @@ fn spec(camera: &Camera, port: u16, night: bool, credentials: &Credentials) -> C
         number,
         scene,
         night,
+        marked: false,
         auth,
         credentials: credentials.clone(),
         address: address_of(number, port),

@@ -34,6 +34,8 @@ pub(crate) enum Look {
 pub(crate) struct FilmKey {
     pub(crate) scene: Scene,
     pub(crate) night: bool,
+    /// With the position in the loop written into the corner.
+    pub(crate) marked: bool,
     pub(crate) look: Look,
     pub(crate) size: Size,
     pub(crate) codec: Codec,
@@ -173,7 +175,9 @@ impl Looks {
                 canvas.grain(u32::from(position));
             }
             canvas.calm();
-            paint::write_mark(&mut canvas, position, key.frames);
+            if key.marked {
+                paint::write_mark(&mut canvas, position, key.frames);
+            }
             canvas
         });
         entry.clone()
@@ -267,6 +271,51 @@ impl Films {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn key(scene: Scene, night: bool, marked: bool) -> FilmKey {
+        FilmKey { scene, night, marked, look: Look::Clear, size: Size::Sub, codec: Codec::H264, frames: 300 }
+    }
+
+    /// The picture as the diagnosis sees it, without the name strip.
+    fn thumbnail(reel: &Reel, key: &FilmKey, position: u16) -> Vec<u8> {
+        let picture = Looks::new(reel, position).picture(key, position);
+        let small = picture.shrunk(64, 34);
+        small.data[..64 * 33].to_vec()
+    }
+
+    #[test]
+    fn only_a_marked_film_shows_the_pattern_and_it_is_another_file() {
+        let reel = Reel::new(Scene::Corridor, false, Size::Main.width(), Size::Main.film());
+        for marked in [true, false] {
+            let key = key(Scene::Corridor, false, marked);
+            let picture = Looks::new(&reel, 7).picture(&key, 7);
+            assert_eq!(paint::read_mark(&picture.data, picture.width, picture.width), marked.then_some(7));
+        }
+        let path = |marked| key(Scene::Corridor, false, marked).path(Path::new("films"));
+        assert_ne!(path(true), path(false));
+    }
+
+    #[test]
+    fn every_scene_moves_enough_without_a_mark_so_that_none_is_taken_for_frozen() {
+        const KEY_FRAMES: u16 = 30;
+        // Four key frames are eight seconds; the diagnosis calls a picture frozen after seven.
+        const WINDOW: usize = 4;
+        let mut still = Vec::new();
+        for scene in Scene::ALL.iter().copied().filter(|s| *s != Scene::Black) {
+            for night in [false, true].into_iter().filter(|n| !*n || scene.outdoor()) {
+                let reel = Reel::new(scene, night, Size::Main.width(), Size::Main.film());
+                let key = key(scene, night, false);
+                let seen: Vec<_> = (0..10).map(|i| thumbnail(&reel, &key, i * KEY_FRAMES)).collect();
+                let moved = |a: &[u8], b: &[u8]| a.iter().zip(b).any(|(a, b)| a.abs_diff(*b) > 2);
+                let alive = |i: usize| (1..=WINDOW).any(|n| moved(&seen[i], &seen[(i + n) % seen.len()]));
+                let dead: Vec<_> = (0..seen.len()).filter(|i| !alive(*i)).collect();
+                if !dead.is_empty() {
+                    still.push((scene, night, dead));
+                }
+            }
+        }
+        assert!(still.is_empty(), "{still:?}");
+    }
 
     #[test]
     fn a_wrong_encoding_is_made_again_twice_at_most_and_nothing_else_is() {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::site::*;
+use domain::{gazetteer, site::*};
 
 use super::{
     geometry::{closed, contains, snap},
@@ -286,4 +286,156 @@ fn tours_cover_every_camera() {
         assert_eq!(t.dwell.0, 15_000);
     }
     assert_eq!(site.tours[0].cameras.len().div_ceil(8), 30);
+}
+
+/// Chinese numerals up to 99.
+fn numerals(n: u16) -> String {
+    let digit = |d: u16| "零一二三四五六七八九".chars().nth(usize::from(d)).unwrap();
+    match (n / 10, n % 10) {
+        (0, ones) => digit(ones).to_string(),
+        (1, 0) => "十".to_owned(),
+        (1, ones) => format!("十{}", digit(ones)),
+        (tens, 0) => format!("{}十", digit(tens)),
+        (tens, ones) => format!("{}十{}", digit(tens), digit(ones)),
+    }
+}
+
+fn wide(text: &str) -> String {
+    text.chars().map(|c| char::from_u32(u32::from(c) + 0xFEE0).filter(|_| c.is_ascii_digit()).unwrap_or(c)).collect()
+}
+
+#[test]
+fn every_way_to_write_every_flat_gives_that_place_or_nothing() {
+    let site = maojiawan(1);
+    let (mut read, mut written) = (0, 0);
+    for b in &site.buildings {
+        let n = b.number;
+        for (unit, floor, flat) in [(1, 1, 1), (b.units, b.floors, b.flats_per_floor), (1, 6.min(b.floors), 2)] {
+            let room = format!("{floor}{flat:02}");
+            let numbers = [n.to_string(), numerals(n), wide(&n.to_string()), format!("{n} ")];
+            let tails = [
+                (String::new(), None, None, None),
+                (format!("{unit}单元"), Some(unit), None, None),
+                (format!("{unit}单元{floor}层"), Some(unit), Some(floor), None),
+                (format!("{}单元{}楼", numerals(unit.into()), numerals(floor.into())), Some(unit), Some(floor), None),
+                (format!("{unit}单元{room}室"), Some(unit), Some(floor), Some(flat)),
+                (format!("，{unit}单元，{floor}楼{flat}号"), Some(unit), Some(floor), Some(flat)),
+                (format!("{room}"), None, Some(floor), Some(flat)),
+                (format!("{unit}-{floor}"), Some(unit), Some(floor), None),
+                (format!("{unit}-{room}"), Some(unit), Some(floor), Some(flat)),
+                (format!("-{unit}-{}", wide(&room)), Some(unit), Some(floor), Some(flat)),
+            ];
+            let mut forms: Vec<(String, Option<u8>, Option<u8>, Option<u8>)> = Vec::new();
+            for number in &numbers {
+                for word in ["栋", "幢", "号楼", "座", "号栋", "棟"] {
+                    forms.extend(tails.iter().map(|(t, u, f, r)| (format!("{number}{word}{t}"), *u, *f, *r)));
+                }
+            }
+            forms.extend([
+                (format!("{n}-{unit}-{floor}"), Some(unit), Some(floor), None),
+                (format!("{n}-{unit}-{room}"), Some(unit), Some(floor), Some(flat)),
+                (format!("{n}#{unit}-{floor}"), Some(unit), Some(floor), None),
+                (format!("{n}#{unit}-{room}"), Some(unit), Some(floor), Some(flat)),
+                (format!("{n} {unit} {room}"), Some(unit), Some(floor), Some(flat)),
+                (format!("{n}-{room}"), None, Some(floor), Some(flat)),
+                (format!("B{n}"), None, None, None),
+                (format!("b{n}-{unit}-{room}"), Some(unit), Some(floor), Some(flat)),
+            ]);
+            forms.extend(b.aliases.iter().map(|a| (a.clone(), None, None, None)));
+            for (form, unit, floor, flat) in forms {
+                for text in [
+                    form.clone(),
+                    format!("{form}着火了，快来"),
+                    format!("快点！看到对面{form}冒烟"),
+                    format!("我家{form}有人晕倒"),
+                ] {
+                    written += 1;
+                    let Some(place) = gazetteer::locate(&site, &text) else { continue };
+                    read += 1;
+                    assert_eq!(place.building.as_ref(), Some(&b.id), "{text}");
+                    assert!(place.unit.is_none() || place.unit == unit, "{text}: {place:?}");
+                    assert!(place.floor.is_none() || place.floor == floor.map(|f| f as i8), "{text}: {place:?}");
+                    assert!(place.flat.is_none() || place.flat == flat, "{text}: {place:?}");
+                }
+            }
+        }
+    }
+    assert!(read * 100 > written * 95, "of {written} only {read} are read");
+}
+
+#[test]
+fn what_is_understood_in_part_is_unclear_and_never_another_building() {
+    let site = maojiawan(1);
+    let at = |text: &str| gazetteer::locate(&site, text).and_then(|p| p.building).map(|b| b.to_string());
+    let read = [
+        ("廿三栋着火", "b23"),
+        ("卅一栋冒烟", "b31"),
+        ("4\u{200b}4栋着火", "b44"),
+        ("看到对面31栋冒烟", "b31"),
+        ("我住12栋，看到对面31栋冒烟", "b31"),
+        ("不是12栋，是13栋着火", "b13"),
+        ("学校旁边58栋着火", "b58"),
+        ("12座2单元6楼", "b12"),
+        ("12-602着火", "b12"),
+        ("12#2-6着火", "b12"),
+        ("球场边那栋着火了", "b12"),
+        ("电话13800000001 12栋着火", "b12"),
+        ("12栋6个人被困", "b12"),
+    ];
+    for (text, building) in read {
+        assert_eq!(at(text).as_deref(), Some(building), "{text}");
+    }
+    for text in [
+        "一百一十二栋着火",
+        "112栋着火",
+        "12、13栋着火",
+        "12/13栋着火",
+        "12-13栋着火",
+        "12和13栋着火",
+        "12栋和13栋中间着火",
+        "4 4栋着火",
+        "4\u{fffd}4栋着火",
+        "A12栋着火",
+        "99栋着火",
+        "有一栋楼着火了",
+        "三栋楼都停电",
+        "12栋对面着火",
+        "1.2栋",
+        "⑫栋",
+        "一座3-1104着火，99栋",
+        "第六社区12栋着火",
+        "学校旁边99栋着火",
+    ] {
+        assert_eq!(at(text), None, "{text}");
+        assert_ne!(gazetteer::read(&site, text), gazetteer::Reading::Nowhere, "{text}");
+    }
+    let grid = |text: &str| gazetteer::locate(&site, text).and_then(|p| site.grid(&p.grid)).map(|g| g.name.zh.clone());
+    assert_eq!(grid("第14网格积水").as_deref(), Some("第14网格"));
+    assert_eq!(grid("三社区第14网格积水").as_deref(), Some("第14网格"));
+    for text in ["三社区6网格积水", "十三社区积水", "第99网格积水"] {
+        assert_eq!(grid(text), None, "{text}");
+    }
+    let gazetteer::Reading::Unclear(both) = gazetteer::read(&site, "12栋和13栋中间着火") else {
+        panic!("both are named")
+    };
+    assert_eq!(both.iter().filter_map(|p| p.building.as_ref()).map(|b| b.as_str()).collect::<Vec<_>>(), ["b12", "b13"]);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_around_a_building_makes_it_another(
+        number in 1_u16..=76,
+        before in "[0-9一二三十百、，,/ .和Bb号第\u{200b}]{0,4}",
+        after in "[0-9一二、和单元层 -]{0,5}",
+    ) {
+        let site = maojiawan(1);
+        let text = format!("{before}{number}栋{after}");
+        if let Some(place) = gazetteer::locate(&site, &text) {
+            let digits: String = before.chars().chain(number.to_string().chars()).filter(|c| *c != '\u{200b}').collect();
+            // Digits that stand directly before belong to the number.
+            let whole: String = digits.chars().rev().take_while(char::is_ascii_digit).collect();
+            let whole: String = whole.chars().rev().collect();
+            proptest::prop_assert_eq!(place.building.map(|b| b.to_string()), Some(format!("b{}", whole.trim_start_matches('0'))), "{}", text);
+        }
+    }
 }

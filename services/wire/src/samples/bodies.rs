@@ -55,7 +55,8 @@ impl Dice {
             | Variant::AlarmShelved
             | Variant::AlarmUnshelved
             | Variant::AlarmExhibit
-            | Variant::AlarmMoved => self.alarm_body(variant),
+            | Variant::AlarmMoved
+            | Variant::AlarmPlaced => self.alarm_body(variant),
             Variant::TaskPushed
             | Variant::TaskDelivered
             | Variant::TaskAcknowledged
@@ -124,6 +125,7 @@ impl Dice {
             Variant::AlarmUnshelved => Body::AlarmUnshelved { alarm },
             Variant::AlarmExhibit => Body::AlarmExhibit { alarm, exhibit: self.exhibit() },
             Variant::AlarmMoved => Body::AlarmMoved { alarm, incident: IncidentId(self.roll()) },
+            Variant::AlarmPlaced => Body::AlarmPlaced { alarm, place: self.place() },
             other => unreachable!("{other:?} is no event of an alarm"),
         }
     }

@@ -34,6 +34,9 @@ fn label(site: Option<&Site>, place: &Place, flat: Option<u8>) -> Name {
         return site.and_then(|s| s.landmark(id)).map_or_else(|| bare(id), |l| l.name.clone());
     }
     let grid = site.and_then(|s| s.grid(&place.grid));
+    if place.is_unknown() {
+        return Name { zh: "地点不明".to_owned(), en: "Place unknown".to_owned() };
+    }
     let Some(grid) = grid else { return bare(&place.grid) };
     let community = site.and_then(|s| s.communities.iter().find(|c| c.id == grid.community));
     let (zh, en) = community.map_or(("", ""), |c| (c.name.zh.as_str(), c.name.en.as_str()));

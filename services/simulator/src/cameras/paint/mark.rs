@@ -1,7 +1,7 @@
 //! What is written into the picture: the strip with the camera's name, and the loop position in digits and as cells
 //! that a machine reads. A 5×7 bitmap font, no font file.
 //!
-//! The mark stands in the upper left corner of every picture: a black box, in it a row of `MARK_CELLS` square cells
+//! The mark stands in the upper left corner of every picture of a marked film: a black box, in it a row of `MARK_CELLS` square cells
 //! (white = 1) and under it the digits. Cells: `1 0`, nine bits of the position (most significant first), parity (even
 //! over the nine), `0 1`. A cell is width/80 pixels wide (8 at 640, 16 at 1280) and the first begins one cell from the
 //! left and one from the top.

@@ -19,6 +19,7 @@ pub(super) fn spec(number: u16, auth: Auth, address: SocketAddr) -> CameraSpec {
         number,
         scene: Scene::Corridor,
         night: false,
+        marked: true,
         auth,
         credentials: Credentials { user: "admin".into(), password: "s3cret".into() },
         address,
