@@ -1,8 +1,9 @@
 //! Turns the camera's RTP clock into decoding times that always go forward.
 //!
 //! Cameras repeat timestamps, step back when their clock is set, and jump. Equal ones and small steps back are nudged
-//! by one tick; a step back or forward that the arrival times contradict starts a new offset. B pictures step back for
-//! another reason: RTP tells when a picture is shown. [`Order`] finds when it is decoded. Pure; never blocks.
+//! by one tick; a step back or forward that the arrival times contradict starts a new offset. A clock that runs at
+//! another rate than it says, or stands, is left for the arrival times; one that drifts is led back slowly. B pictures
+//! step back for another reason: RTP tells when a picture is shown. [`Order`] finds when it is decoded. Pure; never blocks.
 
 use domain::time::Timestamp;
 
@@ -11,12 +12,57 @@ pub(crate) const TICKS: i64 = 90_000;
 /// A step back up to this is jitter or reordering, not a clock that was set.
 const JITTER: i64 = TICKS / 2;
 /// How far a step may disagree with the arrival times.
+const STEP_TOLERANCE: i64 = TICKS;
+/// How far pictures that are shown in another order may lie apart.
 const TOLERANCE: i64 = 5 * TICKS;
+/// Span over which the camera's clock is compared with arrival, ms.
+const WINDOW: i64 = 2_000;
+/// Windows in a row in which the clock ran less than half or more than twice as fast that are proof. A network that
+/// stood still and then caught up makes two.
+const BAD_WINDOWS: u32 = 3;
+/// Drift from which the clock is led back, and to where.
+const DRIFT: (i64, i64) = (TICKS, TICKS / 4);
+/// Frames over which the distance from arrival is averaged before drift is looked for.
+const SETTLED: u32 = 256;
 
 /// Decoding times of one generation, from 0.
 #[derive(Debug, Default)]
 pub(crate) struct Timeline {
     last: Option<Last>,
+    /// Begin of the window: camera's time and arrival.
+    window: Option<(i64, Timestamp)>,
+    bad_windows: u32,
+    by_arrival: bool,
+    lead: Lead,
+}
+
+/// How far the decoding times are ahead of arrival.
+#[derive(Debug, Default)]
+struct Lead {
+    begun: Timestamp,
+    average: i64,
+    /// The average once it had settled.
+    usual: i64,
+    frames: u32,
+    correcting: bool,
+}
+
+impl Lead {
+    /// Takes a frame; what the next step has to be shorter (or, if negative, longer).
+    fn follow(&mut self, time: i64, arrival: Timestamp) -> i64 {
+        let lead = time.saturating_sub((arrival - self.begun).0.saturating_mul(TICKS / 1_000));
+        self.frames = self.frames.saturating_add(1);
+        if self.frames == 1 {
+            self.average = lead;
+        }
+        self.average = self.average.saturating_add(lead.saturating_sub(self.average) / 64);
+        if self.frames <= SETTLED {
+            self.usual = self.average;
+        }
+        let drift = self.average.saturating_sub(self.usual);
+        self.correcting = drift.abs() > if self.correcting { DRIFT.1 } else { DRIFT.0 };
+        if self.correcting { drift / 128 } else { 0 }
+    }
 }
 
 #[derive(Debug)]
@@ -31,20 +77,40 @@ impl Timeline {
     pub(crate) fn place(&mut self, raw: i64, arrival: Timestamp) -> i64 {
         let Some(last) = &mut self.last else {
             self.last = Some(Last { time: 0, arrival, offset: raw.saturating_neg() });
+            self.lead = Lead { begun: arrival, ..Lead::default() };
+            self.window = Some((raw, arrival));
             return 0;
         };
         let waited = (arrival - last.arrival).0.clamp(0, 600_000) * (TICKS / 1_000);
         let step = raw.saturating_add(last.offset).saturating_sub(last.time);
-        let step = if step < -JITTER || step > waited + TOLERANCE {
+        let step = if self.by_arrival || step < -JITTER || step > waited + STEP_TOLERANCE {
             let step = waited.max(1);
             last.offset = (last.time + step).saturating_sub(raw);
             step
         } else {
-            step.max(1)
+            let less = self.lead.follow(last.time, last.arrival).clamp(-step.abs() / 20, step.abs() / 20);
+            last.offset = last.offset.saturating_sub(less);
+            (step - less).max(1)
         };
         last.time += step;
         last.arrival = arrival;
-        last.time
+        let time = last.time;
+        self.judge(raw, arrival);
+        time
+    }
+
+    /// Compares the camera's clock with arrival, window by window.
+    fn judge(&mut self, raw: i64, arrival: Timestamp) {
+        let (begun, since) = *self.window.get_or_insert((raw, arrival));
+        let waited = (arrival - since).0;
+        if waited >= 0 && waited < WINDOW {
+            return;
+        }
+        self.window = Some((raw, arrival));
+        let (ran, waited) = (raw.saturating_sub(begun), waited.clamp(1, 600_000) * (TICKS / 1_000));
+        let good = ran >= waited / 2 && ran <= waited * 2;
+        self.bad_windows = if good { 0 } else { self.bad_windows + 1 };
+        self.by_arrival |= self.bad_windows >= BAD_WINDOWS;
     }
 }
 
@@ -101,6 +167,47 @@ mod tests {
     fn a_clock_that_was_set_goes_on_by_arrival() {
         assert_eq!(run(&[(900_000_000, 0), (5, 100), (6_005, 167)]), [0, 9_000, 15_000]);
         assert_eq!(run(&[(0, 0), (900_000_000, 100), (900_006_000, 167)]), [0, 9_000, 15_000]);
+    }
+
+    /// Seconds of decoding time that pass in the last ten of sixty seconds, at 15 frames a second with the camera's clock
+    /// as `raw` says.
+    fn last_ten(raw: impl Fn(i64) -> i64) -> f64 {
+        let frames: Vec<_> = (0..900).map(|i| (raw(i), i * 1_000 / 15)).collect();
+        let times = run(&frames);
+        (times[899] - times[749]) as f64 / TICKS as f64
+    }
+
+    #[test]
+    fn a_clock_that_stands_or_runs_at_another_rate_is_replaced_by_arrival() {
+        let clocks: [fn(i64) -> i64; 4] = [|_| 7, |i| i * 66, |i| i * 90_000, |i| -i * 6_000];
+        for raw in clocks {
+            assert!((9.9..10.1).contains(&last_ten(raw)), "{}", last_ten(raw));
+        }
+        assert_eq!(last_ten(|i| i * 6_000), 10.0);
+    }
+
+    #[test]
+    fn a_network_that_stands_still_and_catches_up_is_no_wrong_clock() {
+        let mut timeline = Timeline::default();
+        for i in 0..900 {
+            let ms = i * 1_000 / 15;
+            let arrival = if (20_000..25_000).contains(&ms) { 25_000 } else { ms };
+            timeline.place(i * 6_000, Timestamp(arrival));
+        }
+        assert!(!timeline.by_arrival);
+    }
+
+    #[test]
+    fn a_clock_that_drifts_is_led_back_before_it_is_two_seconds_off() {
+        for drift in [0.999, 1.001] {
+            let mut timeline = Timeline::default();
+            for i in 0..15 * 3_600 * 4 {
+                let ms = i * 1_000 / 15;
+                let time = timeline.place((i as f64 * 6_000.0 * drift) as i64, Timestamp(ms));
+                let lead = time - ms * 90;
+                assert!(lead.abs() < 2 * TICKS, "{lead} after {ms} ms");
+            }
+        }
     }
 
     #[test]
