@@ -1,6 +1,8 @@
-//! Finds frozen and black pictures in small grey thumbnails of key frames, with hysteresis. Pure; never blocks.
+//! Finds frozen and black pictures in decoded key frames, with hysteresis. Pure; never blocks.
 //!
-//! A running clock or a loop bar burnt into the picture counts as movement: frozen means that the whole picture stands.
+//! Frozen needs proof: several key frames in a row are the same to the last bit. The noise of a sensor alone, or a running
+//! clock, shows that a picture lives, however still the yard is. Whoever re-encodes a standing picture differently each
+//! time is not found; that is the price for never calling a quiet night frozen.
 
 use std::time::Duration;
 
@@ -15,10 +17,13 @@ pub const LUMA_BYTES: usize = LUMA_SIZE.0 * LUMA_SIZE.1;
 /// Thresholds of the diagnosis; luma from 0 to 255.
 #[derive(Clone, Debug)]
 pub struct Thresholds {
-    /// The picture stood for at least this long.
+    /// The picture stood for at least this long; twice as long where it is mostly dark, since little light means little
+    /// noise.
     pub frozen_after: Duration,
-    /// Two thumbnails are the same when no cell differs by more than this (what re-encoding does).
-    pub same_cell: u8,
+    /// Key frames in a row that are the same to the last bit before a picture is called frozen.
+    pub same_frames: u32,
+    /// Share of dark cells that makes a picture mostly dark.
+    pub dark_share: f32,
     /// A cell is dark up to this.
     pub black_level: u8,
     /// Share of dark cells that makes a picture black; the rest is what cameras write into it.
@@ -29,7 +34,14 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { frozen_after: Duration::from_secs(7), same_cell: 2, black_level: 24, black_share: 0.95, samples: 2 }
+        Self {
+            frozen_after: Duration::from_secs(7),
+            same_frames: 4,
+            dark_share: 0.5,
+            black_level: 24,
+            black_share: 0.95,
+            samples: 2,
+        }
     }
 }
 
@@ -39,16 +51,28 @@ pub fn dark_share(luma: &[u8], level: u8) -> f32 {
     dark as f32 / luma.len().max(1) as f32
 }
 
-/// No cell differs by more than `cell`.
-pub fn same(a: &[u8], b: &[u8], cell: u8) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.abs_diff(*b) <= cell)
+/// A decoded key frame.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    /// Grey thumbnail.
+    pub luma: &'a [u8],
+    /// Digest of all its pixels.
+    pub print: u64,
+}
+
+/// Digest of the pixels of a picture: equal for equal pictures, different for nearly all others.
+pub fn print(pixels: &[u8]) -> u64 {
+    let (words, rest) = pixels.as_chunks::<8>();
+    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let hash = words.iter().fold(pixels.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)))
 }
 
 /// What is known of one camera's picture.
 #[derive(Debug, Default)]
 pub struct Detector {
-    /// The last picture that moved, and when.
-    reference: Option<(Vec<u8>, Timestamp)>,
+    /// The last picture that moved, when, and how many since have been the same.
+    reference: Option<(u64, Timestamp, u32)>,
     newest: Option<Timestamp>,
     moved: u32,
     black: u32,
@@ -58,11 +82,11 @@ pub struct Detector {
 }
 
 impl Detector {
-    /// Looks at the thumbnail of a key frame that arrived at `captured`; returns the fault that stands, and since when.
+    /// Looks at a key frame that arrived at `captured`; returns the fault that stands, and since when.
     /// An older picture than the last changes nothing.
     pub fn look(
         &mut self,
-        luma: &[u8],
+        look: Look<'_>,
         captured: Timestamp,
         thresholds: &Thresholds,
     ) -> Option<(PictureFault, Timestamp)> {
@@ -70,9 +94,11 @@ impl Detector {
             return self.fault;
         }
         self.newest = Some(captured);
-        let stands_since = self.movement(luma, captured, thresholds);
-        self.darkness(luma, captured, thresholds);
-        let frozen_after = Millis(i64::try_from(thresholds.frozen_after.as_millis()).unwrap_or(i64::MAX));
+        let stands_since = self.movement(look.print, captured, thresholds);
+        self.darkness(look.luma, captured, thresholds);
+        let dark = dark_share(look.luma, thresholds.black_level) >= thresholds.dark_share;
+        let hold = if dark { thresholds.frozen_after * 2 } else { thresholds.frozen_after };
+        let frozen_after = Millis(i64::try_from(hold.as_millis()).unwrap_or(i64::MAX));
         let frozen = stands_since.filter(|since| captured - *since >= frozen_after);
         self.fault = match (self.fault, self.black_since.filter(|_| self.black >= thresholds.samples), frozen) {
             (old @ Some((PictureFault::Black, _)), _, _) if self.lit < thresholds.samples => old,
@@ -91,15 +117,16 @@ impl Detector {
     }
 
     /// Counts movement; since when the picture stands.
-    fn movement(&mut self, luma: &[u8], captured: Timestamp, thresholds: &Thresholds) -> Option<Timestamp> {
-        match &self.reference {
-            Some((reference, since)) if same(reference, luma, thresholds.same_cell) => {
+    fn movement(&mut self, print: u64, captured: Timestamp, thresholds: &Thresholds) -> Option<Timestamp> {
+        match &mut self.reference {
+            Some((reference, since, same)) if *reference == print => {
                 self.moved = 0;
-                Some(*since)
+                *same = same.saturating_add(1);
+                (*same >= thresholds.same_frames).then_some(*since)
             }
             _ => {
                 self.moved = self.moved.saturating_add(1);
-                self.reference = Some((luma.to_vec(), captured));
+                self.reference = Some((print, captured, 1));
                 None
             }
         }
@@ -143,7 +170,11 @@ mod tests {
         pictures
             .iter()
             .zip(0..)
-            .map(|(p, i)| detector.look(p, Timestamp(i * 4_000), &thresholds).map(|(f, t)| (f, t.0)))
+            .map(|(p, i)| {
+                detector
+                    .look(Look { luma: p, print: print(p) }, Timestamp(i * 4_000), &thresholds)
+                    .map(|(f, t)| (f, t.0))
+            })
             .collect()
     }
 
@@ -158,10 +189,35 @@ mod tests {
 
     #[test]
     fn a_standing_picture_is_frozen_since_it_last_moved_and_heals_with_hysteresis() {
-        let places = [0, 5, 10, 10, 10, 10, 20, 30, 40];
-        let pictures: Vec<_> = places.iter().zip(0..).map(|(p, i)| scene(*p, i)).collect();
+        let places = [0, 5, 10, 10, 10, 10, 10, 20, 30, 40];
+        let pictures: Vec<_> = places.iter().map(|p| scene(*p, 0)).collect();
         let at = Some((FROZEN, 8_000));
-        assert_eq!(run(&pictures), [None, None, None, None, at, at, at, None, None]);
+        assert_eq!(run(&pictures), [None, None, None, None, None, at, at, at, None, None]);
+    }
+
+    #[test]
+    fn a_still_yard_with_the_noise_of_a_sensor_is_not_frozen() {
+        let pictures: Vec<_> = (0..40).map(|i| scene(10, i)).collect();
+        assert!(run(&pictures).iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn a_dark_scene_has_to_stand_twice_as_long() {
+        let mut dark = black(0);
+        dark.iter_mut().take(400).for_each(|v| *v = 90);
+        let faults = run(&vec![dark; 6]);
+        assert_eq!(faults, [None, None, None, None, Some((FROZEN, 0)), Some((FROZEN, 0))]);
+    }
+
+    #[test]
+    fn digests_tell_pictures_apart_by_one_pixel() {
+        let picture = scene(10, 0);
+        for i in [0, 7, 8, picture.len() - 1] {
+            let mut other = picture.clone();
+            other[i] ^= 1;
+            assert_ne!(print(&other), print(&picture), "{i}");
+        }
+        assert_ne!(print(&picture[1..]), print(&picture));
     }
 
     #[test]
@@ -196,7 +252,7 @@ mod tests {
         fn total(pictures in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 0..40), any::<i64>()), 0..20)) {
             let mut detector = Detector::default();
             for (luma, at) in pictures {
-                let fault = detector.look(&luma, Timestamp(at), &Thresholds::default());
+                let fault = detector.look(Look { luma: &luma, print: print(&luma) }, Timestamp(at), &Thresholds::default());
                 prop_assert!(fault.is_none_or(|(_, since)| since.0 <= at || detector.newest.is_some()));
             }
         }

@@ -28,7 +28,7 @@ use crate::{
         Picture, TILE, TILE_BYTES,
         pool::{Failure, Pool},
     },
-    diagnose::Detector,
+    diagnose::{Detector, Look},
 };
 
 /// First wait of a camera whose picture killed a child; doubles up to [`POISON_CAP`].
@@ -132,7 +132,11 @@ impl Stills {
             }
         }
         if let Ok(picture) = self.decode(camera, slot, &key, false).await {
-            let fault = lock(slot).detector.look(&picture.luma, key.captured, &self.config.diagnosis);
+            let fault = lock(slot).detector.look(
+                Look { luma: &picture.luma, print: picture.print },
+                key.captured,
+                &self.config.diagnosis,
+            );
             camera.set_fault(fault);
         }
     }

@@ -19,7 +19,7 @@ use super::{
     picture::{self, STILL, STILL_BYTES},
     protocol::{MAX_MESSAGE, Picture, Reply, Request},
 };
-use crate::VideoError;
+use crate::{VideoError, diagnose};
 
 /// Waited for a picture twice, so that the answer comes before the parent gives up after two seconds.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_mseconds(700);
@@ -141,13 +141,13 @@ fn answer(tools: &mut Tools, request: Request) -> Result<Reply, VideoError> {
 }
 
 fn thumbnails(tools: &mut Tools, planes: Vec<u8>, still: bool) -> Result<Picture, VideoError> {
-    let (luma, tile) = (picture::luma(&planes), picture::tile(&planes));
+    let (luma, tile, print) = (picture::luma(&planes), picture::tile(&planes), diagnose::print(&planes));
     let still = if still {
         encode(&mut tools.encoder, STILL.0 as u16, STILL.1 as u16, planes)?.unwrap_or_default()
     } else {
         Vec::new()
     };
-    Ok(Picture { luma, tile, still })
+    Ok(Picture { luma, print, tile, still })
 }
 
 /// Start codes instead of lengths, parameter sets in front. `None` when the lengths do not add up or the set is no set.

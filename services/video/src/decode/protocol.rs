@@ -43,6 +43,8 @@ pub(super) enum Request {
 pub(crate) struct Picture {
     /// Grey thumbnail for the diagnosis.
     pub luma: Vec<u8>,
+    /// Digest of all pixels.
+    pub print: u64,
     /// Tile of the sheet, planar 4:2:0.
     pub tile: Vec<u8>,
     /// JPEG of 640 × 360, empty unless asked for.
@@ -129,6 +131,7 @@ impl Reply {
         match self {
             Self::Ready => framed(0, |_| {}),
             Self::Picture(picture) => framed(1, |out| {
+                out.put_u64(picture.print);
                 out.put_slice(&picture.luma);
                 out.put_slice(&picture.tile);
                 out.put_slice(&picture.still);
@@ -146,8 +149,9 @@ impl Reply {
         match kind {
             0 => Some(Self::Ready),
             1 => {
+                let print = body.try_get_u64().ok()?;
                 let (luma, tile) = (take(&mut body, LUMA_BYTES)?, take(&mut body, TILE_BYTES)?);
-                Some(Self::Picture(Picture { luma, tile, still: body.to_vec() }))
+                Some(Self::Picture(Picture { luma, print, tile, still: body.to_vec() }))
             }
             2 => Some(Self::Jpeg(body.to_vec())),
             3 => Some(Self::Undecodable),
@@ -176,8 +180,8 @@ mod tests {
             prop_assert_eq!(Request::decode(&encoded[4..]), Some(request));
         }
         #[test]
-        fn replies_round_trip(fill in any::<u8>(), still in bytes()) {
-            let reply = Reply::Picture(Picture { luma: vec![fill; LUMA_BYTES], tile: vec![fill; TILE_BYTES], still });
+        fn replies_round_trip(fill in any::<u8>(), print in any::<u64>(), still in bytes()) {
+            let reply = Reply::Picture(Picture { luma: vec![fill; LUMA_BYTES], print, tile: vec![fill; TILE_BYTES], still });
             prop_assert_eq!(Reply::decode(&reply.encode()[4..]), Some(reply));
         }
         #[test]
