@@ -1,8 +1,9 @@
 // The media client against a socket that only notes what it is told.
+import { readFileSync } from 'node:fs'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { ClientMessageSchema, Kind, ServerMessageSchema } from '../src/generated/media_pb'
-import { MediaClient, type TileHandler } from '../src/lib/media'
+import { MediaClient, TILES, type TileHandler } from '../src/lib/media'
 
 class Socket {
   static readonly OPEN = 1
@@ -90,4 +91,22 @@ it('connects again when the socket died without a word, and only then', () => {
   vi.advanceTimersByTime(1_000)
   Socket.all[1]?.onopen?.()
   expect(Socket.all.map((s) => s.told.length)).toEqual([2, 1])
+})
+
+it('shows more tiles than the server takes on one connection, by a further one', () => {
+  const gateway = readFileSync(new URL('../../services/gateway/src/media.rs', import.meta.url), 'utf8')
+  expect(TILES).toBeLessThanOrEqual(Number(/const TILES: usize = (\d+)/.exec(gateway)![1]))
+  const client = new MediaClient()
+  const streams = Array.from({ length: TILES + 4 }, (_, n) => client.open(`c${n}`, false, handler))
+  expect(new Set(streams).size).toBe(TILES + 4)
+  for (const socket of Socket.all) socket.onopen?.()
+  const asked = () => Socket.all.map((s) => new Set(s.told.filter((w) => w.startsWith('subscribe'))).size)
+  expect(asked()).toEqual([TILES, 4])
+  // What leaves makes room on its own connection, and is told there.
+  client.close(streams[3]!)
+  expect(Socket.all.map((s) => s.told.at(-1))).toEqual(['unsubscribe', `subscribe c${TILES + 3}`])
+  client.open('next', true, handler)
+  expect(asked()).toEqual([TILES + 1, 4])
+  client.again(streams[TILES]!)
+  expect(Socket.all[1]!.told.at(-1)).toBe(`subscribe c${TILES}`)
 })

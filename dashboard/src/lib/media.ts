@@ -1,4 +1,4 @@
-// The media socket: many tiles on one connection, apart from the feed so that alarms never queue behind pictures.
+// The media socket: many tiles on one connection (a further one beyond what it takes), apart from the feed so that alarms never queue behind pictures.
 import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf'
 import { ClientMessageSchema, Kind, ServerMessageSchema, type ServerMessage, type Sheet } from '../generated/media_pb'
 import { fullJitter } from '../../client/src'
@@ -7,6 +7,8 @@ import { socketUrl } from './feed'
 export const MEDIA_PROTOCOL = 'maojiawan.media.v1'
 /** Fragments that the server may send ahead of us. */
 export const CREDIT = 48
+/** Tiles that the server takes on one connection; a wide wall shows more. */
+export const TILES = 64
 /** A tile on key frames only tries all pictures again after this long; each time that it fails doubles it. */
 const RECOVER_FIRST = 30_000
 const RECOVER_CAP = 300_000
@@ -35,11 +37,10 @@ interface Tile {
 }
 export type SheetHandler = (jpeg: Uint8Array<ArrayBuffer>, sheet: Sheet) => void
 
-export class MediaClient {
+class Connection {
   private socket: WebSocket | undefined
   private readonly tiles = new Map<number, Tile>()
   private sheet: SheetHandler | undefined
-  private next = 1
   private attempt = 0
   private heard = 0
   private retry: ReturnType<typeof setTimeout> | undefined
@@ -52,12 +53,18 @@ export class MediaClient {
     })
   }
 
-  open(camera: string, main: boolean, handler: TileHandler): number {
-    const stream = this.next++
+  get size(): number {
+    return this.tiles.size
+  }
+
+  has(stream: number): boolean {
+    return this.tiles.has(stream)
+  }
+
+  open(stream: number, camera: string, main: boolean, handler: TileHandler): void {
     this.tiles.set(stream, { camera, main, keysOnly: false, recover: RECOVER_FIRST, handler, owed: 0 })
     this.subscribe(stream)
     this.ensure()
-    return stream
   }
 
   close(stream: number): void {
@@ -165,6 +172,7 @@ export class MediaClient {
   }
 
   private resume(): void {
+    if (this.tiles.size === 0 && this.sheet === undefined) return
     this.heard = performance.now()
     for (const stream of this.tiles.keys()) this.subscribe(stream)
     if (this.sheet !== undefined) this.send({ case: 'sheet', value: { on: true } })
@@ -188,6 +196,39 @@ export class MediaClient {
   private send(kind: NonNullable<MessageInitShape<typeof ClientMessageSchema>['kind']>): void {
     if (this.socket?.readyState !== WebSocket.OPEN) return
     this.socket.send(toBinary(ClientMessageSchema, create(ClientMessageSchema, { kind })))
+  }
+}
+
+/** As many connections as the tiles need, each within what the server takes on one. */
+export class MediaClient {
+  private readonly connections = [new Connection()]
+  /** Counts over all connections, so that a stream names its tile wherever it is. */
+  private next = 1
+
+  open(camera: string, main: boolean, handler: TileHandler): number {
+    let free = this.connections.find((c) => c.size < TILES)
+    if (free === undefined) this.connections.push((free = new Connection()))
+    const stream = this.next++
+    free.open(stream, camera, main, handler)
+    return stream
+  }
+  close(stream: number): void {
+    this.of(stream)?.close(stream)
+  }
+  degrade(stream: number): void {
+    this.of(stream)?.degrade(stream)
+  }
+  again(stream: number): void {
+    this.of(stream)?.again(stream)
+  }
+  took(stream: number): void {
+    this.of(stream)?.took(stream)
+  }
+  watchSheet(handler: SheetHandler | undefined): void {
+    this.connections[0]!.watchSheet(handler)
+  }
+  private of(stream: number): Connection | undefined {
+    return this.connections.find((c) => c.has(stream))
   }
 }
 
