@@ -1,4 +1,6 @@
 // Every action of the dispatcher, with its key and the moment at which it may be used.
+import { ref } from 'vue'
+import { Problem } from '../lib/api'
 import { now } from '../lib/clock'
 import type { Alarm, Incident } from '../lib/model'
 import { judgeable } from '../lib/lamps'
@@ -82,10 +84,29 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
   ): void => {
     const x = i()
     if (x === undefined) return
-    const run = (v: Record<string, string>) =>
-      c.run(`${x.id} ${t('act.' + name)}`, `/incidents/${x.id}/${step}`, body(v))
-    const ends = step === 'verify' || step === 'close'
-    ask(name, fields, run, caseName(x), ends ? () => c.standing(c.centre.incident.get(String(x.id)) ?? x) : undefined)
+    const said = `${x.id} ${t('act.' + name)}`
+    if (step !== 'verify' && step !== 'close') {
+      ask(name, fields, (v) => c.run(said, `/incidents/${x.id}/${step}`, body(v)), caseName(x))
+      return
+    }
+    // The centre may know of a source that this screen does not yet: it then asks for the reason all the same.
+    const unseen = ref(false)
+    const stands = (): string[] => {
+      const seen = c.standing(c.centre.incident.get(String(x.id)) ?? x)
+      return seen.length === 0 && unseen.value ? [t('dialog.standsUnseen')] : seen
+    }
+    const end = async (v: Record<string, string>): Promise<boolean> => {
+      try {
+        await c.give(`/incidents/${x.id}/${step}`, body(v))
+        c.say(said)
+        return true
+      } catch (e) {
+        unseen.value = e instanceof Problem && e.code === 'still_standing'
+        c.fail(e)
+        return false
+      }
+    }
+    ask(name, fields, end, caseName(x), stands)
   }
   const askTask = (name: string, step: string, fields: Field[]): void => {
     const task = c.task.value
@@ -313,7 +334,7 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
       key: 'g',
       cap: 'G',
       name: 'merge',
-      when: open,
+      when: at('reported', 'accepted', 'filed', 'pending_approval'),
       run: () => {
         const other = c.duplicate.value
         askCase(

@@ -4,7 +4,10 @@ import type { Incident } from '../lib/model'
 export type Step = { act: string } | { why: string; units: string[] }
 
 const units = (i: Incident, states: string[]): string[] =>
-  i.tasks.filter((x) => x.mandatory && states.includes(x.state)).map((x) => x.unit)
+  [...i.tasks]
+    .filter((x) => states.includes(x.state))
+    .sort((a, b) => Number(b.mandatory) - Number(a.mandatory))
+    .map((x) => x.unit)
 
 export function nextStep(i: Incident, chief: boolean): Step {
   switch (i.stage) {
@@ -32,8 +35,10 @@ export function nextStep(i: Incident, chief: boolean): Step {
     case 'verified':
       if (i.approved > 0) return { act: 'close' }
       return chief ? { act: 'approve' } : { why: 'approvalAfter', units: [] }
-    default:
+    case 'closed':
       return { act: 'reopen' }
+    default:
+      return { why: 'over', units: [] }
   }
 }
 

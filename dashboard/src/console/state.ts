@@ -161,7 +161,7 @@ function createConsole() {
   const anchorOf = (s: Subject) =>
     s === null ? null : { kind: s.kind, id: s.kind === 'case' ? s.incident.id : s.alarm.id }
   watch(
-    () => panel.value === 'intake' || ask.value !== null,
+    () => ['intake', 'push', 'extra', 'ended'].includes(panel.value) || ask.value !== null,
     (writes) => (anchor.value = writes ? anchorOf(subject.value) : undefined),
     { flush: 'sync' },
   )
@@ -223,10 +223,12 @@ function createConsole() {
     },
     { immediate: true },
   )
+  // An error is about what was shown then.
+  watch([incidentId, alarmKey, look], () => {
+    if (said.value?.bad) said.value = null
+  })
   watch(incidentId, () => {
     taskId.value = null
-    // An error was about the case that is left.
-    if (said.value?.bad) said.value = null
     if (panel.value === 'push') panel.value = ''
   })
 
