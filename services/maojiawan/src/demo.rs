@@ -28,6 +28,7 @@ use crate::{
     accounts::{First, Password},
     config::{self, Config},
     simulate::{CameraFile, FILMS, READY},
+    up::say,
 };
 
 /// Password of all demo accounts: public, and only ever reachable from this machine.
@@ -369,10 +370,15 @@ async fn watch_child(
             line = lines.next_line() => line,
         };
         match line {
-            Ok(Some(line)) if line == READY => tell(phase, clock, true, "模拟现场已就绪 up"),
+            Ok(Some(line)) if line == READY => {
+                say("模拟现场已就绪 the simulated site is up");
+                tell(phase, clock, true, "模拟现场已就绪 up");
+            }
             Ok(Some(line)) => {
                 if let Some(count) = line.strip_prefix(FILMS) {
-                    tell(phase, clock, false, &format!("正在生成摄像头画面 encoding camera films {count}"));
+                    let detail = format!("正在生成摄像头画面 encoding camera films {count}");
+                    say(&detail);
+                    tell(phase, clock, false, &detail);
                 }
             }
             Ok(None) | Err(_) => {

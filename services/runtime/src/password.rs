@@ -2,7 +2,6 @@
 //! HMAC-SHA512 as `$7$rounds$salt$key`. Nothing here blocks for more than a fraction of a millisecond.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hmac::{Hmac, Mac as _};
 use sha2::Sha512;
 
 use crate::chance;
@@ -30,19 +29,9 @@ pub fn hash(password: &str) -> String {
 }
 
 fn salted(password: &str, salt: &[u8], rounds: u32) -> String {
-    let prf = |data: &[&[u8]]| -> [u8; 64] {
-        // HMAC takes keys of any length; the error arm never runs.
-        let Ok(mut mac) = Hmac::<Sha512>::new_from_slice(password.as_bytes()) else { return [0; 64] };
-        data.iter().for_each(|d| mac.update(d));
-        mac.finalize().into_bytes().into()
-    };
-    let mut block = prf(&[salt, &1_u32.to_be_bytes()]);
-    let mut sum = block;
-    for _ in 1..rounds {
-        block = prf(&[&block]);
-        sum.iter_mut().zip(block).for_each(|(s, b)| *s ^= b);
-    }
-    format!("$7${rounds}${}${}", STANDARD.encode(salt), STANDARD.encode(sum))
+    let mut key = [0; 64];
+    pbkdf2::pbkdf2_hmac::<Sha512>(password.as_bytes(), salt, rounds, &mut key);
+    format!("$7${rounds}${}${}", STANDARD.encode(salt), STANDARD.encode(key))
 }
 
 #[cfg(test)]

@@ -1,23 +1,20 @@
-//! What goes over Redis: `version, kind, log_id, seq, …, tag`. Numbers are big-endian, texts and bytes carry their length.
+//! What goes over Redis: a version, a Protocol Buffers message, a tag.
 //!
 //! Whoever may publish in Redis could forge events, and Redis is never trusted: each message ends with a tag keyed by the
 //! ledger, and one without a right tag is as good as lost. Decoding is total and allocates no more than it was given.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use hmac::{Hmac, Mac as _};
+use prost::Message as _;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::{Columns, DocumentRow, EventRow, Position, Published, StoredEvent, limits};
 
 /// A reader refuses other versions, and so falls back to the ledger while a rolling upgrade lasts.
-const VERSION: u8 = 1;
-const EVENT: u8 = 1;
-const HEAD: u8 = 2;
+const VERSION: u8 = 2;
 /// Bytes of the tag: half an HMAC-SHA256.
 const TAG: usize = 16;
-/// Version, kind, log and sequence number.
-const START: usize = 2 + 16;
 
 /// One message.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +22,61 @@ pub(super) enum Frame {
     Event(Published),
     /// The end of the log as its publisher knows it.
     Head(Position),
+}
+
+/// A position; with an event, that event's.
+#[derive(prost::Message)]
+struct Sent {
+    #[prost(uint64, tag = "1")]
+    log_id: u64,
+    #[prost(uint64, tag = "2")]
+    seq: u64,
+    #[prost(message, optional, tag = "3")]
+    event: Option<SentEvent>,
+}
+
+#[derive(prost::Message)]
+struct SentEvent {
+    #[prost(sint64, tag = "1")]
+    at_ms: i64,
+    #[prost(uint32, tag = "2")]
+    version: u32,
+    #[prost(uint32, tag = "3")]
+    mode: u32,
+    #[prost(string, tag = "4")]
+    kind: String,
+    #[prost(string, tag = "5")]
+    stream: String,
+    #[prost(bytes = "bytes", tag = "6")]
+    payload: Bytes,
+    #[prost(message, repeated, tag = "7")]
+    documents: Vec<SentDocument>,
+}
+
+#[derive(prost::Message)]
+struct SentDocument {
+    #[prost(string, tag = "1")]
+    kind: String,
+    #[prost(string, tag = "2")]
+    id: String,
+    #[prost(uint64, tag = "3")]
+    rev_seq: u64,
+    #[prost(bool, tag = "4")]
+    deleted: bool,
+    #[prost(bool, tag = "5")]
+    open: bool,
+    #[prost(sint32, optional, tag = "6")]
+    level: Option<i32>,
+    #[prost(string, optional, tag = "7")]
+    stage: Option<String>,
+    #[prost(string, optional, tag = "8")]
+    grid: Option<String>,
+    #[prost(string, repeated, tag = "9")]
+    units: Vec<String>,
+    #[prost(sint64, tag = "10")]
+    at_ms: i64,
+    #[prost(bytes = "bytes", tag = "11")]
+    payload: Bytes,
 }
 
 /// Encodes, tags and checks.
@@ -38,28 +90,16 @@ impl Codec {
 
     /// `None` when it would be longer than `limit` bytes.
     pub(super) fn event(&self, published: &Published, limit: usize) -> Option<Bytes> {
-        let size = size(published);
-        if size > limit {
+        // A long one is not copied in vain.
+        if payloads(published) > limit {
             return None;
         }
-        let mut out = BytesMut::with_capacity(size);
-        let Published { log_id, event: StoredEvent { seq, event }, documents } = published;
-        start(&mut out, EVENT, Position { log_id: *log_id, seq: *seq });
-        out.put_i64(event.at_ms);
-        out.put_u16(event.version);
-        out.put_u8(event.mode);
-        put(&mut out, event.kind.as_bytes());
-        put(&mut out, event.stream.as_bytes());
-        put(&mut out, &event.payload);
-        out.put_u16(u16::try_from(documents.len()).ok()?);
-        documents.iter().for_each(|d| put_document(&mut out, d));
-        Some(self.seal(out))
+        let message = sent(published);
+        (1 + message.encoded_len() + TAG <= limit).then(|| self.seal(&message))
     }
 
     pub(super) fn head(&self, at: Position) -> Bytes {
-        let mut out = BytesMut::with_capacity(START + TAG);
-        start(&mut out, HEAD, at);
-        self.seal(out)
+        self.seal(&Sent { log_id: at.log_id, seq: at.seq, event: None })
     }
 
     /// `None` for anything but what [`Self::event`] and [`Self::head`] of the same ledger made.
@@ -69,14 +109,11 @@ impl Codec {
         if message.try_get_u8().ok()? != VERSION {
             return None;
         }
-        let kind = message.try_get_u8().ok()?;
-        let at = Position { log_id: message.try_get_u64().ok()?, seq: message.try_get_u64().ok()? };
-        let frame = match kind {
-            EVENT => Frame::Event(event(&mut message, at)?),
-            HEAD => Frame::Head(at),
-            _ => return None,
-        };
-        message.is_empty().then_some(frame)
+        let Sent { log_id, seq, event } = Sent::decode(message).ok()?;
+        Some(match event {
+            Some(event) => Frame::Event(published(log_id, seq, event)?),
+            None => Frame::Head(Position { log_id, seq }),
+        })
     }
 
     fn mac(&self, content: &[u8]) -> Option<Hmac<Sha256>> {
@@ -85,7 +122,15 @@ impl Codec {
         Some(mac)
     }
 
-    fn seal(&self, mut out: BytesMut) -> Bytes {
+    fn seal(&self, message: &Sent) -> Bytes {
+        let mut out = BytesMut::with_capacity(1 + message.encoded_len() + TAG);
+        out.put_u8(VERSION);
+        // Bytes grow as needed: the error arm never runs, and what it left out would be refused.
+        let _ = message.encode(&mut out);
+        self.tag(out)
+    }
+
+    fn tag(&self, mut out: BytesMut) -> Bytes {
         // An HMAC takes keys of any length; without a tag the message would be refused.
         if let Some(mac) = self.mac(&out) {
             out.extend_from_slice(mac.finalize().into_bytes().get(..TAG).unwrap_or_default());
@@ -94,98 +139,58 @@ impl Codec {
     }
 }
 
-fn start(out: &mut BytesMut, kind: u8, at: Position) {
-    out.put_u8(VERSION);
-    out.put_u8(kind);
-    out.put_u64(at.log_id);
-    out.put_u64(at.seq);
+fn payloads(published: &Published) -> usize {
+    published.event.event.payload.len() + published.documents.iter().map(|d| d.payload.len()).sum::<usize>()
 }
 
-/// Bytes of the whole message, or a little more.
-fn size(published: &Published) -> usize {
-    let event = &published.event.event;
-    let fixed = START + 8 + 2 + 1 + 3 * 4 + 2 + TAG;
-    let documents = published.documents.iter().map(|d| {
-        let c = &d.columns;
-        let texts = [&c.stage, &c.grid].into_iter().flatten().chain(&c.units).map(|t| t.len() + 4).sum::<usize>();
-        8 + 1 + 2 + 8 + 2 + 3 * 4 + d.kind.len() + d.id.len() + d.payload.len() + texts
-    });
-    fixed + event.kind.len() + event.stream.len() + event.payload.len() + documents.sum::<usize>()
+fn sent(published: &Published) -> Sent {
+    let Published { log_id, event: StoredEvent { seq, event }, documents } = published;
+    let event = SentEvent {
+        at_ms: event.at_ms,
+        version: event.version.into(),
+        mode: event.mode.into(),
+        kind: event.kind.clone(),
+        stream: event.stream.clone(),
+        payload: event.payload.clone(),
+        documents: documents.iter().map(sent_document).collect(),
+    };
+    Sent { log_id: *log_id, seq: *seq, event: Some(event) }
 }
 
-/// The limits of the ledger keep every length far below 2^32; a longer one would be refused when read.
-fn put(out: &mut BytesMut, bytes: &[u8]) {
-    out.put_u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-    out.put_slice(bytes);
-}
-
-const DELETED: u8 = 1;
-const OPEN: u8 = 2;
-const LEVEL: u8 = 4;
-const STAGE: u8 = 8;
-const GRID: u8 = 16;
-
-fn put_document(out: &mut BytesMut, document: &DocumentRow) {
+fn sent_document(document: &DocumentRow) -> SentDocument {
     let DocumentRow { kind, id, rev_seq, deleted, open, columns, payload } = document;
     let Columns { level, stage, units, grid, at_ms } = columns;
-    let flags = [
-        (*deleted, DELETED),
-        (*open, OPEN),
-        (level.is_some(), LEVEL),
-        (stage.is_some(), STAGE),
-        (grid.is_some(), GRID),
-    ];
-    put(out, kind.as_bytes());
-    put(out, id.as_bytes());
-    out.put_u64(*rev_seq);
-    out.put_u8(flags.into_iter().filter(|f| f.0).fold(0, |all, f| all | f.1));
-    if let Some(level) = level {
-        out.put_i16(*level);
+    SentDocument {
+        kind: kind.clone(),
+        id: id.clone(),
+        rev_seq: *rev_seq,
+        deleted: *deleted,
+        open: *open,
+        level: level.map(Into::into),
+        stage: stage.clone(),
+        grid: grid.clone(),
+        units: units.clone(),
+        at_ms: *at_ms,
+        payload: payload.clone(),
     }
-    stage.iter().for_each(|s| put(out, s.as_bytes()));
-    grid.iter().for_each(|g| put(out, g.as_bytes()));
-    out.put_i64(*at_ms);
-    out.put_u16(u16::try_from(units.len()).unwrap_or(u16::MAX));
-    units.iter().for_each(|u| put(out, u.as_bytes()));
-    put(out, payload);
 }
 
-fn bytes(message: &mut Bytes) -> Option<Bytes> {
-    let len = usize::try_from(message.try_get_u32().ok()?).ok()?;
-    (len <= message.len()).then(|| message.split_to(len))
+fn published(log_id: u64, seq: u64, event: SentEvent) -> Option<Published> {
+    let SentEvent { at_ms, version, mode, kind, stream, payload, documents } = event;
+    if documents.len() > limits::ROWS + 1 {
+        return None;
+    }
+    let documents = documents.into_iter().map(document).collect::<Option<_>>()?;
+    let (version, mode) = (version.try_into().ok()?, mode.try_into().ok()?);
+    let event = StoredEvent { seq, event: EventRow { at_ms, kind, version, stream, mode, payload } };
+    Some(Published { log_id, event, documents })
 }
 
-fn text(message: &mut Bytes) -> Option<String> {
-    String::from_utf8(bytes(message)?.into()).ok()
-}
-
-fn event(message: &mut Bytes, at: Position) -> Option<Published> {
-    let event = EventRow {
-        at_ms: message.try_get_i64().ok()?,
-        version: message.try_get_u16().ok()?,
-        mode: message.try_get_u8().ok()?,
-        kind: text(message)?,
-        stream: text(message)?,
-        payload: bytes(message)?,
-    };
-    let count = usize::from(message.try_get_u16().ok()?);
-    let documents = (0..count.min(limits::ROWS + 1)).map(|_| document(message)).collect::<Option<_>>()?;
-    Some(Published { log_id: at.log_id, event: StoredEvent { seq: at.seq, event }, documents })
-}
-
-fn document(message: &mut Bytes) -> Option<DocumentRow> {
-    let (kind, id) = (text(message)?, text(message)?);
-    let rev_seq = message.try_get_u64().ok()?;
-    let flags = message.try_get_u8().ok()?;
-    let has = |flag: u8| flags & flag != 0;
-    let level = if has(LEVEL) { Some(message.try_get_i16().ok()?) } else { None };
-    let stage = if has(STAGE) { Some(text(message)?) } else { None };
-    let grid = if has(GRID) { Some(text(message)?) } else { None };
-    let at_ms = message.try_get_i64().ok()?;
-    let units = (0..message.try_get_u16().ok()?).map(|_| text(message)).collect::<Option<_>>()?;
+fn document(sent: SentDocument) -> Option<DocumentRow> {
+    let SentDocument { kind, id, rev_seq, deleted, open, level, stage, grid, units, at_ms, payload } = sent;
+    let level = level.map(TryInto::try_into).transpose().ok()?;
     let columns = Columns { level, stage, units, grid, at_ms };
-    let payload = bytes(message)?;
-    Some(DocumentRow { kind, id, rev_seq, deleted: has(DELETED), open: has(OPEN), columns, payload })
+    Some(DocumentRow { kind, id, rev_seq, deleted, open, columns, payload })
 }
 
 #[cfg(test)]
@@ -224,7 +229,6 @@ mod tests {
         fn what_was_encoded_comes_back(published in rows()) {
             let codec = Codec::new([7; 32]);
             let message = codec.event(&published, usize::MAX).unwrap();
-            prop_assert!(message.len() <= size(&published), "{} of {}", message.len(), size(&published));
             prop_assert_eq!(codec.event(&published, message.len() - 1), None);
             prop_assert_eq!(codec.decode(message), Some(Frame::Event(published)));
         }
@@ -243,11 +247,18 @@ mod tests {
 
         // Behind a right tag too nothing can break the decoder: bugs and other versions of our own.
         #[test]
-        fn any_bytes_are_decoded_or_refused(content in prop::collection::vec(any::<u8>(), 0..200), kind in 0..4_u8) {
+        fn any_bytes_are_decoded_or_refused(
+            published in rows(),
+            content in prop::collection::vec(any::<u8>(), 0..200),
+            at: prop::sample::Index,
+        ) {
             let codec = Codec::new([7; 32]);
-            let mut out = BytesMut::from(&[VERSION, kind][..]);
-            out.extend_from_slice(&content);
-            if let Some(Frame::Event(found)) = codec.decode(codec.seal(out)) {
+            // Nothing but noise, and noise behind the beginning of a message.
+            let whole = codec.event(&published, usize::MAX).unwrap();
+            for begin in [&whole[..1], &whole[..1 + at.index(whole.len() - TAG)]] {
+                let mut out = BytesMut::from(begin);
+                out.extend_from_slice(&content);
+                let Some(Frame::Event(found)) = codec.decode(codec.tag(out)) else { continue };
                 prop_assert!(codec.event(&found, usize::MAX).is_some());
             }
         }
@@ -258,16 +269,18 @@ mod tests {
         let codec = Codec::new([7; 32]);
         let at = Position { log_id: 1 << 52, seq: 77 };
         let message = codec.head(at);
-        assert_eq!(message.len(), START + TAG);
+        assert!(message.len() <= 32, "{}", message.len());
         assert_eq!(codec.decode(message), Some(Frame::Head(at)));
     }
 
     #[test]
     fn another_version_is_refused() {
         let codec = Codec::new([7; 32]);
-        let mut out = BytesMut::new();
-        start(&mut out, HEAD, Position { log_id: 1, seq: 1 });
-        out[0] = VERSION + 1;
-        assert_eq!(codec.decode(codec.seal(out)), None);
+        let message = codec.head(Position { log_id: 1, seq: 1 });
+        for version in [VERSION - 1, VERSION, VERSION + 1] {
+            let mut out = BytesMut::from(&message[..message.len() - TAG]);
+            out[0] = version;
+            assert_eq!(codec.decode(codec.tag(out)).is_some(), version == VERSION);
+        }
     }
 }

@@ -6,6 +6,7 @@ mod centre;
 mod command_line;
 mod database;
 mod nodes;
+mod released;
 #[path = "../support/mod.rs"]
 mod support;
 mod unit;
