@@ -52,7 +52,7 @@ impl DeviceClock {
         } else if now - at < RIGHT_MS {
             self.agreed = 0;
         }
-        if passed >= APART_MS || passed < 0 {
+        if !(0..APART_MS).contains(&passed) {
             self.last = Some((now, at));
         }
     }
