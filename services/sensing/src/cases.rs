@@ -445,3 +445,23 @@ fn devices_of_one_node_count_together_and_that_is_no_gap() {
     let lost = hears("spBv1.0/g/NDEATH/node", &[], 0).2;
     assert_eq!(lost.len(), 2, "the node takes both along: {lost:?}");
 }
+
+#[test]
+fn a_button_whose_clock_is_slow_is_heard_also_after_a_restart() {
+    let mut centre = Centre::new();
+    let slow = 600_000;
+    let presses = |centre: &mut Centre, pressed: bool| {
+        centre.now += 60_000;
+        let at = centre.now - slow;
+        centre
+            .hears("v1/gateway/telemetry", &format!(r#"{{"sos":[{{"ts":{at},"values":{{"sos":{pressed}}}}}]}}"#))
+            .edges
+    };
+    for _ in 0..5 {
+        assert_eq!(presses(&mut centre, false), [""; 0]);
+    }
+    assert_eq!(presses(&mut centre, true), ["+sos"]);
+    assert_eq!(presses(&mut centre, false), ["-sos"]);
+    centre.again();
+    assert_eq!(presses(&mut centre, true), ["+sos"]);
+}

@@ -22,8 +22,15 @@ pub(crate) struct DeviceClock {
 }
 
 impl DeviceClock {
-    /// When a reading was measured; `None` = as it arrives.
-    pub(crate) fn when(&mut self, at: Option<i64>, live: bool, now: i64) -> Option<i64> {
+    /// When a reading was measured; `None` = as it arrives. Of a clock that is steadily behind its time still tells the order
+    /// of its readings, which is enough where it `fits`.
+    pub(crate) fn when(
+        &mut self,
+        at: Option<i64>,
+        live: bool,
+        now: i64,
+        fits: impl FnOnce(i64) -> bool,
+    ) -> Option<i64> {
         let at = at?;
         if at >= now {
             return Some(now);
@@ -34,7 +41,7 @@ impl DeviceClock {
         if live {
             self.learn(at, now);
         }
-        (self.agreed < AGREE || now - at < RIGHT_MS).then_some(at)
+        (self.agreed < AGREE || now - at < RIGHT_MS || fits(at)).then_some(at)
     }
 
     fn learn(&mut self, at: i64, now: i64) {
@@ -52,7 +59,7 @@ impl DeviceClock {
         } else if now - at < RIGHT_MS {
             self.agreed = 0;
         }
-        if passed >= APART_MS || passed < 0 {
+        if !(0..APART_MS).contains(&passed) {
             self.last = Some((now, at));
         }
     }
@@ -68,21 +75,23 @@ mod tests {
     #[test]
     fn times_are_believed_unless_they_cannot_be_true() {
         let mut clock = DeviceClock::default();
-        let mut when = |at: i64| clock.when(Some(at), true, NOW);
+        let mut when = |at: i64| clock.when(Some(at), true, NOW, |_| false);
         assert_eq!(when(NOW + HOUR), Some(NOW));
         assert_eq!(when(NOW - 24 * HOUR), Some(NOW - 24 * HOUR));
         assert_eq!(when(NOW - 31 * 24 * HOUR), None, "a clock that was never set");
         assert_eq!(when(5_000), None);
-        assert_eq!(DeviceClock::default().when(None, true, NOW), None);
+        assert_eq!(DeviceClock::default().when(None, true, NOW, |_| false), None);
     }
 
     #[test]
     fn a_clock_that_is_steadily_behind_is_found_out() {
         let mut clock = DeviceClock::default();
-        let told = |clock: &mut DeviceClock, n: i64| clock.when(Some(NOW + n * 60_000 - HOUR), true, NOW + n * 60_000);
+        let told = |clock: &mut DeviceClock, n: i64| {
+            clock.when(Some(NOW + n * 60_000 - HOUR), true, NOW + n * 60_000, |_| false)
+        };
         let all: Vec<_> = (0..4).map(|n| told(&mut clock, n).is_none()).collect();
         assert_eq!(all, [false, false, true, true]);
-        assert_eq!(clock.when(Some(NOW + HOUR), true, NOW + HOUR + 5), Some(NOW + HOUR), "it was set right");
+        assert_eq!(clock.when(Some(NOW + HOUR), true, NOW + HOUR + 5, |_| false), Some(NOW + HOUR), "it was set right");
         assert!(told(&mut clock, 62).is_some(), "and what is earlier now is earlier");
     }
 
@@ -92,7 +101,7 @@ mod tests {
         for n in 0..100 {
             // A minute apart, sent within ten seconds.
             let at = NOW - 10 * HOUR + n * 60_000;
-            assert_eq!(clock.when(Some(at), true, NOW + n * 100), Some(at));
+            assert_eq!(clock.when(Some(at), true, NOW + n * 100, |_| false), Some(at));
         }
     }
 }

@@ -453,7 +453,12 @@ impl Engine {
         let (number, kept) = (reading.device, arrival == Arrival::Kept);
         self.alive(number, came, out);
         let device = self.devices.get_mut(number)?;
-        let time = device.clock.when(reading.at, arrival == Arrival::First, now);
+        let (states, rules) = (&device.rules, &self.rules);
+        let fits = |at: i64| {
+            let young = |s: &Standing| rules.get(s.rule).is_none_or(|r| now - at < r.old_ms());
+            states.iter().all(|s| at > s.state.at && young(s))
+        };
+        let time = device.clock.when(reading.at, arrival == Arrival::First, now, fits);
         let at = time.unwrap_or_else(|| device.arrives(now));
         // Of what the broker kept nobody knows when it was measured, unless it says so.
         let stores = time.is_some() || !kept;

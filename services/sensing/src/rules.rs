@@ -72,7 +72,8 @@ pub struct Rule {
 }
 
 impl Rule {
-    fn old_ms(&self) -> i64 {
+    /// A reading this much older than its arrival begins nothing, ms.
+    pub(crate) fn old_ms(&self) -> i64 {
         let usual = if self.release_s > 0 { self.release_s.max(900) } else { 3_600 };
         i64::from(self.old_s.unwrap_or(usual)) * 1_000
     }

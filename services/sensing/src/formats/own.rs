@@ -134,7 +134,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<(Option<i64>, bool, Option<f64>)>, Why> {
+    /// Time, whether it has one that cannot be read, and value.
+    type Read = (Option<i64>, bool, Option<f64>);
+
+    fn read(text: &str) -> Result<Vec<Read>, Why> {
         let of = |r: Reading| (r.at, r.undated, r.measure.map(|m| m.value));
         match reading(0, text.as_bytes()).map_err(|f| f.why)? {
             Message::Reading(r) => Ok(vec![of(r)]),
