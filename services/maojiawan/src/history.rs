@@ -14,7 +14,7 @@ use domain::{
     event::Mode,
     ids::{AlarmId, AlarmKindId, ClassId, IncidentId, TaskId, UnitId, VaultId},
     incident::Channel,
-    input::{Actor, Command, Input, Observation, Outgoing, PushTarget, Refs},
+    input::{Actor, Command, Input, Observation, Outgoing, PushTarget},
     site::{Class, Level, Place, Precision, Sensor, SensorKind, Site},
     task::{FeedbackResult, Receipt},
     time::Timestamp,
@@ -319,6 +319,7 @@ impl Week<'_> {
                     channel: *channel,
                     reporter: None,
                     text: Some(said(case.text)),
+                    into: None,
                 })
             }),
         }
@@ -333,7 +334,7 @@ impl Week<'_> {
                 Ok(Outgoing::Push { task, .. }) => {
                     let command =
                         Command::Deliver { task, receipt: Receipt::Http, external: Some(format!("Y{}", task.0)) };
-                    let input = Input::Command { actor: Actor::System, mode: Mode::Real, command };
+                    let input = Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command };
                     self.writer.submit(Submission::keyless(input).settling(row.id)).await?;
                 }
                 _ => quiet = quiet.settling(row.id),
@@ -346,7 +347,7 @@ impl Week<'_> {
     }
 
     async fn system(&self, command: Command) -> anyhow::Result<()> {
-        let input = Input::Command { actor: Actor::System, mode: Mode::Real, command };
+        let input = Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command };
         self.writer.submit(Submission::keyless(input)).await?;
         Ok(())
     }
@@ -433,7 +434,7 @@ fn said(text: &str) -> String {
 
 fn centre(command: Command) -> Input {
     let actor = Actor::Account { id: ACCOUNT.into(), role: Role::ShiftChief, unit: None, grid: None };
-    Input::Command { actor, mode: Mode::Real, command }
+    Input::Command { actor, mode: Mode::Real, happened: None, command }
 }
 
 fn by_centre(case: &Case, step: Step) -> Option<Command> {
@@ -492,7 +493,7 @@ fn by_unit(case: &Case, step: Step, n: usize) -> Option<Input> {
         Step::Decline => Command::Decline { task, reason: said("当班人员均在处置其他任务") },
         _ => return None,
     };
-    Some(Input::Command { actor: Actor::Unit(unit.clone()), mode: Mode::Real, command })
+    Some(Input::Command { actor: Actor::Unit(unit.clone()), mode: Mode::Real, happened: None, command })
 }
 
 #[cfg(test)]
