@@ -383,9 +383,10 @@ test('calls that are not signed, and signed nonsense', async () => {
   await send('/ghost/inbound', good, signed(SECRET, good), 'unknown department')
   await send('/fire/nothing', good, signed(SECRET, good), 'unknown address')
   expect(found).toEqual([])
-  expect(await written(before)).toEqual([])
+  // Whoever called, a person sees that somebody did, and nothing else happens.
+  expect(new Set(await written(before))).toEqual(new Set(['message_kept']))
 
-  // What is signed and unreadable is a fact about the department, and the only thing that is written.
+  // What is signed and unreadable is a fact about the department besides, and the only other thing that is written.
   const bodies = [
     '',
     '{',
@@ -401,10 +402,10 @@ test('calls that are not signed, and signed nonsense', async () => {
     '{"type":"records","kind":"x","records":7}',
   ]
   for (const body of bodies) await send('/fire/inbound', body, signed(SECRET, body), body)
-  for (const body of ['{', '{"id":"1"}', '{"id":"1","from":"x","text":"y"}', '{"id":"1","from":"13800000000"}'])
+  for (const body of ['{', '{"id":"1"}', '{"id":"1","text":" "}', '{"id":"1","from":"13800000000"}'])
     await send('/sms/inbound', body, signed(SECRET, body), body)
   expect(found).toEqual([])
-  expect(new Set(await written(before))).toEqual(new Set(['unreadable']))
+  expect(new Set(await written(before))).toEqual(new Set(['unreadable', 'message_kept']))
 })
 
 test('it still runs, and has said nothing', async () => {

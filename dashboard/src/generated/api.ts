@@ -184,6 +184,67 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/alarms/{id}/place": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tells where an alarm is 定位; it may have come without a place. */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description 1 to 128 visible ASCII characters */
+                    "Idempotency-Key": string;
+                };
+                path: {
+                    /** @description Its number */
+                    id: number;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["NewPlace"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Accepted"];
+                    };
+                };
+                "4XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                "5XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/alarms/{id}/shelve": {
         parameters: {
             query?: never;
@@ -2511,6 +2572,67 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/messages/{id}/place": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tells where a message of the inbox is about 定位: it becomes an alarm there, or joins one. */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description 1 to 128 visible ASCII characters */
+                    "Idempotency-Key": string;
+                };
+                path: {
+                    /** @description Its number */
+                    id: number;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["MessagePlace"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Accepted"];
+                    };
+                };
+                "4XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+                "5XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/patrols": {
         parameters: {
             query?: never;
@@ -3767,6 +3889,8 @@ export interface components {
             households: number;
             /** @description Id. */
             id: string;
+            /** @description Pinyin initials of the name and the local names. */
+            initials: string[];
             /**
              * Format: int32
              * @description People under 18.
@@ -4432,6 +4556,8 @@ export interface components {
             grid: string;
             /** @description Id. */
             id: string;
+            /** @description Pinyin initials of the name and the local names. */
+            initials: string[];
             /** @description `square`, `school`, `gate`, `road`, `parking` or `plant`. */
             kind: string;
             /** @description Name. */
@@ -4561,6 +4687,13 @@ export interface components {
             /** @description `sent` or `failed`. */
             sent?: string | null;
             text?: null | components["schemas"]["Text"];
+        };
+        /** @description Where a message of the inbox is about. */
+        MessagePlace: {
+            /** @description Class of what it reports, if that is known. */
+            class?: string | null;
+            /** @description Where. */
+            place: components["schemas"]["PlaceInput"];
         };
         /**
          * @description For real or not.
@@ -4903,6 +5036,8 @@ export interface components {
             id: string;
             /** @description Inside a building. */
             indoor: boolean;
+            /** @description Pinyin initials of the name. */
+            initials: string[];
             /** @description Name. */
             name: components["schemas"]["Name"];
             /**

@@ -390,6 +390,7 @@ export const en: Messages = {
     alarm_shelved: 'Alarm shelved',
     alarm_unshelved: 'Shelving ended',
     alarm_moved: 'Alarm moved to {incident}',
+    alarm_placed: 'Alarm placed',
     attention_called: 'Reminded again',
     attended: 'Taken',
     placeFrom: '{before} → {place}',

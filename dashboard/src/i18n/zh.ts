@@ -374,6 +374,7 @@ export const zh = {
     alarm_shelved: '屏蔽告警',
     alarm_unshelved: '解除屏蔽',
     alarm_moved: '告警并入 {incident}',
+    alarm_placed: '告警定位',
     attention_called: '再次提醒',
     attended: '接手',
     placeFrom: '{before} → {place}',

@@ -260,6 +260,8 @@ fn needs(command: &Command) -> (Right, About<'_>) {
         | Command::JudgeAlarm { .. }
         | Command::ShelveAlarm { .. }
         | Command::UnshelveAlarm(_)
+        | Command::PlaceAlarm { .. }
+        | Command::PlaceMessage { .. }
         | Command::Attend { .. }
         | Command::Accept(_)
         | Command::Reject { .. }

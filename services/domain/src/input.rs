@@ -290,6 +290,22 @@ pub enum Command {
         /// Where.
         place: Place,
     },
+    /// Tells where an alarm is.
+    PlaceAlarm {
+        /// Which.
+        alarm: AlarmId,
+        /// Where.
+        place: Place,
+    },
+    /// Tells where a message is about that waits in the inbox; it becomes an alarm.
+    PlaceMessage {
+        /// Which.
+        message: MessageId,
+        /// Where.
+        place: Place,
+        /// What it reports, if that is known.
+        class: Option<ClassId>,
+    },
     /// Adds a stored still, clip or photo.
     AddExhibit {
         /// To what.

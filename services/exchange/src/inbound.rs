@@ -1,7 +1,10 @@
 //! Signed calls in: `POST /{department}/inbound` and `POST /sms/inbound`. The order of checks: the department, the size,
-//! the signature and its time, the key, the body. A call is answered when its outcome is durable.
+//! the signature and its time, the key, the body. A call is answered when its outcome is durable, and one that is refused
+//! is kept for a person to look at.
 
 mod body;
+pub(crate) mod message;
+mod texts;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,11 +18,11 @@ use axum::{
 use bytes::Bytes;
 use domain::{
     event::Mode,
-    gazetteer,
+    gazetteer::{self, Reading},
     ids::UnitId,
     input::{Actor, Command, Input, Observation},
+    site::Level,
     task::Receipt,
-    text,
 };
 use link::intake::{Done, Submission};
 use runtime::telemetry::names;
@@ -34,6 +37,7 @@ use crate::{
     sign::{self, KEY},
 };
 use body::{Report, Rows, Step, Update, What};
+use message::Incoming;
 
 /// Largest body, bytes.
 const BODY: usize = 64 * 1024;
@@ -72,21 +76,21 @@ async fn department(
 ) -> Answer {
     let connector = shared.connectors.get(&unit).ok_or_else(Problem::no_department)?;
     let answer = async {
-        let body = read(&shared, &headers, body, &connector.secret, connector.window_s).await?;
+        let body = read(&shared, &unit, &headers, body, &connector.secret, connector.window_s).await?;
         shared.heard(&unit);
-        let key = key(&headers)?;
-        let parsed = match body::department(&body) {
-            Ok(parsed) => parsed,
-            Err(problem) => {
-                unreadable(&shared, &unit, &problem, body.len()).await;
-                return Err(problem);
+        let answer = async {
+            let key = key(&headers)?;
+            match body::department(&body)? {
+                What::Update(update) => step(&shared, connector, key, &body, update).await,
+                What::Report(found) => report(&shared, connector, key, &body, found).await,
+                What::Records(rows) => keep(&shared, connector, &rows),
             }
         };
-        match parsed {
-            What::Update(update) => step(&shared, connector, key, &body, update).await,
-            What::Report(found) => report(&shared, connector, key, &body, found).await,
-            What::Records(rows) => keep(&shared, connector, &rows),
+        let answer = answer.await;
+        if let Err(problem) = &answer {
+            refused(&shared, &unit, problem, &body).await;
         }
+        answer
     };
     count("department", answer.await)
 }
@@ -94,31 +98,54 @@ async fn department(
 async fn sms(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Answer {
     let config = shared.config.sms.as_ref().ok_or_else(Problem::no_department)?;
     let answer = async {
-        let body = read(&shared, &headers, body, &config.secret, config.window_s).await?;
-        let message = match body::message(&body) {
-            Ok(message) => message,
-            Err(problem) => {
-                unreadable(&shared, "sms", &problem, body.len()).await;
-                return Err(problem);
-            }
+        let body = read(&shared, "sms", &headers, body, &config.secret, config.window_s).await?;
+        let answer = match message::read(&body) {
+            Ok(Incoming::Text(message)) => texts::take(&shared, message).await,
+            Ok(Incoming::Report(report)) => texts::reported(&shared, report).await,
+            Err(problem) => Err(problem),
         };
-        let national = text::national_number(&message.from);
-        let observation = Observation::MessageIn {
-            person: Some((shared.hash)(&format!("person/{}", national.as_ref().unwrap_or(&message.from)))),
-            place: gazetteer::locate(&shared.site, &message.text),
-            from: message.from,
-            text: message.text,
-        };
-        let input = Input::Observe { mode: Mode::Real, observation };
-        let done = shared.intake.submit(Submission::keyed("sms", message.id, body.to_vec(), input)).await?;
-        if let (Some(id), false) = (done.refs.message, done.replayed)
-            && shared.messages.try_send(id).is_err()
-        {
-            tracing::warn!(message.id = id.0, "the message patrol is behind; a message is no finding of it");
+        if let Err(problem) = &answer {
+            refused(&shared, "sms", problem, &body).await;
         }
-        Ok(Json(told(&done)))
+        answer
     };
     count("sms", answer.await)
+}
+
+/// A call that is refused is shown in the inbox with its sender, the reason and its own words, for a person to place or
+/// to ask about. What cannot be read is a fault of the connection besides. A step that comes too late is no loss: the unit
+/// is told, and its task shows how far it is.
+async fn refused(shared: &Shared, source: &str, problem: &Problem, body: &[u8]) {
+    if matches!(problem.code, "malformed" | "field_invalid") {
+        unreadable(shared, source, problem, body.len()).await;
+    }
+    let lost = matches!(problem.status.as_u16(), 400 | 401 | 422) && problem.code != "too_large";
+    if !lost || !guard(&shared.unreadable).allow(&format!("inbox/{source}"), shared.clock.now_ms()) {
+        return;
+    }
+    let name = shared.site.unit(&source.into()).map_or(source, |u| u.name.zh.as_str()).to_owned();
+    let words = message::clean(&format!("【{name}，未采用：{}】{}", problem.zh(), message::decode(body)));
+    let observation = Observation::MessageIn { from: name, person: None, text: words, place: None };
+    let input = Input::Observe { mode: Mode::Real, observation };
+    if let Err(error) = shared.intake.submit(Submission::keyless(input)).await {
+        tracing::debug!(%error, "a refused call was not kept");
+    }
+}
+
+/// Gives out texts whose missing parts do not come.
+pub(crate) async fn run(shared: &Shared) {
+    let mut look = tokio::time::interval(std::time::Duration::from_secs(5));
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        let overdue = guard(&shared.parts).overdue(shared.clock.now_ms());
+        for (group, text) in overdue {
+            if let Err(problem) = texts::together(shared, &group, text).await {
+                // Its parts are in the inbox, one by one.
+                tracing::warn!(code = problem.code, "a text with missing parts was not joined");
+            }
+        }
+    }
 }
 
 fn count(source: &'static str, answer: Answer) -> Answer {
@@ -131,6 +158,7 @@ fn count(source: &'static str, answer: Answer) -> Answer {
 /// The body, within its bound and signed.
 async fn read(
     shared: &Shared,
+    source: &str,
     headers: &HeaderMap,
     body: Body,
     secret: &Secret,
@@ -145,7 +173,12 @@ async fn read(
         let limit = std::error::Error::source(&error).is_some_and(|e| e.to_string().contains("limit"));
         if limit { Problem::too_large() } else { Problem::interrupted() }
     })?;
-    sign::verify(secret, headers, &body, shared.clock.now_ms().div_euclid(1_000), window_s)?;
+    let signed = sign::verify(secret, headers, &body, shared.clock.now_ms().div_euclid(1_000), window_s);
+    if let Err(unsigned) = signed {
+        let problem = unsigned.into();
+        refused(shared, source, &problem, &body).await;
+        return Err(problem);
+    }
     Ok(body)
 }
 
@@ -201,10 +234,16 @@ async fn step(shared: &Shared, connector: &Connector, key: &str, body: &Bytes, u
 }
 
 async fn report(shared: &Shared, connector: &Connector, key: &str, body: &Bytes, report: Report) -> Answer {
-    let place = gazetteer::locate(&shared.site, &report.place_text).ok_or_else(Problem::no_place)?;
-    if shared.site.class(&report.class).is_none() {
-        return Err(Problem::field("class"));
-    }
+    let class = shared.site.class(&report.class).ok_or_else(|| Problem::field("class"))?;
+    let place = match gazetteer::read(&shared.site, &report.place_text) {
+        Reading::At(place) => place,
+        // What is urgent rings without a place.
+        Reading::Unclear(near) if class.level == Level::Red => {
+            gazetteer::around(&near).unwrap_or_else(gazetteer::unknown)
+        }
+        Reading::Nowhere if class.level == Level::Red => gazetteer::unknown(),
+        Reading::Unclear(_) | Reading::Nowhere => return Err(Problem::no_place()),
+    };
     let observation = Observation::UnitReport {
         unit: UnitId::new(&connector.unit),
         external: report.external.unwrap_or_else(|| key.to_owned()),

@@ -18,6 +18,7 @@ mod http;
 mod inbound;
 mod light;
 mod outbound;
+mod parts;
 mod patrol;
 mod problem;
 mod pull;
@@ -114,6 +115,8 @@ pub(crate) struct Shared {
     pub(crate) records: Mutex<records::Records>,
     pub(crate) pulses: Mutex<BTreeMap<String, light::Pulse>>,
     pub(crate) unreadable: Mutex<inbound::Limiter>,
+    pub(crate) parts: Mutex<parts::Parts>,
+    pub(crate) recent: Mutex<parts::Recent>,
     pub(crate) messages: mpsc::Sender<MessageId>,
     pub(crate) nudge: Notify,
 }
@@ -133,6 +136,8 @@ impl Exchange {
             records: Mutex::new(records::Records::new(&config.departments)),
             pulses: Mutex::new(pulses),
             unreadable: Mutex::default(),
+            parts: Mutex::default(),
+            recent: Mutex::default(),
             nudge: Notify::new(),
             config,
             connectors,
@@ -162,7 +167,7 @@ impl Exchange {
         let pulls = futures::future::join_all(shared.connectors.values().map(|c| pull::run(shared, c)));
         let patrols = futures::future::join_all(shared.rules.iter().map(|r| patrol::data(shared, r)));
         let work = async {
-            tokio::join!(outbound::run(shared), light::run(shared), pulls, patrols, async {
+            tokio::join!(outbound::run(shared), light::run(shared), inbound::run(shared), pulls, patrols, async {
                 if let Some(messages) = messages {
                     patrol::messages(shared, messages).await;
                 }

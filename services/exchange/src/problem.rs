@@ -30,6 +30,14 @@ impl Problem {
         Self { status, code, title, title_en, field: None, retry_after: None }
     }
 
+    /// What is wrong, Chinese.
+    pub(crate) fn zh(&self) -> String {
+        match &self.field {
+            Some(field) => format!("{} {field}", self.title),
+            None => self.title.to_owned(),
+        }
+    }
+
     pub(crate) fn no_department() -> Self {
         Self::new(StatusCode::NOT_FOUND, "no_department", "没有对接这个部门", "This department is not connected")
     }

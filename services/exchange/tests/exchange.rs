@@ -77,7 +77,28 @@ async fn the_same_key_takes_effect_once_and_names_one_request() {
     assert_eq!((status, &problem["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("key_reused")));
     let (status, _) = centre.call("energy", "k1", REPORT).await;
     assert_eq!(status, StatusCode::OK, "keys of departments are apart");
-    assert_eq!(centre.writer.taken().len(), 2);
+    let reports = centre.writer.observations();
+    assert_eq!(reports.iter().filter(|o| matches!(o, Observation::UnitReport { .. })).count(), 2);
+    let kept = inbox(&centre);
+    assert!(kept.len() == 1 && kept[0].1.contains("13栋"), "the other request is shown: {kept:?}");
+}
+
+/// Sender and words of what waits in the inbox.
+fn inbox(centre: &Centre) -> Vec<(String, String)> {
+    let kept = centre.writer.observations().into_iter().filter_map(|o| match o {
+        Observation::MessageIn { from, person: None, text, place: None } => Some((from, text)),
+        _ => None,
+    });
+    kept.collect()
+}
+
+/// What was taken as the words of a resident.
+fn said(centre: &Centre) -> Vec<(String, String)> {
+    let said = centre.writer.observations().into_iter().filter_map(|o| match o {
+        Observation::MessageIn { from, person: Some(_), text, .. } => Some((from, text)),
+        _ => None,
+    });
+    said.collect()
 }
 
 #[tokio::test]
@@ -108,7 +129,10 @@ async fn calls_that_are_not_signed_as_they_should_change_nothing() {
     assert_eq!((status, &problem["code"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!("too_large")));
     let (status, _) = centre.raw("fire/inbound", &secret, now - 300, REPORT, REPORT, Some("k")).await;
     assert_eq!(status, StatusCode::OK, "the window's edge is inside");
-    assert_eq!(centre.writer.taken().len(), 1);
+    let kept = inbox(&centre);
+    assert_eq!(centre.writer.taken().len(), 1 + kept.len(), "one report, and what a person looks at");
+    assert_eq!(kept.len(), 4, "of one source only a few a minute");
+    assert!(kept.iter().all(|(from, text)| from == "消防" && text.starts_with("【消防，未采用：签名")), "{kept:?}");
 }
 
 #[tokio::test]
@@ -132,7 +156,9 @@ async fn wrong_bodies_name_their_field_and_are_recorded_a_few_times() {
     let unreadable = |i: &Input| matches!(i, Input::Observe { observation: Observation::Unreadable { source, .. }, .. } if source == "fire");
     let taken = centre.writer.taken();
     assert_eq!(taken.iter().filter(|(_, i)| unreadable(i)).count(), 4);
-    assert_eq!(taken.len(), 4, "nothing else");
+    let kept = inbox(&centre);
+    assert_eq!(taken.len(), 4 + kept.len(), "nothing else");
+    assert!(kept.iter().any(|(_, text)| text.contains("地点") && text.contains("那边")), "{kept:?}");
 }
 
 #[tokio::test]
@@ -161,13 +187,123 @@ async fn a_message_is_placed_by_its_words_and_taken_once() {
         assert_eq!((status, &answer["replayed"]), (StatusCode::OK, &json!(replayed)));
     }
     let taken = centre.writer.taken();
-    assert_eq!((taken.len(), taken[0].0.as_deref()), (1, Some("sms sms-1")));
+    assert_eq!((taken.len(), taken[0].0.as_deref()), (1, Some("sms sms-1/hash of sms/19900000001/")));
     let Input::Observe { observation: Observation::MessageIn { from, person, place, .. }, .. } = &taken[0].1 else {
         panic!("a message")
     };
     assert_eq!((from.as_str(), person.as_deref()), ("19900000001", Some("hash of person/19900000001")));
     let place = place.as_ref().unwrap();
     assert_eq!((place.building.as_ref().unwrap().as_str(), place.unit, place.floor), ("b12", Some(2), Some(6)));
+}
+
+fn sms(id: &str, from: &str, text: &str) -> String {
+    json!({"id": id, "from": from, "text": text}).to_string()
+}
+
+#[tokio::test]
+async fn the_same_id_with_another_text_is_another_message_and_the_same_text_under_another_id_is_one() {
+    let centre = Centre::new(config()).unwrap();
+    for (id, text, replayed) in [
+        ("83be51e4", "12栋冒烟", false),
+        ("83be51e4", "12栋着火了", false),
+        ("another", "12栋冒烟", true),
+        ("83be51e4", "12栋冒烟", true),
+    ] {
+        let (status, answer) = centre.sms(&sms(id, "19900000001", text)).await;
+        assert_eq!((status, &answer["replayed"]), (StatusCode::OK, &json!(replayed)), "{id} {text}");
+    }
+    centre.sms(&sms("third", "19900000002", "12栋冒烟")).await;
+    assert_eq!(said(&centre).len(), 3, "another sender's is his own");
+}
+
+#[tokio::test]
+async fn nothing_formal_loses_a_text_and_a_call_without_one_is_shown() {
+    let centre = Centre::new(config()).unwrap();
+    for body in [
+        json!({"id": 7, "from": "tel:+86 199-0000-0001", "text": "12栋\u{0}冒烟", "at": "now"}),
+        json!({"from": "卯家湾通知", "text": "13栋冒烟"}),
+        json!({"id": "长".repeat(300), "from": "19900000003", "text": "14栋冒烟"}),
+        json!({"text": "15栋冒烟"}),
+    ] {
+        let (status, answer) = centre.sms(&body.to_string()).await;
+        assert_eq!(status, StatusCode::OK, "{body}: {answer}");
+    }
+    let said = said(&centre);
+    assert_eq!(
+        said.iter().map(|s| s.0.as_str()).collect::<Vec<_>>(),
+        ["+8619900000001", "卯家湾通知", "19900000003", "未知号码"]
+    );
+    let (status, _) = centre.sms(r#"{"id":"9","from":"19900000009"}"#).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let kept = inbox(&centre);
+    assert!(kept.len() == 1 && kept[0].1.contains("19900000009"), "{kept:?}");
+}
+
+#[tokio::test]
+async fn an_urgent_part_acts_at_once_and_the_whole_follows() {
+    let centre = Centre::new(config()).unwrap();
+    let part = |n: u8, text: &str| {
+        json!({"id": format!("p{n}"), "from": "19900000001", "text": text,
+               "part": {"reference": 56, "total": 3, "number": n}})
+        .to_string()
+    };
+    centre.sms(&part(3, "快来人啊")).await;
+    assert_eq!((said(&centre).len(), inbox(&centre).len()), (0, 1), "what waits is kept");
+    centre.sms(&part(1, "着火了，着火了，12栋")).await;
+    assert_eq!(said(&centre).len(), 1, "the urgent part rings before the rest is there");
+    centre.sms(&part(1, "着火了，着火了，12栋")).await;
+    assert_eq!(said(&centre).len(), 1, "doubled");
+    centre.sms(&part(2, "2单元")).await;
+    let said = said(&centre);
+    assert_eq!(said.last().unwrap().1, "着火了，着火了，12栋2单元快来人啊");
+    assert_eq!(said.len(), 2);
+}
+
+#[tokio::test]
+async fn a_text_whose_part_never_comes_goes_on_with_a_mark() {
+    let centre = Centre::new(config()).unwrap();
+    let body = json!({"from": "19900000001", "text": "路灯不亮", "udh": "05 00 03 38 02 01"}).to_string();
+    centre.sms(&body).await;
+    let running = centre.run();
+    let advance = centre.clock_runs();
+    while said(&centre).is_empty() {
+        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(advance);
+    assert_eq!(said(&centre)[0].1, "路灯不亮（缺第2条）");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_failed_part_makes_the_message_failed_and_a_delivered_one_is_no_news() {
+    let centre = Centre::new(config()).unwrap();
+    for state in ["DELIVRD", "UNDELIV"] {
+        centre.sms(&json!({"type": "report", "id": "12", "state": state}).to_string()).await;
+    }
+    let told = centre.writer.observations();
+    assert_eq!(told.len(), 1);
+    assert!(matches!(told[0], Observation::MessageSent { message: MessageId(12), ok: false }));
+}
+
+#[tokio::test]
+async fn a_fire_without_a_place_is_taken_and_what_is_not_urgent_is_asked_for_one() {
+    let centre = Centre::new(config()).unwrap();
+    let report = |class: &str| REPORT.replace("fire_lane", class).replace("12栋2单元", "那边");
+    let (status, problem) = centre.call("fire", "k1", &report("fire_lane")).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (422, &json!("no_place")));
+    let (status, _) = centre.call("fire", "k2", &report("fire")).await;
+    assert_eq!(status, StatusCode::OK);
+    let places: Vec<_> = centre
+        .writer
+        .observations()
+        .into_iter()
+        .filter_map(|o| match o {
+            Observation::UnitReport { place, .. } => Some(place),
+            _ => None,
+        })
+        .collect();
+    assert!(places.len() == 1 && places[0].is_unknown());
 }
 
 #[tokio::test]

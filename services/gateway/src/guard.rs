@@ -64,6 +64,8 @@ pub const OPERATIONS: &[(&str, &str, Right)] = &[
     ("POST",   "/api/v1/incidents/{id}/close",            Right::Handle),
     ("POST",   "/api/v1/incidents/{id}/reopen",           Right::Handle),
     ("POST",   "/api/v1/alarms/{id}/confirm",             Right::Handle),
+    ("POST",   "/api/v1/alarms/{id}/place",               Right::Handle),
+    ("POST",   "/api/v1/messages/{id}/place",             Right::Handle),
     ("POST",   "/api/v1/alarms/{id}/judge",               Right::Handle),
     ("POST",   "/api/v1/alarms/{id}/shelve",              Right::Handle),
     ("POST",   "/api/v1/alarms/{id}/unshelve",            Right::Handle),

@@ -144,6 +144,8 @@ variants! {
         Reopen { incident, reason }
         Note { incident, text }
         CorrectPlace { incident, place }
+        PlaceAlarm { alarm, place }
+        PlaceMessage { message, place, class }
         AddExhibit { of, exhibit }
         IssueCredential { device, voice, behind, hash }
     }

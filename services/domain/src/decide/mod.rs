@@ -268,6 +268,8 @@ impl<'a> Draft<'a> {
             | Command::JudgeAlarm { .. }
             | Command::ShelveAlarm { .. }
             | Command::UnshelveAlarm(_) => self.alarm_command(command)?,
+            Command::PlaceAlarm { alarm, place } => self.place_alarm(*alarm, place)?,
+            Command::PlaceMessage { message, place, class } => self.place_message(*message, place, class.as_ref())?,
             Command::Push { .. }
             | Command::Deliver { .. }
             | Command::Acknowledge(_)

@@ -11,6 +11,7 @@ use crate::{
     patrol::Finding,
     refusal::{Code, Refusal},
     site::{Place, Precision},
+    text::Subject,
 };
 
 impl Draft<'_> {
@@ -101,11 +102,21 @@ impl Draft<'_> {
         let site = self.site()?;
         site.unit(unit).ok_or(Refusal::field(Code::NoUnit, "unit"))?;
         self.class(class)?;
-        self.check_place(place)?;
+        if !place.is_unknown() {
+            self.check_place(place)?;
+        }
         // A department's report is a condition like any other until a person judges it.
         let kind = site.kind_of_report(class).ok_or(Refusal::field(Code::NoRule, "class"))?.id.clone();
         let source = Source::Unit { unit: unit.clone(), external: external.to_owned() };
-        self.said(place, Evidence { source, kind, at: self.now(), value: None, text: None }, text)?;
+        let evidence = Evidence { source, kind, at: self.now(), value: None, text: None };
+        if place.is_unknown() {
+            let text = self.optional_text(Subject::Alarm(AlarmId(self.counters.alarm)), text, "text")?;
+            let alarm = self.raise_unplaced(Evidence { text, ..evidence })?;
+            self.out.refs.alarm = Some(alarm);
+            self.out.refs.code = Some(self.alarm(alarm)?.code.clone());
+            return Ok(());
+        }
+        self.said(place, evidence, text)?;
         Ok(())
     }
 

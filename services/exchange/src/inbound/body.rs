@@ -56,14 +56,6 @@ pub(super) struct Rows {
     pub(super) records: Vec<Value>,
 }
 
-/// A message of a resident.
-#[derive(PartialEq)]
-pub(super) struct Message {
-    pub(super) id: String,
-    pub(super) from: String,
-    pub(super) text: String,
-}
-
 struct Fields(Map<String, Value>);
 
 impl Fields {
@@ -163,23 +155,6 @@ fn update(fields: &Fields) -> Result<Update, Problem> {
     Ok(Update { task, step, mode, text, external: fields.text("external_number", MAX_EXTERNAL)? })
 }
 
-/// Reads a message of a resident.
-pub(super) fn message(body: &[u8]) -> Result<Message, Problem> {
-    let fields = Fields::read(body)?;
-    fields.time("at")?;
-    fields.text("to", 32)?;
-    let id = fields.needed("id", 100)?;
-    if id.len() > 100 {
-        return Err(Problem::field("id"));
-    }
-    let from: String = fields.needed("from", 32)?.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
-    let digits = from.strip_prefix('+').unwrap_or(&from);
-    if !(3..=20).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(Problem::field("from"));
-    }
-    Ok(Message { id, from, text: fields.needed("text", MAX_TEXT)? })
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -200,9 +175,6 @@ mod tests {
         assert!(matches!(department(body.as_bytes()), Ok(What::Report(r)) if r.external.is_none()));
         let body = r#"{"type":"records","kind":"occupancy","records":[{"flat":"0604"}]}"#;
         assert!(matches!(department(body.as_bytes()), Ok(What::Records(r)) if r.records.len() == 1));
-        let body = r#"{"id":"sms-1","from":"+86 199-0000-0001","to":"96885","text":" 12栋冒烟 ","at":1}"#;
-        let m = message(body.as_bytes()).unwrap_or_else(|p| panic!("{p:?}"));
-        assert_eq!((m.from.as_str(), m.text.as_str()), ("+8619900000001", "12栋冒烟"));
     }
 
     #[test]
@@ -236,19 +208,6 @@ mod tests {
             let problem = department(body.as_bytes()).unwrap_err();
             assert_eq!((problem.status.as_u16(), problem.field.as_deref()), (422, field), "{body}");
         }
-        let sms = [
-            (r#"{"from":"13800000000","text":"x"}"#, "id"),
-            (r#"{"id":"1","text":"x"}"#, "from"),
-            (r#"{"id":"1","from":"lisi","text":"x"}"#, "from"),
-            (r#"{"id":"1","from":"12","text":"x"}"#, "from"),
-            (r#"{"id":"1","from":"13800000000"}"#, "text"),
-            (r#"{"id":"1","from":"13800000000","text":"x","at":-5}"#, "at"),
-        ];
-        for (body, field) in sms {
-            assert_eq!(message(body.as_bytes()).err().and_then(|p| p.field).as_deref(), Some(field), "{body}");
-        }
-        let long = format!(r#"{{"id":"1","from":"13800000000","text":"{}"}}"#, "字".repeat(MAX_TEXT + 1));
-        assert!(message(long.as_bytes()).is_err());
         let many = format!(r#"{{"type":"records","kind":"x","records":[{}1]}}"#, "1,".repeat(MAX_RECORDS));
         assert!(department(many.as_bytes()).is_err());
     }
@@ -256,7 +215,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = (department(&bytes), message(&bytes).is_ok());
+            let _ = department(&bytes);
         }
 
         #[test]

@@ -23,7 +23,7 @@ use domain::{
     ids::*,
     input::{Command, Input, Observation, Outgoing, Refs},
     refusal::{Code, Refusal},
-    site::{Building, Class, Level, Limits, Name, Point, Site, Unit, UnitKind},
+    site::{AlarmKind, Building, Class, Level, Limits, Name, Point, Site, Unit, UnitKind},
     time::Millis,
 };
 use exchange::{
@@ -454,6 +454,11 @@ fn name(zh: &str) -> Name {
     Name { zh: zh.into(), en: String::new() }
 }
 
+fn class(id: &str, zh: &str, level: Level, limits: Limits) -> Class {
+    let (steps, assists) = (Vec::new(), Vec::new());
+    Class { id: id.into(), name: name(zh), level, intake: true, lead: "fire".into(), assists, steps, limits }
+}
+
 fn site() -> Site {
     let grid = GridId::new("53062100200101");
     let point = Point { x: 0.0, y: 0.0 };
@@ -509,17 +514,21 @@ fn site() -> Site {
         cameras: Vec::new(),
         sensors: Vec::new(),
         units: vec![unit("fire", "消防"), unit("energy", "能源"), unit("housing", "住建")],
-        classes: vec![Class {
-            id: "fire_lane".into(),
-            name: name("消防通道占用"),
+        classes: vec![
+            class("fire_lane", "消防通道占用", Level::Yellow, limits),
+            class("fire", "火情", Level::Red, limits),
+        ],
+        alarm_kinds: vec![AlarmKind {
+            id: "report_fire".into(),
+            name: name("火情上报"),
             level: Level::Yellow,
-            intake: true,
-            lead: "fire".into(),
-            assists: Vec::new(),
-            steps: Vec::new(),
-            limits,
+            class: "fire".into(),
+            opens_with: None,
+            family: "fire".into(),
+            radius: 40.0,
+            window: Millis::minutes(5),
+            words: vec!["着火".into()],
         }],
-        alarm_kinds: Vec::new(),
         tours: Vec::new(),
     }
 }

@@ -184,6 +184,16 @@ pub(crate) struct NewPlace {
     /// Where.
     pub(crate) place: PlaceInput,
 }
+/// Where a message of the inbox is about.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MessagePlace {
+    /// Where.
+    pub(crate) place: PlaceInput,
+    /// Class of what it reports, if that is known.
+    #[serde(default)]
+    pub(crate) class: Option<String>,
+}
 /// What a person decides of an alarm.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -6,7 +6,7 @@ use domain::{
     account::DutyPost,
     alarm::Verdict,
     event::Mode,
-    ids::{AlarmId, BlobId, IncidentId, TaskId},
+    ids::{AlarmId, BlobId, IncidentId, MessageId, TaskId},
     incident::{Channel, ReporterKind},
     input::{Actor, Command, Input, PushTarget, ReporterInput},
     refusal::{Code, Refusal},
@@ -20,8 +20,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::bodies::{
-    ChannelName, Decline, FeedbackGiven, File, Judge, MaybeReason, MaybeWords, Merge, NewPlace, Nothing, PostName,
-    Push, Reason, Reassign, Report, ReporterKindName, ResultName, SetDuty, Shelve, Step, Target, TaskReceipt,
+    ChannelName, Decline, FeedbackGiven, File, Judge, MaybeReason, MaybeWords, Merge, MessagePlace, NewPlace, Nothing,
+    PostName, Push, Reason, Reassign, Report, ReporterKindName, ResultName, SetDuty, Shelve, Step, Target, TaskReceipt,
     VerdictName, Words,
 };
 use crate::{
@@ -144,6 +144,17 @@ impl About for AlarmId {
     }
     fn mode(self, desk: &Desk) -> Mode {
         desk.mirror.read().state.alarms.get(&self).map_or(Mode::Real, |a| a.mode)
+    }
+    fn beyond(self, _: &Desk, actor: &Actor, right: Right) -> bool {
+        access::reach(actor, right) != Reach::All
+    }
+}
+impl About for MessageId {
+    fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+    fn mode(self, _: &Desk) -> Mode {
+        Mode::Real
     }
     fn beyond(self, _: &Desk, actor: &Actor, right: Right) -> bool {
         access::reach(actor, right) != Reach::All
@@ -309,6 +320,23 @@ command! {
 command! {
     /// Ends a shelving.
     unshelve, "/api/v1/alarms/{id}/unshelve", "alarms", Nothing, AlarmId, |alarm, _, desk| Command::UnshelveAlarm(alarm)
+}
+command! {
+    /// Tells where an alarm is 定位; it may have come without a place.
+    place_alarm, "/api/v1/alarms/{id}/place", "alarms", NewPlace, AlarmId,
+    |alarm, NewPlace { place }, desk| Command::PlaceAlarm {
+        alarm,
+        place: places::resolve(desk.site()?.as_ref(), &place)?,
+    }
+}
+command! {
+    /// Tells where a message of the inbox is about 定位: it becomes an alarm there, or joins one.
+    place_message, "/api/v1/messages/{id}/place", "centre", MessagePlace, MessageId,
+    |message, MessagePlace { place, class }, desk| Command::PlaceMessage {
+        message,
+        place: places::resolve(desk.site()?.as_ref(), &place)?,
+        class: filled(class).map(Into::into),
+    }
 }
 command! {
     /// The unit's page shows the task 送达.

@@ -89,6 +89,12 @@ impl Dice {
                 text: self.opt(Self::text),
             },
             Said::CorrectPlace => Command::CorrectPlace { incident: self.incident_id(), place: self.place() },
+            Said::PlaceAlarm => Command::PlaceAlarm { alarm: self.alarm_id(), place: self.place() },
+            Said::PlaceMessage => Command::PlaceMessage {
+                message: MessageId(self.roll()),
+                place: self.place(),
+                class: self.opt(Self::id),
+            },
             Said::AddExhibit => Command::AddExhibit { of: self.exhibit_of(), exhibit: self.exhibit() },
             Said::Erase => Command::Erase(self.subject()),
             Said::IssueCredential => Command::IssueCredential {

@@ -162,7 +162,7 @@ impl Draft<'_> {
         if let Some(kind) = urgent {
             let id = match gazetteer::around(&candidates) {
                 Some(place) => self.evidence(&place, said(message, self.now(), kind))?,
-                None => self.raise_unplaced(message, kind)?,
+                None => self.raise_unplaced(said(message, self.now(), kind))?,
             };
             return Ok(Outcome::Alarm(id));
         }
@@ -219,6 +219,46 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// A person tells where an alarm is.
+    pub(in crate::decide) fn place_alarm(&mut self, id: AlarmId, place: &Place) -> Result<(), Refusal> {
+        self.check_place(place)?;
+        let alarm = self.alarm_in_mode(id)?;
+        let handled = |i: IncidentId| self.incident(i).is_ok_and(|i| i.open());
+        if alarm.judged.is_some() && !alarm.incident.is_some_and(handled) {
+            return Err(Code::AlreadyJudged.into());
+        }
+        self.emit(Body::AlarmPlaced { alarm: id, place: place.clone() });
+        self.out.refs.alarm = Some(id);
+        self.follow(id, place)
+    }
+
+    /// A person tells where a message of the inbox is about: it becomes an alarm there, or joins one.
+    pub(in crate::decide) fn place_message(
+        &mut self,
+        id: MessageId,
+        place: &Place,
+        class: Option<&ClassId>,
+    ) -> Result<(), Refusal> {
+        self.check_place(place)?;
+        let kept = self.base.messages.get(&id).filter(|m| m.inbound).ok_or(Refusal::new(Code::NoMessage))?;
+        if let Some(alarm) = kept.alarm {
+            return self.place_alarm(alarm, place);
+        }
+        let mut message = Message { place: Some(place.clone()), ..kept.clone() };
+        let kind = match class {
+            Some(class) => {
+                self.class(class)?;
+                self.site()?.kind_of_report(class).ok_or(Refusal::field(Code::NoRule, "class"))?.clone()
+            }
+            None => self.kind(&AlarmKindId::new("message"))?.clone(),
+        };
+        let alarm = self.evidence(place, said(&message, self.now(), &kind))?;
+        message.alarm = Some(alarm);
+        self.emit(Body::MessageKept { message });
+        self.out.refs.message = Some(id);
+        Ok(())
+    }
+
     /// The newest alarm that still goes on to which this number wrote shortly before.
     fn earlier(&self, person: &str) -> Option<AlarmId> {
         let now = self.now();
@@ -255,14 +295,12 @@ impl Draft<'_> {
     }
 
     /// It rings, though nobody knows where: it correlates with nothing until it has a place.
-    fn raise_unplaced(&mut self, message: &Message, kind: &AlarmKind) -> Result<AlarmId, Refusal> {
-        let place = gazetteer::unknown();
+    pub(super) fn raise_unplaced(&mut self, evidence: Evidence) -> Result<AlarmId, Refusal> {
+        let level = self.kind(&evidence.kind)?.level;
         let alarm = AlarmId(self.counters.alarm);
         self.counters.alarm += 1;
-        let code = self.case_code();
-        let (kind_id, level) = (kind.id.clone(), kind.level);
-        let evidence = said(message, self.now(), kind);
-        self.emit(Body::AlarmRaised { alarm, kind: kind_id, level, place, code, evidence });
+        let (kind, code) = (evidence.kind.clone(), self.case_code());
+        self.emit(Body::AlarmRaised { alarm, kind, level, place: gazetteer::unknown(), code, evidence });
         Ok(alarm)
     }
 

@@ -149,6 +149,29 @@ fn every_answer_fits_one_message() {
 }
 
 #[test]
+fn a_person_places_what_waits_in_the_inbox_and_what_rings_without_a_place() {
+    let mut w = World::new();
+    let waiting = w.writes(PHONE, "楼上太吵").refs.message.unwrap();
+    let command =
+        |class: Option<&str>| Command::PlaceMessage { message: waiting, place: place(), class: class.map(Into::into) };
+    assert_eq!(w.chief(command(Some("nothing"))).unwrap_err().code, Code::NoClass);
+    assert_eq!(w.as_role(Role::GridManager, Some("fire"), command(None)).unwrap_err().code, Code::Forbidden);
+    let placed = w.as_role(Role::DutyOfficer, None, command(Some("noise"))).unwrap();
+    let alarm = w.found(&placed);
+    assert_eq!((alarm.kind.as_str(), alarm.place.building.as_ref().unwrap().as_str()), ("report_noise", "b12"));
+    assert_eq!(w.state.messages[&waiting].alarm, Some(alarm.id), "it waits no longer");
+    assert!(w.state.messages[&waiting].inbound);
+
+    let fire = w.writes("19900007777", "着火了").refs.alarm.unwrap();
+    w.chief(Command::PlaceAlarm { alarm: fire, place: place() }).unwrap();
+    assert_eq!(w.state.alarms[&fire].place.building, Some("b12".into()));
+    let nowhere = Command::PlaceAlarm { alarm: fire, place: crate::gazetteer::unknown() };
+    assert_eq!(w.chief(nowhere).unwrap_err().code, Code::NoPlace);
+    let ghost = Command::PlaceMessage { message: MessageId(999), place: place(), class: None };
+    assert_eq!(w.chief(ghost).unwrap_err().code, Code::NoMessage);
+}
+
+#[test]
 fn a_refused_call_is_kept_and_neither_rings_nor_is_answered() {
     let mut w = World::new();
     let observation = Observation::MessageIn {
@@ -160,6 +183,22 @@ fn a_refused_call_is_kept_and_neither_rings_nor_is_answered() {
     let kept = w.put(&Input::Observe { mode: Mode::Real, observation }).unwrap();
     assert_eq!((kept.refs.alarm, answers(&kept).len()), (None, 0));
     assert!(kept.refs.message.is_some());
+}
+
+#[test]
+fn a_department_s_fire_rings_without_a_place_too() {
+    let mut w = World::new();
+    let report = Observation::UnitReport {
+        unit: "police".into(),
+        external: "GA-1".to_owned(),
+        class: "fire".into(),
+        place: crate::gazetteer::unknown(),
+        text: Some("群众报称起火".to_owned()),
+    };
+    let done = w.put(&Input::Observe { mode: Mode::Real, observation: report }).unwrap();
+    let alarm = w.found(&done);
+    assert!(alarm.place.is_unknown() && alarm.confirmed.is_none());
+    assert_eq!(done.refs.code, Some(alarm.code));
 }
 
 proptest! {
