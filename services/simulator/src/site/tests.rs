@@ -321,7 +321,7 @@ fn every_way_to_write_every_flat_gives_that_place_or_nothing() {
                 (format!("{}单元{}楼", numerals(unit.into()), numerals(floor.into())), Some(unit), Some(floor), None),
                 (format!("{unit}单元{room}室"), Some(unit), Some(floor), Some(flat)),
                 (format!("，{unit}单元，{floor}楼{flat}号"), Some(unit), Some(floor), Some(flat)),
-                (format!("{room}"), None, Some(floor), Some(flat)),
+                (room.clone(), None, Some(floor), Some(flat)),
                 (format!("{unit}-{floor}"), Some(unit), Some(floor), None),
                 (format!("{unit}-{room}"), Some(unit), Some(floor), Some(flat)),
                 (format!("-{unit}-{}", wide(&room)), Some(unit), Some(floor), Some(flat)),
