@@ -133,7 +133,7 @@ fn earlier(tokens: &[Token], at: usize) -> Option<u16> {
 
 /// The number at `at` tells where in a building that was named before it, however that was written.
 fn within(tokens: &[Token], at: usize) -> bool {
-    let filler = |at: &usize| other(tokens, *at).is_some_and(|c| " ,、的".contains(c));
+    let filler = |at: &usize| other(tokens, *at).is_some_and(|c| " ,、的-#".contains(c));
     let before = (0..at).rev().take(3).find(|n| !filler(n));
     before.and_then(|n| other(tokens, n)).is_some_and(|c| "栋座元号楼层室".contains(c))
 }

@@ -187,7 +187,7 @@ async fn a_message_is_placed_by_its_words_and_taken_once() {
         assert_eq!((status, &answer["replayed"]), (StatusCode::OK, &json!(replayed)));
     }
     let taken = centre.writer.taken();
-    assert_eq!((taken.len(), taken[0].0.as_deref()), (1, Some("sms sms-1/hash of sms/19900000001/")));
+    assert_eq!((taken.len(), taken[0].0.as_deref()), (1, Some("sms sms-1/s/19900000001/12栋2单元6楼冒烟")));
     let Input::Observe { observation: Observation::MessageIn { from, person, place, .. }, .. } = &taken[0].1 else {
         panic!("a message")
     };

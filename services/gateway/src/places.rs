@@ -183,20 +183,23 @@ fn initial(c: char) -> Option<char> {
     c.to_pinyin().and_then(|p| p.first_letter().chars().next())
 }
 
-fn fit(words: &str, name: &Name, aliases: &[String]) -> Option<Fit> {
+/// The best fit of a place's names, and the length of the shortest name that fits so.
+fn fit(words: &str, name: &Name, aliases: &[String]) -> Option<(Fit, usize)> {
     let lower = words.to_lowercase();
-    let names: Vec<String> =
-        [&name.zh, &name.en].into_iter().chain(aliases).filter(|n| !n.is_empty()).map(|n| n.to_lowercase()).collect();
-    let initials = initials(&name.zh, aliases);
     let latin = lower.chars().all(|c| c.is_ascii_alphanumeric());
-    let fits = [
-        (names.contains(&lower), Fit::Exact),
-        (latin && initials.contains(&lower), Fit::Initials),
-        (names.iter().any(|n| n.starts_with(&lower)), Fit::Begins),
-        (latin && initials.iter().any(|i| i.starts_with(&lower)), Fit::BeginsInitials),
-        (names.iter().any(|n| n.contains(&lower)), Fit::Contains),
-    ];
-    fits.into_iter().find(|(yes, _)| *yes).map(|(_, fit)| fit)
+    let of = |name: &String| {
+        let (plain, initials) = (name.to_lowercase(), name.chars().filter_map(initial).collect::<String>());
+        let fit = match () {
+            () if plain == lower => Fit::Exact,
+            () if latin && initials == lower => Fit::Initials,
+            () if plain.starts_with(&lower) => Fit::Begins,
+            () if latin && initials.starts_with(&lower) => Fit::BeginsInitials,
+            () if plain.contains(&lower) => Fit::Contains,
+            () => return None,
+        };
+        Some((fit, name.chars().count()))
+    };
+    [&name.zh, &name.en].into_iter().chain(aliases).filter(|n| !n.is_empty()).filter_map(of).min()
 }
 
 /// Places that `words` may mean: exact names first, then what the gazetteer reads, then names by initials, that begin so
@@ -214,11 +217,11 @@ pub(crate) fn suggest(site: &Site, words: &str) -> Vec<PlaceHit> {
     };
     let mut found: Vec<(Fit, usize, Place)> = Vec::new();
     for b in &site.buildings {
-        let exact = (number == Some(b.number)).then_some(Fit::Exact);
-        found.extend(exact.or_else(|| named(&b.name, &b.aliases)).map(|fit| (fit, b.name.zh.len(), at_building(b))));
+        let exact = (number == Some(b.number)).then_some((Fit::Exact, 0));
+        found.extend(exact.or_else(|| named(&b.name, &b.aliases)).map(|(fit, length)| (fit, length, at_building(b))));
     }
     for l in &site.landmarks {
-        found.extend(named(&l.name, &l.aliases).map(|fit| (fit, l.name.zh.len(), at_landmark(l))));
+        found.extend(named(&l.name, &l.aliases).map(|(fit, length)| (fit, length, at_landmark(l))));
     }
     // Of equal fits the shorter name is meant.
     found.sort_by_key(|(fit, length, _)| (*fit, *length));

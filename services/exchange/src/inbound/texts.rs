@@ -22,7 +22,7 @@ pub(super) async fn take(shared: &Shared, message: Message) -> Answer {
     let now = shared.clock.now_ms();
     // The same id with another text is another message, and the same text under another id is the same.
     let hash = (shared.hash)(&format!("sms/{}/{}", message.from, message.text));
-    let short: String = hash.chars().take(24).collect();
+    let short = end(&hash);
     let Some(part) = message.part else {
         if let Some(done) = guard(&shared.recent).known(&hash, now) {
             return Ok(Json(told(&Done { replayed: true, ..done })));
@@ -31,7 +31,7 @@ pub(super) async fn take(shared: &Shared, message: Message) -> Answer {
         let id = match message.id.len() {
             0 => format!("at-{}", now.div_euclid(60_000)),
             1..=64 => message.id,
-            _ => (shared.hash)(&message.id).chars().take(24).collect(),
+            _ => end(&(shared.hash)(&message.id)),
         };
         let done = whole(shared, format!("{id}/{short}"), &message.from, message.text).await?;
         if !done.replayed {
@@ -65,8 +65,14 @@ pub(super) async fn take(shared: &Shared, message: Message) -> Answer {
 pub(crate) async fn together(shared: &Shared, group: &Group, text: String) -> Result<Done, Problem> {
     let text = super::message::clean(&text);
     let hash = (shared.hash)(&format!("sms/{}/{text}", group.0));
-    let short: String = hash.chars().take(24).collect();
+    let short = end(&hash);
     whole(shared, format!("whole/{}/{}/{short}", group.1, group.2), &group.0, text).await
+}
+
+/// Enough of a hash for a key.
+fn end(hash: &str) -> String {
+    let more = hash.chars().count().saturating_sub(24);
+    hash.chars().skip(more).collect()
 }
 
 async fn whole(shared: &Shared, key: String, from: &str, text: String) -> Result<Done, Problem> {
