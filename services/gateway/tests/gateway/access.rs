@@ -99,6 +99,8 @@ enum About {
     /// An incident whose task was declined, which asks for attention.
     Declined,
     Alarm,
+    /// A message without a place.
+    Message,
     Confirmed,
     Shelved,
     /// A picture of an incident.
@@ -108,7 +110,7 @@ enum About {
     /// A sensor with a password.
     Credential,
 }
-use About::{Alarm, Blob, Camera, Confirmed, Credential, Declined, Incident, Nothing, Sensor, Shelved, Task};
+use About::{Alarm, Blob, Camera, Confirmed, Credential, Declined, Incident, Message, Nothing, Sensor, Shelved, Task};
 
 /// A method with a path or the rest of one, who may, what it is about, and a body with which it succeeds. `OTHER` stands for
 /// the number of another incident.
@@ -160,6 +162,8 @@ const CASES: &[Case] = &[
     ("POST", "/incidents/{id}/exhibits", CENTRE, Incident(At::Reported), r#"{"camera":"c001","kind":"still"}"#),
     ("POST", "/photos?incident=OTHER", PEOPLE_AT_WORK, Nothing, "a photo"),
     ("POST", "/alarms/{id}/confirm", CENTRE, Alarm, "{}"),
+    ("POST", "/alarms/{id}/place", CENTRE, Alarm, r#"{"place":{"building":"b2"}}"#),
+    ("POST", "/messages/{id}/place", CENTRE, Message, r#"{"place":{"building":"b2"}}"#),
     ("POST", "/alarms/{id}/judge", CENTRE, Confirmed, r#"{"verdict":"false"}"#),
     ("POST", "/alarms/{id}/shelve", CENTRE, Alarm, r#"{"minutes":5,"reason":"检修"}"#),
     ("POST", "/alarms/{id}/unshelve", CENTRE, Shelved, "{}"),
@@ -285,6 +289,12 @@ impl Scene {
                 id.to_string()
             }
             Alarm => self.alarm().await.to_string(),
+            Message => {
+                self.alarms += 1;
+                let (from, text) = (format!("1990000{:04}", self.alarms), format!("路灯不亮 {}", self.alarms));
+                let observation = Observation::MessageIn { from, person: None, text, place: None };
+                self.put(Input::Observe { mode: Mode::Real, observation }).await.message.unwrap().to_string()
+            }
             Confirmed => {
                 let alarm = self.alarm().await;
                 self.give(Command::ConfirmAlarm(alarm)).await;
