@@ -166,7 +166,7 @@ impl Demo {
 
     /// Puts a generated last week into an empty log. The demo starts without it, too.
     pub(crate) async fn history(&self, store: &Arc<dyn ledger::Store>, clock: &dyn Clock) {
-        crate::up::say("生成演示历史 generating a week of history");
+        say("生成演示历史 generating a week of history");
         if let Err(error) = crate::history::write(store, &self.site, self.seed, clock.now_ms()).await {
             tracing::warn!(error = format!("{error:#}"), "the demo starts without history");
         }

@@ -371,6 +371,9 @@ fn a_lift_that_is_broken_has_nobody_trapped() {
 #[test]
 fn yesterdays_call_is_filed_without_sound() {
     let mut centre = Centre::new();
+    // Its clock is known to be right.
+    let calm = format!(r#"{{"sos":[{{"ts":{},"values":{{"sos":false}}}}]}}"#, T0 - 110_000);
+    assert_eq!(centre.hears("v1/gateway/telemetry", &calm).edges, [""; 0]);
     let body = |age: i64| format!(r#"{{"sos":[{{"ts":{},"values":{{"sos":true}}}}]}}"#, T0 - age);
     let came = centre.hears("v1/gateway/telemetry", &body(24 * HOUR));
     assert_eq!((came.edges.len(), came.why), (0, vec![Why::Old]));

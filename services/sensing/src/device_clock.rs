@@ -1,6 +1,7 @@
 //! What the time of a device is worth. A time of long ago, before clocks were set, or in the future says nothing, and the
-//! reading happens as it arrives; so it does for a device that steadily tells an earlier time, once that was seen. All other
-//! times are believed: what was measured earlier is earlier, whenever it arrives.
+//! reading happens as it arrives; so it does for a device that steadily tells an earlier time, once that was seen. An earlier
+//! time is believed of a device that has told the present since this run began and since our own clock leapt: until then
+//! nobody knows whose clock is wrong, and a call that rings once too often costs less than one that is never heard.
 
 use crate::formats::EPOCH_MS;
 
@@ -19,6 +20,8 @@ pub(crate) struct DeviceClock {
     /// Arrival and time of the last reading, ms.
     last: Option<(i64, i64)>,
     agreed: u8,
+    /// It told the present since this run began, and since our own clock leapt.
+    right: bool,
 }
 
 impl DeviceClock {
@@ -33,6 +36,7 @@ impl DeviceClock {
     ) -> Option<i64> {
         let at = at?;
         if at >= now {
+            self.right |= at - now < RIGHT_MS;
             return Some(now);
         }
         if at < EPOCH_MS || now.saturating_sub(at) > NEVER_SET_MS {
@@ -40,8 +44,17 @@ impl DeviceClock {
         }
         if live {
             self.learn(at, now);
+            self.right |= now - at < RIGHT_MS;
+            if !self.right {
+                return None;
+            }
         }
         (self.agreed < AGREE || now - at < RIGHT_MS || fits(at)).then_some(at)
+    }
+
+    /// Our own clock leapt: what was known of this one is void.
+    pub(crate) fn doubt(&mut self) {
+        *self = Self::default();
     }
 
     fn learn(&mut self, at: i64, now: i64) {
@@ -72,9 +85,25 @@ mod tests {
     const NOW: i64 = 1_800_000_000_000;
     const HOUR: i64 = 3_600_000;
 
+    /// Of a device that has told the present.
+    fn right() -> DeviceClock {
+        DeviceClock { right: true, ..DeviceClock::default() }
+    }
+
+    #[test]
+    fn until_the_present_was_told_an_earlier_time_happens_as_it_arrives() {
+        let mut clock = DeviceClock::default();
+        let mut when = |at: i64, now: i64| clock.when(Some(at), true, now, |_| false);
+        assert_eq!(when(NOW - 9 * HOUR, NOW), None, "whose clock is wrong?");
+        assert_eq!(when(NOW + 5_000, NOW + 6_000), Some(NOW + 5_000));
+        assert_eq!(when(NOW - 9 * HOUR, NOW + 7_000), Some(NOW - 9 * HOUR), "it was kept somewhere");
+        clock.doubt();
+        assert_eq!(clock.when(Some(NOW), true, NOW + 9 * HOUR, |_| false), None, "ours leapt");
+    }
+
     #[test]
     fn times_are_believed_unless_they_cannot_be_true() {
-        let mut clock = DeviceClock::default();
+        let mut clock = right();
         let mut when = |at: i64| clock.when(Some(at), true, NOW, |_| false);
         assert_eq!(when(NOW + HOUR), Some(NOW));
         assert_eq!(when(NOW - 24 * HOUR), Some(NOW - 24 * HOUR));
@@ -85,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_steadily_behind_is_found_out() {
-        let mut clock = DeviceClock::default();
+        let mut clock = right();
         let told = |clock: &mut DeviceClock, n: i64| {
             clock.when(Some(NOW + n * 60_000 - HOUR), true, NOW + n * 60_000, |_| false)
         };
@@ -97,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_a_gateway_kept_and_sends_at_once_is_old() {
-        let mut clock = DeviceClock::default();
+        let mut clock = right();
         for n in 0..100 {
             // A minute apart, sent within ten seconds.
             let at = NOW - 10 * HOUR + n * 60_000;

@@ -532,6 +532,11 @@ impl Engine {
         why
     }
 
+    /// Our own clock leapt: no device's clock is known any more.
+    pub(crate) fn leapt(&mut self) {
+        self.devices.iter_mut().for_each(|device| device.clock.doubt());
+    }
+
     /// Lets time pass for rules that hold or release.
     pub(crate) fn tick(&mut self, now: i64, out: &mut Changes) {
         out.told.clear();

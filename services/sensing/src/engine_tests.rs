@@ -260,7 +260,7 @@ fn a_state_is_stored_when_it_matters_and_once_a_minute() {
     let mut engine = engine(&[]);
     let mut stored = |v: &str, at: i64| {
         let body = format!(r#"{{"v":{v},"t":{at}}}"#);
-        take(&mut engine, "mjw/v1/sensors/s1/reading", &body, T0 + 300_000).telemetry.rule_states.len()
+        take(&mut engine, "mjw/v1/sensors/s1/reading", &body, T0 + 100_000).telemetry.rule_states.len()
     };
     assert_eq!([stored("0.01", T0), stored("0.02", T0 + 1), stored("0.03", T0 + 59_999)], [1, 0, 0]);
     assert_eq!(stored("0.01", T0 + 60_000), 1);

@@ -290,7 +290,17 @@ pub(crate) fn files(state: &State, rule: &Rule, sample: &Sample, now: i64) -> bo
 
 /// Whether a reading is not newer than what was seen.
 pub(crate) fn late(state: &State, sample: &Sample, now: i64) -> bool {
-    sample.at.is_some_and(|at| state.at != 0 && at.min(now) < state.at)
+    let seen = seen(state, now);
+    sample.at.is_some_and(|at| seen != 0 && at.min(now) < seen)
+}
+
+/// A moment less than this ahead is the present, ms.
+const AHEAD_MS: i64 = 60_000;
+
+/// When the newest reading was; 0 = never, and also where that lies ahead: our clock was wrong then, and what comes now must
+/// not wait for that time.
+fn seen(state: &State, now: i64) -> i64 {
+    if state.at.saturating_sub(now) > AHEAD_MS { 0 } else { state.at }
 }
 
 /// The moment of a reading that counts: never in the future, not before any other. A device without a clock is always
@@ -300,16 +310,17 @@ pub(crate) fn late(state: &State, sample: &Sample, now: i64) -> bool {
 /// missing.
 fn moment(state: &State, rule: &Rule, sample: Sample, now: i64) -> Option<i64> {
     let kept = sample.arrival == Arrival::Kept;
+    let last = seen(state, now);
     let Some(at) = sample.at.map(|at| at.min(now)) else {
-        let heard = state.at != 0 && (!rule.begins(&sample) || state.word == Some(sample.word));
+        let heard = last != 0 && (!rule.begins(&sample) || state.word == Some(sample.word));
         let stale = kept && (rule.release_s > 0 || heard);
-        return (!stale).then_some(now.max(state.at));
+        return (!stale).then_some(now.max(last));
     };
     if kept && rule.release_s > 0 && now.saturating_sub(at) >= release_ms(rule) {
         return None;
     }
     let first = sample.arrival == Arrival::First;
-    (state.at == 0 || at > state.at || (at == state.at && first)).then_some(at)
+    (last == 0 || at > last || (at == last && first)).then_some(at)
 }
 
 fn turn(mut state: State, rule: &Rule, edge: Option<bool>, at: i64, now: i64) -> (State, Option<Edge>) {

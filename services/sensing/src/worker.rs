@@ -17,7 +17,10 @@ use futures::{StreamExt, stream};
 use ledger::{LedgerError, PendingObservation, Telemetry, TelemetryBatch, limits};
 use link::intake::{InputKey, SharedIntake, Submission};
 use runtime::{Clock, SteadyClock, retry::Backoff, telemetry::names};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -37,6 +40,8 @@ use crate::{
 const BATCH: usize = WINDOW as usize;
 /// Observations under way at once.
 const CONCURRENT: usize = 64;
+/// Our own clock that goes so much otherwise than time passed was set, ms.
+const LEAP_MS: u64 = 60_000;
 /// How often time is put before the rules.
 const TICK_MS: i64 = 250;
 const TICK: Duration = Duration::from_millis(250);
@@ -117,12 +122,18 @@ impl Worker {
         let mut sweep = Sweep::default();
         let mut batch = Vec::with_capacity(BATCH);
         let mut ticked = i64::MIN;
+        let (mut then, mut at) = (self.clock.now_ms(), Instant::now());
         loop {
             tokio::select! {
                 n = deliveries.recv_many(&mut batch, BATCH) => if n == 0 { return Stopped },
                 _ = tick.tick() => {}
             }
             let now = self.clock.now_ms();
+            let passed = i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX);
+            if (now - then).abs_diff(passed) > LEAP_MS {
+                engine.leapt();
+            }
+            (then, at) = (now, Instant::now());
             if logins.has_changed().is_ok_and(|changed| changed) {
                 let known = logins.borrow_and_update().clone();
                 engine.allow(&known.unwrap_or_default());

@@ -122,17 +122,21 @@ pub(crate) fn site() -> Site {
             unit("team1", UnitKind::Grid, Some("g1")),
         ],
         classes: vec![class("fire", Level::Red), class("noise", Level::Normal)],
-        alarm_kinds: vec![AlarmKind {
-            id: "smoke".into(),
-            name: name("烟感"),
-            level: Level::Red,
-            class: "fire".into(),
-            opens_with: None,
-            family: "fire".to_owned(),
-            radius: 30.0,
-            window: Millis::minutes(5),
-            words: Vec::new(),
-        }],
+        alarm_kinds: vec![kind("smoke", Level::Red, "fire"), kind("message", Level::Normal, "noise")],
         tours: Vec::new(),
+    }
+}
+
+fn kind(id: &str, level: Level, class: &str) -> AlarmKind {
+    AlarmKind {
+        id: id.into(),
+        name: name(if id == "smoke" { "烟感" } else { id }),
+        level,
+        class: class.into(),
+        opens_with: None,
+        family: class.to_owned(),
+        radius: 30.0,
+        window: Millis::minutes(5),
+        words: Vec::new(),
     }
 }
