@@ -1,7 +1,8 @@
 //! What the time of a device is worth. A time of long ago, before clocks were set, or in the future says nothing, and the
-//! reading happens as it arrives; so it does for a device that steadily tells an earlier time, once that was seen. An earlier
-//! time is believed of a device that has told the present since this run began and since our own clock leapt: until then
-//! nobody knows whose clock is wrong, and a call that rings once too often costs less than one that is never heard.
+//! reading happens as it arrives; so it does for a device that steadily tells an earlier time, once that was seen. All other
+//! times are believed: what was measured earlier is earlier, whenever it arrives. But that it is too old to ring is believed
+//! only of a device that has told the present since this run began and since our own clock leapt: until then nobody knows
+//! whose clock is wrong, and a call that rings once too often costs less than one that is never heard.
 
 use crate::formats::EPOCH_MS;
 
@@ -45,11 +46,13 @@ impl DeviceClock {
         if live {
             self.learn(at, now);
             self.right |= now - at < RIGHT_MS;
-            if !self.right {
-                return None;
-            }
         }
         (self.agreed < AGREE || now - at < RIGHT_MS || fits(at)).then_some(at)
+    }
+
+    /// Whether an earlier time that it tells was long ago.
+    pub(crate) fn right(&self) -> bool {
+        self.right
     }
 
     /// Our own clock leapt: what was known of this one is void.
@@ -91,14 +94,17 @@ mod tests {
     }
 
     #[test]
-    fn until_the_present_was_told_an_earlier_time_happens_as_it_arrives() {
+    fn whose_clock_is_right_is_known_once_the_present_was_told() {
         let mut clock = DeviceClock::default();
-        let mut when = |at: i64, now: i64| clock.when(Some(at), true, now, |_| false);
-        assert_eq!(when(NOW - 9 * HOUR, NOW), None, "whose clock is wrong?");
-        assert_eq!(when(NOW + 5_000, NOW + 6_000), Some(NOW + 5_000));
-        assert_eq!(when(NOW - 9 * HOUR, NOW + 7_000), Some(NOW - 9 * HOUR), "it was kept somewhere");
+        let tell = |clock: &mut DeviceClock, at: i64, now: i64| {
+            clock.when(Some(at), true, now, |_| false);
+            clock.right()
+        };
+        assert!(!tell(&mut clock, NOW - 9 * HOUR, NOW), "it may be ours that is wrong");
+        assert!(tell(&mut clock, NOW + 5_000, NOW + 6_000));
+        assert!(tell(&mut clock, NOW - 9 * HOUR, NOW + 7_000), "it was kept somewhere");
         clock.doubt();
-        assert_eq!(clock.when(Some(NOW), true, NOW + 9 * HOUR, |_| false), None, "ours leapt");
+        assert!(!tell(&mut clock, NOW, NOW + 9 * HOUR), "ours leapt");
     }
 
     #[test]

@@ -506,7 +506,9 @@ impl Engine {
             return None;
         }
         let flag = measure.unit == Unit::Flag;
-        let mut sample = Sample { at: time, value: measure.value, detected: measure.detected, flag, word: 0, arrival };
+        let sure = kept || device.clock.right();
+        let mut sample =
+            Sample { at: time, value: measure.value, detected: measure.detected, flag, word: 0, arrival, sure };
         self.steps(number, &mut sample, came, out)
     }
 
@@ -569,8 +571,15 @@ impl Engine {
         let ended = device.ends.take_if(|at| now >= *at).is_some();
         if ended || stuck {
             device.calls = 0;
-            let mut sample =
-                Sample { at: None, value: 0.0, detected: Some(false), flag: true, word: 0, arrival: Arrival::First };
+            let mut sample = Sample {
+                at: None,
+                value: 0.0,
+                detected: Some(false),
+                flag: true,
+                word: 0,
+                arrival: Arrival::First,
+                sure: true,
+            };
             let came = Came { topic: "", payload: b"", arrival: Arrival::First, now };
             self.steps(number, &mut sample, came, out);
         }

@@ -134,6 +134,8 @@ pub struct Sample {
     pub word: u64,
     /// How it comes.
     pub arrival: Arrival,
+    /// Whose clock is right is known: an earlier time is believed to be long ago.
+    pub sure: bool,
 }
 
 /// How the broker delivers a message.
@@ -285,7 +287,7 @@ fn held(since: i64, rule: &Rule, now: i64) -> bool {
 /// Whether a reading that would begin something happened too long ago: it is kept, and nobody is called.
 pub(crate) fn files(state: &State, rule: &Rule, sample: &Sample, now: i64) -> bool {
     let age = sample.at.map_or(0, |at| now.saturating_sub(at));
-    age >= rule.old_ms() && !state.raised() && rule.begins(sample)
+    sample.sure && age >= rule.old_ms() && !state.raised() && rule.begins(sample)
 }
 
 /// Whether a reading is not newer than what was seen.
@@ -361,7 +363,7 @@ mod tests {
     }
 
     fn sample(at: i64, value: f64) -> Sample {
-        Sample { at: Some(at), value, detected: None, flag: false, word: 0, arrival: Arrival::First }
+        Sample { at: Some(at), value, detected: None, flag: false, word: 0, arrival: Arrival::First, sure: true }
     }
 
     /// Runs (seconds, value) and gives the edges as (seconds, raised).

@@ -119,7 +119,8 @@ mod tests {
                 second(&mut state, now, &mut told);
             }
             let value = if *high { 11.0 } else { 1.0 };
-            let sample = Sample { at: None, value, detected: None, flag: false, word: 0, arrival: Arrival::First };
+            let sample =
+                Sample { at: None, value, detected: None, flag: false, word: 0, arrival: Arrival::First, sure: true };
             let (next, edge) = step(&state, rule, sample, now).unwrap();
             // What is stored is what goes on.
             state = serde_json::from_slice(&serde_json::to_vec(&next).unwrap()).unwrap();
