@@ -371,7 +371,7 @@ function createConsole() {
         }),
       )
 
-  const unitName = (id: string): string => nameOf(site.value?.unit.get(id), locale.value, id)
+  const unitName = (id: string): string => nameOf(site.value?.unit.get(id), locale.value, site.value ? id : '…')
   const className = figures.names.class
 
   /** Units that a push may go to: departments, firms and the team of the grid. */

@@ -84,8 +84,9 @@ export const useFigures = () => {
       return at === undefined ? placeLabel(p, locale.value) : nameOf(at, locale.value)
     },
     spotOf: (a: Alarm) => cameraOf(a) || (a.place ? names.spot(a.place) : ''),
-    class: (id) => nameOf(site.value?.class.get(id), locale.value, id),
-    alarm: (id) => nameOf(site.value?.alarmKind.get(id), locale.value, id),
+    // Until the site document has come a name is not known: what machines call it never reaches a screen.
+    class: (id) => nameOf(site.value?.class.get(id), locale.value, site.value ? id : '…'),
+    alarm: (id) => nameOf(site.value?.alarmKind.get(id), locale.value, site.value ? id : '…'),
     what: (id) => {
       const kind = site.value?.alarmKind.get(id)
       return nameOf(site.value?.class.get(kind?.class ?? ''), locale.value) || names.alarm(id)

@@ -16,7 +16,7 @@ export function useTold(figures: Figures) {
     if (entry === undefined) return ''
     const why = t('attention.why.' + (entry.why === 'opened' && i.channel !== 'alarm' ? 'reported' : entry.why))
     const unit = i.tasks.find((x) => x.id === entry.task)?.unit
-    const who = unit === undefined ? '' : nameOf(site.value?.unit.get(unit), locale.value, unit)
+    const who = unit === undefined ? '' : nameOf(site.value?.unit.get(unit), locale.value, site.value ? unit : '…')
     return [why, who, span(Math.max(0, now.value - entry.since))].filter(Boolean).join(' · ')
   }
   /** The words of whoever reported it, as the centre lets a wall know them. */

@@ -103,7 +103,7 @@ impl Timeline {
     fn judge(&mut self, raw: i64, arrival: Timestamp) {
         let (begun, since) = *self.window.get_or_insert((raw, arrival));
         let waited = (arrival - since).0;
-        if waited >= 0 && waited < WINDOW {
+        if (0..WINDOW).contains(&waited) {
             return;
         }
         self.window = Some((raw, arrival));
