@@ -52,6 +52,9 @@ fn gap(a: &[Point], b: &[Point]) -> f64 {
     best
 }
 
+/// A way to write a place, and the unit, floor and flat that it names.
+type Form = (String, Option<u8>, Option<u8>, Option<u8>);
+
 #[test]
 fn the_gap_of_two_squares_is_what_it_looks_like() {
     let square = |x: f64| [(x, 0.0), (x + 1.0, 0.0), (x + 1.0, 1.0), (x, 1.0)].map(|(x, y)| Point { x, y });
@@ -326,7 +329,7 @@ fn every_way_to_write_every_flat_gives_that_place_or_nothing() {
                 (format!("{unit}-{room}"), Some(unit), Some(floor), Some(flat)),
                 (format!("-{unit}-{}", wide(&room)), Some(unit), Some(floor), Some(flat)),
             ];
-            let mut forms: Vec<(String, Option<u8>, Option<u8>, Option<u8>)> = Vec::new();
+            let mut forms: Vec<Form> = Vec::new();
             for (k, number) in numbers.iter().enumerate() {
                 let words = if k == 0 { 6 } else { 2 };
                 for word in ["栋", "幢", "号楼", "座", "号栋", "棟"].into_iter().take(words) {
