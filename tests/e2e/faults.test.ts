@@ -22,7 +22,7 @@ beforeAll(async () => {
   duty = await Person.login(centre, 'duty')
   page = await screens.open({ width: 1920, height: 1080, who: duty })
   await page.goto(`${centre.address}/console`)
-  await page.locator('main.console').waitFor()
+  await page.locator('.console').waitFor()
 })
 afterEach(async ({ task }) => {
   if (task.result?.state === 'fail') await screens.evidence(task.name)

@@ -37,7 +37,7 @@ export class Desk {
       chiefPage.goto(`${centre.address}/console`),
       signIn(consolePage, centre, 'duty'),
     ])
-    await Promise.all([consolePage, chiefPage].map((page) => page.locator('main.console').waitFor()))
+    await Promise.all([consolePage, chiefPage].map((page) => page.locator('.console').waitFor()))
     return new Desk(centre, screens, duty!, chief!, wallPage, consolePage, chiefPage)
   }
 
