@@ -6,6 +6,9 @@ pub enum Error {
     /// The network failed.
     #[error("the connection failed")]
     Io(#[from] std::io::Error),
+    /// A request failed on its way, or took too long.
+    #[error("the request failed")]
+    Http(#[source] reqwest::Error),
     /// The WebSocket failed.
     #[error("the socket failed")]
     Socket(#[source] Box<tokio_tungstenite::tungstenite::Error>),
@@ -50,8 +53,14 @@ impl Error {
         match self {
             Self::Refused { status, .. } => *status >= 500 || *status == 429,
             Self::Closed { code, .. } => !matches!(code, 4401 | 1002 | 1003 | 1007 | 1009),
-            Self::Io(_) | Self::Socket(_) | Self::Silent | Self::Gap { .. } | Self::Protocol(_) => true,
+            Self::Io(_) | Self::Http(_) | Self::Socket(_) | Self::Silent | Self::Gap { .. } | Self::Protocol(_) => true,
         }
+    }
+}
+
+impl From<reqwest::Error> for Error {
+    fn from(error: reqwest::Error) -> Self {
+        if error.is_timeout() { Self::Silent } else { Self::Http(error) }
     }
 }
 

@@ -1,17 +1,15 @@
-//! A session by name and password: one request of HTTP/1.1, which is all of HTTP that the feed needs.
+//! A session by name and password.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    time::timeout,
-};
+use reqwest::{Client, Response, header, redirect::Policy};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
 use crate::Error;
 
 /// Bytes of an answer that are read at most.
-const LARGEST: u64 = 64 << 10;
+const LARGEST: usize = 64 << 10;
+/// The whole call.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A session; clones are the same.
@@ -40,35 +38,40 @@ impl std::fmt::Debug for Session {
 /// # Errors
 /// The network, or [`Error::Refused`] with the problem's code: wrong password, locked, too many attempts.
 pub async fn log_in(address: &str, account: &str, password: &str) -> Result<Session, Error> {
-    let body = serde_json::json!({ "account": account, "password": password }).to_string();
-    let request = format!(
-        "POST /api/v1/session HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: \
-         application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let exchange = async {
-        let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.take(LARGEST).read_to_end(&mut answer).await?;
-        Ok::<_, Error>(answer)
-    };
-    read(&timeout(PATIENCE, exchange).await.map_err(|_| Error::Silent)??)
-}
-
-fn read(answer: &[u8]) -> Result<Session, Error> {
-    let text = String::from_utf8_lossy(answer);
-    let (head, body) = text.split_once("\r\n\r\n").ok_or(Error::Protocol("no HTTP answer"))?;
-    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or(Error::Protocol("no HTTP status"))?;
-    if status != 200 {
-        return Err(Error::Refused { status, code: code(body.as_bytes()), retry_after: None });
+    let body = serde_json::json!({ "account": account, "password": password });
+    let answer = http()?.post(format!("http://{address}/api/v1/session")).json(&body).send().await?;
+    if answer.status() != 200 {
+        return Err(refused(answer).await?);
     }
-    let mut token = head.lines().filter_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        let cookie = name.eq_ignore_ascii_case("set-cookie").then(|| value.trim())?;
-        cookie.split(';').next()?.strip_prefix("mjw_session=")
+    let mut token = answer.headers().get_all(header::SET_COOKIE).iter().filter_map(|cookie| {
+        let cookie = cookie.to_str().ok()?;
+        cookie.split(';').next()?.trim().strip_prefix("mjw_session=")
     });
     token.next_back().map(Session::new).ok_or(Error::Protocol("no session"))
+}
+
+/// Trusts nobody: the connection is plain (see the crate's docs).
+fn http() -> Result<Client, Error> {
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|_| Error::Protocol("no TLS"))?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let client = Client::builder().tls_backend_preconfigured(tls).redirect(Policy::none()).no_proxy().timeout(PATIENCE);
+    Ok(client.build()?)
+}
+
+async fn refused(mut answer: Response) -> Result<Error, Error> {
+    let status = answer.status().as_u16();
+    let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if body.len() + chunk.len() > LARGEST {
+            break;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Error::Refused { status, code: code(&body), retry_after })
 }
 
 /// Code of a problem; empty when the body is none.
@@ -82,21 +85,49 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    #[test]
-    fn the_token_is_read_and_never_printed() {
-        let answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: mjw_session=abc; Path=/; HttpOnly\r\n\r\n{}";
-        let session = read(answer).unwrap();
+    use axum::{
+        Router,
+        http::{HeaderMap, StatusCode},
+        routing::post,
+    };
+
+    /// What a login gets from a server that answers so.
+    async fn answered(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> Result<Session, Error> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let headers: HeaderMap = headers.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())).collect();
+        let answer = move || async move { (StatusCode::from_u16(status).unwrap(), headers, body) };
+        let server = axum::serve(listener, Router::new().route("/api/v1/session", post(answer)));
+        tokio::select! {
+            result = log_in(&address, "duty", "long enough") => result,
+            ended = server => panic!("{ended:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_token_is_read_and_never_printed() {
+        let session = answered(200, &[("set-cookie", "mjw_session=abc; Path=/; HttpOnly")], "{}").await.unwrap();
         assert_eq!(session.cookie(), "mjw_session=abc");
         assert!(!format!("{session:?}").contains("abc"));
     }
 
-    #[test]
-    fn refusals_carry_the_code() {
-        let answer = b"HTTP/1.1 401 Unauthorized\r\ncontent-type: x\r\n\r\n{\"code\":\"wrong_password\"}";
-        let Err(Error::Refused { status, code, .. }) = read(answer) else { panic!() };
-        assert_eq!((status, code.as_str()), (401, "wrong_password"));
-        assert!(matches!(read(b"HTTP/1.1 500 x\r\n\r\n<html>"), Err(Error::Refused { status: 500, .. })));
-        assert!(matches!(read(b"HTTP/1.1 200 OK\r\n\r\n{}"), Err(Error::Protocol(_))));
-        assert!(matches!(read(b""), Err(Error::Protocol(_))));
+    #[tokio::test]
+    async fn refusals_carry_the_code() {
+        let refusal = answered(401, &[("retry-after", "7")], "{\"code\":\"wrong_password\"}").await;
+        let Err(Error::Refused { status, code, retry_after }) = refusal else { panic!() };
+        assert_eq!((status, code.as_str(), retry_after), (401, "wrong_password", Some(7)));
+        let odd = answered(500, &[], "<html>").await;
+        assert!(matches!(odd, Err(Error::Refused { status: 500, ref code, .. }) if code.is_empty()), "{odd:?}");
+        assert!(matches!(answered(200, &[], "{}").await, Err(Error::Protocol(_))));
+        assert!(matches!(answered(302, &[("location", "/")], "").await, Err(Error::Refused { status: 302, .. })));
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_a_failure_of_the_network() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let refusal = log_in(&address, "duty", "long enough").await;
+        assert!(matches!(&refusal, Err(e @ Error::Http(_)) if e.passes()), "{refusal:?}");
     }
 }
