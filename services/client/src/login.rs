@@ -92,7 +92,11 @@ mod tests {
     };
 
     /// What a login gets from a server that answers so.
-    async fn answered(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> Result<Session, Error> {
+    async fn answered(
+        status: u16,
+        headers: &[(&'static str, &'static str)],
+        body: &'static str,
+    ) -> Result<Session, Error> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let headers: HeaderMap = headers.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())).collect();

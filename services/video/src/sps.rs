@@ -5,40 +5,37 @@
 //! buffered pictures as references. Those with B pictures tell, or are found out ([`is_b`]). Anything that cannot be read
 //! is left as it is. Pure and total; never blocks.
 
+use std::io::{self, Cursor};
+
+use bitstream_io::{BigEndian, BitRead as _, BitReader, BitWrite as _, BitWriter};
+
 const MAX_UE_ZEROS: u32 = 31;
 const MAX_BUFFERED_PICTURES: u32 = 16;
 /// Taken for the reordering of a camera that does not tell; encoders of cameras use one or two.
 const MAX_REORDERED: u32 = 4;
 
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
+struct Reader<'a>(BitReader<Cursor<&'a [u8]>, BigEndian>);
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self(BitReader::new(Cursor::new(bytes)))
+    }
+    /// Bits read so far.
+    fn at(&mut self) -> Option<u64> {
+        self.0.position_in_bits().ok()
+    }
     fn bit(&mut self) -> Option<bool> {
-        let byte = self.bytes.get(self.at / 8)?;
-        let bit = byte >> (7 - self.at % 8) & 1;
-        self.at += 1;
-        Some(bit == 1)
+        self.0.read_bit().ok()
     }
     fn bits(&mut self, n: u32) -> Option<u32> {
-        (0..n).try_fold(0, |v: u32, _| Some(v << 1 | u32::from(self.bit()?)))
+        self.0.read(n).ok()
     }
-    fn skip(&mut self, n: usize) -> Option<()> {
-        self.at += n;
-        (self.at <= self.bytes.len() * 8).then_some(())
+    fn skip(&mut self, n: u32) -> Option<()> {
+        self.0.skip(n).ok()
     }
     fn ue(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while !self.bit()? {
-            zeros += 1;
-            if zeros > MAX_UE_ZEROS {
-                return None;
-            }
-        }
-        let rest = self.bits(zeros)?;
-        Some((1u32 << zeros) - 1 + rest)
+        let zeros = self.0.read_unary1().ok().filter(|zeros| *zeros <= MAX_UE_ZEROS)?;
+        Some((1u32 << zeros) - 1 + self.bits(zeros)?)
     }
     fn se(&mut self) -> Option<i64> {
         let k = i64::from(self.ue()?);
@@ -46,42 +43,32 @@ impl Reader<'_> {
     }
 }
 
-#[derive(Default)]
-struct Writer {
-    bytes: Vec<u8>,
-    used: usize,
-}
+/// Into memory, so that no write fails.
+struct Writer(BitWriter<Vec<u8>, BigEndian>);
 
 impl Writer {
-    fn bit(&mut self, bit: bool) {
-        if self.used.is_multiple_of(8) {
-            self.bytes.push(0);
+    /// Goes on after the first `bits` of `from`.
+    fn after(from: &[u8], bits: u64) -> io::Result<Self> {
+        let mut writer = BitWriter::new(Vec::new());
+        let mut reader = BitReader::<_, BigEndian>::new(from);
+        for _ in 0..bits {
+            writer.write_bit(reader.read_bit()?)?;
         }
-        if let (true, Some(last)) = (bit, self.bytes.last_mut()) {
-            *last |= 0x80 >> (self.used % 8);
-        }
-        self.used += 1;
+        Ok(Self(writer))
     }
-    fn ue(&mut self, value: u32) {
+    fn bit(&mut self, bit: bool) -> io::Result<()> {
+        self.0.write_bit(bit)
+    }
+    fn ue(&mut self, value: u32) -> io::Result<()> {
         let code = u64::from(value) + 1;
         let len = 64 - code.leading_zeros();
-        for i in (0..2 * len - 1).rev() {
-            self.bit(i < len && code >> i & 1 == 1);
-        }
+        self.0.write(len - 1, 0u32)?;
+        self.0.write(len, code)
     }
-    /// Copies `from` up to bit `bits`, going on where this writer is.
-    fn copy(&mut self, from: &[u8], bits: usize) {
-        let mut reader = Reader { bytes: from, at: self.used };
-        while self.used < bits {
-            match reader.bit() {
-                Some(bit) => self.bit(bit),
-                None => return,
-            }
-        }
-    }
-    fn finish(mut self) -> Vec<u8> {
-        self.bit(true);
-        self.bytes
+    fn finish(mut self) -> io::Result<Vec<u8>> {
+        self.bit(true)?;
+        self.0.byte_align()?;
+        Ok(self.0.into_writer())
     }
 }
 
@@ -239,21 +226,21 @@ struct Parsed {
     references: u32,
     vui: bool,
     /// Bits before `bitstream_restriction_flag`, or before `vui_parameters_present_flag` without VUI.
-    bits: usize,
+    bits: u64,
     /// `max_num_reorder_frames`, if the set tells.
     reorder: Option<u32>,
 }
 
 fn parse(nal: &[u8]) -> Option<Parsed> {
     let rbsp = unescape(nal.get(1..)?);
-    let mut r = Reader { bytes: &rbsp, at: 0 };
+    let mut r = Reader::new(&rbsp);
     let references = before_vui(&mut r)?;
-    let mut bits = r.at;
+    let mut bits = r.at()?;
     let vui = r.bit()?;
     let mut reorder = None;
     if vui {
         vui_before_restriction(&mut r)?;
-        bits = r.at;
+        bits = r.at()?;
         if r.bit()? {
             r.skip(1)?;
             for _ in 0..4 {
@@ -281,20 +268,20 @@ pub(crate) fn with_reordering(nal: &[u8], reorder: u32) -> Option<Vec<u8>> {
     let set = parse(nal)?;
     let reorder = reorder.min(MAX_BUFFERED_PICTURES);
     let buffered = set.references.clamp(reorder.max(1), MAX_BUFFERED_PICTURES);
-    let mut w = Writer::default();
-    w.copy(&set.rbsp, set.bits);
-    if !set.vui {
-        w.bit(true);
-        // No aspect ratio, overscan, signal type, chroma location, timing, HRDs, picture structure.
-        (0..8).for_each(|_| w.bit(false));
-    }
-    w.bit(true);
-    w.bit(true); // motion vectors may point over picture boundaries, as when absent
-    for value in [0, 0, 15, 15, reorder, buffered] {
-        w.ue(value);
-    }
+    let rewritten = || {
+        let mut w = Writer::after(&set.rbsp, set.bits)?;
+        if !set.vui {
+            w.bit(true)?;
+            // No aspect ratio, overscan, signal type, chroma location, timing, HRDs, picture structure.
+            (0..8).try_for_each(|_| w.bit(false))?;
+        }
+        w.bit(true)?;
+        w.bit(true)?; // motion vectors may point over picture boundaries, as when absent
+        [0, 0, 15, 15, reorder, buffered].into_iter().try_for_each(|value| w.ue(value))?;
+        w.finish()
+    };
     let mut out = vec![*nal.first()?];
-    out.extend(escape(&w.finish()));
+    out.extend(escape(&rewritten().ok()?));
     Some(out)
 }
 
@@ -303,7 +290,7 @@ pub(crate) fn is_b(mut unit: &[u8]) -> bool {
     while let Some((len, rest)) = unit.split_first_chunk::<4>() {
         let Some((nal, rest)) = rest.split_at_checked(u32::from_be_bytes(*len) as usize) else { return false };
         if let Some((header, slice)) = nal.split_first().filter(|(h, _)| matches!(*h & 0x1f, 1 | 5)) {
-            let mut r = Reader { bytes: slice, at: 0 };
+            let mut r = Reader::new(slice);
             return header & 0x1f == 1 && r.ue().and_then(|_| r.ue()).is_some_and(|kind| kind % 5 == 1);
         }
         unit = rest;
@@ -314,7 +301,7 @@ pub(crate) fn is_b(mut unit: &[u8]) -> bool {
 /// Whether the set can be read at all. A decoder that gets one that cannot goes on with the set of another camera.
 pub(crate) fn readable(nal: &[u8]) -> bool {
     let rbsp = unescape(nal.get(1..).unwrap_or_default());
-    nal.first().is_some_and(|h| h & 0x1f == 7) && before_vui(&mut Reader { bytes: &rbsp, at: 0 }).is_some()
+    nal.first().is_some_and(|h| h & 0x1f == 7) && before_vui(&mut Reader::new(&rbsp)).is_some()
 }
 
 /// RFC 6381 string of an H.264 sequence parameter set.

@@ -2,43 +2,34 @@
 //!
 //! Reading never panics: every read past the end is `None`. Nothing here blocks.
 
+use std::io::Cursor;
+
+use bitstream_io::{BigEndian, BitRead as _};
+
 /// Reads big-endian bits of a payload without emulation prevention bytes.
-#[derive(Clone, Debug)]
-pub(crate) struct BitReader<'a> {
-    data: &'a [u8],
-    at: usize,
-}
+pub(crate) struct BitReader<'a>(bitstream_io::BitReader<Cursor<&'a [u8]>, BigEndian>);
 
 impl<'a> BitReader<'a> {
     pub(crate) fn new(data: &'a [u8]) -> Self {
-        Self { data, at: 0 }
+        Self(bitstream_io::BitReader::new(Cursor::new(data)))
     }
     /// Bits read so far.
-    pub(crate) fn position(&self) -> usize {
-        self.at
+    pub(crate) fn position(&mut self) -> Option<usize> {
+        usize::try_from(self.0.position_in_bits().ok()?).ok()
     }
     pub(crate) fn bit(&mut self) -> Option<bool> {
-        let byte = self.data.get(self.at / 8)?;
-        let bit = byte >> (7 - self.at % 8) & 1;
-        self.at += 1;
-        Some(bit == 1)
+        self.0.read_bit().ok()
     }
     /// Up to 32 bits.
     pub(crate) fn bits(&mut self, count: u32) -> Option<u32> {
-        (0..count).try_fold(0u32, |value, _| Some(value << 1 | u32::from(self.bit()?)))
+        self.0.read(count).ok()
     }
     pub(crate) fn skip(&mut self, count: u32) -> Option<()> {
-        (0..count).try_for_each(|_| self.bit().map(|_| ()))
+        self.0.skip(count).ok()
     }
     /// Unsigned Exp-Golomb.
     pub(crate) fn ue(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while !self.bit()? {
-            zeros += 1;
-            if zeros > 31 {
-                return None;
-            }
-        }
+        let zeros = self.0.read_unary1().ok().filter(|zeros| *zeros <= 31)?;
         Some((1u32 << zeros) - 1 + self.bits(zeros)?)
     }
     /// Signed Exp-Golomb.
@@ -87,7 +78,7 @@ impl BitWriter {
     }
     /// Copies the bits of `from` up to bit `end`.
     pub(crate) fn copy(&mut self, from: &mut BitReader<'_>, end: usize) {
-        while from.position() < end {
+        while from.position().is_some_and(|at| at < end) {
             let Some(bit) = from.bit() else { return };
             self.bit(bit);
         }
@@ -199,7 +190,7 @@ mod tests {
                 prop_assert_eq!(reader.ue(), Some(*u));
                 prop_assert_eq!(reader.se(), Some(*s));
             }
-            prop_assert_eq!(stop_bit(&bytes), Some(reader.position()));
+            prop_assert_eq!(stop_bit(&bytes), reader.position());
         }
 
         #[test]

@@ -80,7 +80,7 @@ fn read_sps(rbsp: &[u8]) -> Option<(Params, usize)> {
     let _references = r.ue()?;
     let _gaps = r.bit()?;
     let columns = r.ue()? + 1;
-    let at = r.position();
+    let at = r.position()?;
     let rows = r.ue()? + 1;
     let frames_only = r.bit()?;
     let ours = BASELINE_LIKE.contains(&profile) && id == 0 && order_type == 2 && frames_only && frame_num_bits <= 16;
@@ -98,7 +98,7 @@ pub(crate) fn taller_sps(sps: &[u8], rows: u32, cropped: u32) -> Option<Vec<u8>>
     w.copy(&mut r, at);
     let _old = r.ue()?;
     w.ue(rows - 1);
-    let flags = r.position() + 2;
+    let flags = r.position()? + 2;
     w.copy(&mut r, flags);
     if r.bit()? {
         return None;
@@ -146,7 +146,7 @@ fn read_slice(rbsp: &[u8], params: &Params) -> Option<Slice> {
         return None;
     }
     let ours = first == 0 && pps == 0 && matches!(slice_type % 5, 0 | 2);
-    ours.then_some(Slice { ref_idc, idr, slice_type, frame_num, qp_delta, data_at: r.position() })
+    ours.then_some(Slice { ref_idc, idr, slice_type, frame_num, qp_delta, data_at: r.position()? })
 }
 
 fn write_header(w: &mut BitWriter, params: &Params, slice: &Slice, first: u32, idr_pic_id: u32, qp_delta: i32) {

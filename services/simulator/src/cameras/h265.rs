@@ -96,7 +96,7 @@ fn sps_height(r: &mut BitReader<'_>) -> Option<usize> {
     r.skip(1 + 96)?;
     let (id, chroma) = (r.ue()?, r.ue()?);
     let _width = r.ue()?;
-    (layers == 0 && id == 0 && chroma == 1).then_some(r.position())
+    (layers == 0 && id == 0 && chroma == 1).then_some(r.position()?)
 }
 
 fn read_sps(rbsp: &[u8]) -> Option<(u32, Vec<u32>)> {
@@ -165,7 +165,7 @@ fn read_head(rbsp: &[u8], p: &Params) -> Option<Head> {
         r.skip(1)?;
     }
     let pps = r.ue()?;
-    let from = r.position();
+    let from = r.position()?;
     r.skip(p.extra_bits)?;
     let slice_type = r.ue()?;
     if !idr {
@@ -190,7 +190,7 @@ fn read_head(rbsp: &[u8], p: &Params) -> Option<Head> {
         cabac_init = p.cabac_init && r.bit()?;
         merge_candidates = 5u32.checked_sub(r.ue()?)?;
     }
-    let middle = (from, r.position());
+    let middle = (from, r.position()?);
     let qp_delta = r.se()?;
     let chroma = if p.chroma_offsets { Some((r.se()?, r.se()?)) } else { None };
     if p.filter_override && r.bit()? {
@@ -199,7 +199,7 @@ fn read_head(rbsp: &[u8], p: &Params) -> Option<Head> {
     if !r.bit()? {
         return None;
     }
-    let data_at = r.position().div_ceil(8);
+    let data_at = r.position()?.div_ceil(8);
     let ours = first && pps == 0 && matches!(slice_type, 1 | 2) && (idr || kind <= 1);
     ours.then_some(Head { kind, slice_type, middle, cabac_init, merge_candidates, qp_delta, chroma, data_at })
 }
