@@ -1,12 +1,14 @@
 // Whatever is red sounds, is marked and is one key away on every page of the centre until a person took it.
 import type { Browser } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { minute } from '../src/lib/format'
 import {
   alarmOf,
   caseOf,
   close,
   count,
   launch,
+  MIN,
   next,
   open,
   RED_TONE,
@@ -253,6 +255,36 @@ describe('the strip', () => {
     await next(page, RED_TONE, before)
   }, 90_000)
 
+  it('says since when the gravest has asked, and when all is answered since when red stands', async () => {
+    centre = await open(browser, { path: '/devices' })
+    const { page, harness } = centre
+    const since = page.locator('[data-since]')
+    const hour = 3_600_000
+    /** As the page writes it, with the day when it is not today's. */
+    const at = (ms: number): string => `${minute(ms, now(), 'zh')} 起`
+    expect(await since.count()).toBe(0)
+    const [first, later, old] = [now() - 61 * MIN, now() - 3 * MIN, now() - 30 * hour]
+    harness.tell([alarmOf(harness.site, { id: 601, level: 1, building: 21, raised: old })])
+    await since.filter({ hasText: at(old) }).waitFor()
+    expect(at(old)).toMatch(/^\d+月\d+日 \d\d:\d\d 起$/)
+    harness.tell([alarmOf(harness.site, { id: 602, level: 2, building: 20, raised: later })])
+    await since.filter({ hasText: at(later) }).waitFor()
+    harness.tell([alarmOf(harness.site, { id: 603, level: 2, building: 22, raised: first })])
+    await since.filter({ hasText: at(first) }).waitFor()
+    const taken = [601, 602, 603].map((id, n) =>
+      alarmOf(harness.site, {
+        id,
+        level: n === 0 ? 1 : 2,
+        building: 20 + n,
+        raised: [old, later, first][n]!,
+        confirmed: now(),
+      }),
+    )
+    harness.tell(taken)
+    await page.locator('[data-unanswered="0"]').waitFor()
+    expect(await since.textContent()).toBe(at(first))
+  })
+
   it('works while something is written', async () => {
     centre = await open(browser, { path: '/devices' })
     const { page, harness } = centre
@@ -273,8 +305,10 @@ describe('the strip', () => {
     'leaves the header whole at %i × %i in %s',
     async (width, height, locale) => {
       centre = await open(browser, { path: '/console', scenario: 'fire', size: [width, height], locale })
-      centre.harness.tell(fire(3101))
-      await centre.page.locator('.strip .go.red').waitFor()
+      // The longest that the strip says: ten of each, since yesterday.
+      const old = now() - 30 * 3_600_000
+      for (let id = 3101; id < 3112; id++) centre.harness.tell(fire(id, { attention: [{ why: 'opened', since: old }] }))
+      await centre.page.locator('.strip .go.red', { hasText: minute(old, now(), locale) }).waitFor()
       for (const link of ['/console', '/patrols', '/devices']) {
         await centre.page.locator(`nav a[href="${link}"]`).click()
         await centre.page.waitForURL(`**${link}`)
