@@ -12,6 +12,7 @@ export const TEST_HANGS = 300_000
 export interface Harness {
   address: string
   forget(): void
+  stall(camera: string): void
   /** Fields of an incident as the feed has them; `happened` is the event that goes with it. */
   alter(id: number, change: Record<string, unknown>, happened?: Record<string, unknown>): void
   requests: { method: string; path: string; query: string; at: number; key?: string; body: unknown }[]

@@ -1,10 +1,11 @@
 // The wall in Chromium while houses burn: what it names, which pictures it shows, and that no screen of it hides a red.
 import { describe, expect, it } from 'vitest'
 import type { Page } from 'playwright-core'
-import { clipped, inChromium, type Options } from './browser'
+import { clipped, HANGS, inChromium, type Options } from './browser'
 import { NOTHING, press, tourKey } from '../src/lib/camera-keys'
 import { sheetStep, wallKey, wallKeyNames } from '../src/wall/keys'
-import { alarmOf, caseOf, type CaseOf, type Harness, type Kind } from './fixtures/asking'
+import { minute } from '../src/lib/format'
+import { alarmOf, caseOf, MIN, type CaseOf, type Harness, type Kind } from './fixtures/asking'
 
 const { state, said, open, close } = inChromium()
 const centre = (): Harness => state.harness as unknown as Harness
@@ -81,6 +82,41 @@ describe('wall', () => {
     }
   })
 
+  it('has another camera within five seconds of the last picture when only this screen sees that it stands', async () => {
+    await wall()
+    centre().tell([fire(3101, 12)])
+    // A page whose clock is ours from the beginning.
+    const page = await state.context.newPage()
+    page.setDefaultTimeout(HANGS)
+    await page.clock.install()
+    await page.goto(`${centre().address}/wall`)
+    const tile = page.locator('.focus[data-subject="case/3101"] .first .tile')
+    await page.locator('.focus .first .tile[data-live=true]').waitFor()
+    const shown = async (): Promise<string> => (await tile.getAttribute('data-camera'))!
+    const first = await shown()
+    await page.clock.pauseAt((await page.evaluate(() => Date.now())) + 1000)
+    state.harness.stall(first)
+    // It plays what it has, and stands.
+    await page.waitForFunction(() => document.querySelector<HTMLVideoElement>('.focus .first video')!.readyState < 3)
+    await page.clock.runFor(250)
+    await page.clock.runFor(3_000)
+    expect([await shown(), await tile.getAttribute('data-live')]).toEqual([first, 'true'])
+    await page.clock.runFor(1_500)
+    const other = await shown()
+    expect(other).not.toBe(first)
+    expect(centre().site.cameras.find((c) => c.id === other)?.indoor).toBe(false)
+    // Its picture comes, and stays when the first one gets another chance and has none.
+    await page.clock.resume()
+    await page.locator(`.focus .first .tile[data-camera="${other}"][data-live=true]`).waitFor()
+    await page.clock.fastForward(61_000)
+    await page.locator(`.focus .first .tile[data-camera="${first}"][data-live=false]`).waitFor()
+    await page.clock.fastForward(11_000)
+    await page.locator(`.focus .first .tile[data-camera="${other}"][data-live=true]`).waitFor()
+    await page.clock.fastForward(61_000)
+    await page.clock.runFor(1_000)
+    expect(await shown()).toBe(other)
+  })
+
   it("says what burns, what the caller said and what the scene asks for, not a detector's figure", async () => {
     const page = await wall()
     const now = centre().now()
@@ -131,7 +167,12 @@ describe('wall', () => {
     const page = await wall()
     const full = page.locator('[data-full]')
     const focus = page.locator('.focus[data-subject="case/3101"]')
-    centre().tell([fire(3101, 12)])
+    const began = centre().now() - 7 * MIN
+    // Something less grave has asked for longer: the time is that of what is named.
+    centre().tell([
+      alarmOf(centre().site, { id: 2100, level: 1, building: 9, raised: began - 9 * MIN }),
+      fire(3101, 12, { reported: began }),
+    ])
     await focus.waitFor()
     /** The strip is what stands at its own middle, and the picture begins below it. */
     const strip = async (words: string): Promise<void> => {
@@ -157,11 +198,11 @@ describe('wall', () => {
       // Beside a red case, within one, and a case that another rule opened.
       [alarm(2101)],
       [alarm(2102, { building: 12, incident: 3101, confirmed: centre().now(), verdict: 'genuine' })],
-      [fire(3102, 54)],
+      [fire(3102, 54, { reported: began - 1 })],
     ]) {
       await page.keyboard.press('f')
       await full.waitFor()
-      await strip('火情')
+      await strip(`火情 12栋${minute(began, centre().now(), 'zh')} 起`)
       centre().tell(news)
       await full.waitFor({ state: 'detached' })
       expect(await page.locator('[data-strip]').count()).toBe(0)
@@ -180,7 +221,7 @@ describe('wall', () => {
     await page.keyboard.press('f')
     await full.waitFor()
     centre().tell([alarm(2103, { building: 31, confirmed: centre().now() })])
-    await page.locator('[data-strip] em', { hasText: '未接 1' }).waitFor()
+    await page.locator('[data-strip] em', { hasText: '未接 2' }).waitFor()
     await full.waitFor()
     expect(said).toEqual([])
   })

@@ -322,6 +322,7 @@ export const en: Messages = {
     live: 'Live',
     waiting: 'Waiting for picture',
     frozen: 'Frozen for {n} s',
+    none: 'No picture for {n} s',
     error: {
       unknown_camera: 'No such camera',
       busy: 'Too many viewers',

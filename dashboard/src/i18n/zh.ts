@@ -306,6 +306,7 @@ export const zh = {
     live: '实时',
     waiting: '等待画面',
     frozen: '画面停滞 {n} 秒',
+    none: '{n} 秒没有画面',
     error: {
       unknown_camera: '没有这个摄像头',
       busy: '观看数已满',
