@@ -268,6 +268,20 @@ describe('wall', () => {
     }
   })
 
+  it('never cuts a place in the title of the case', async () => {
+    const page = await wall()
+    const label = '第六社区66栋3单元地下一层消防水泵房与配电间之间的走廊'
+    centre().tell([fire(3101, 12, { label })])
+    const title = page.locator('.focus[data-subject="case/3101"] h2', { hasText: label })
+    await title.waitFor()
+    const fits = await title.evaluate((e) => {
+      const head = e.closest('.head')!.getBoundingClientRect()
+      const words = e.parentElement!.getBoundingClientRect()
+      return [e.scrollWidth <= e.clientWidth + 1, words.top >= head.top - 1, words.bottom <= head.bottom + 1]
+    })
+    expect(fits).toEqual([true, true, true])
+  })
+
   it('shows its keys for a minute, and again when asked', async () => {
     const page = await wall()
     await page.locator('[data-keys]', { hasText: '全部摄像头' }).waitFor()

@@ -498,6 +498,7 @@ export const en: Messages = {
     accept: 'Accept',
     reject: 'Reject',
     merge: 'Merge',
+    mergeOther: 'Into another…',
     file: 'File',
     approve: 'Approve',
     refuse: 'Refuse',

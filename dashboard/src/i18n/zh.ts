@@ -482,6 +482,7 @@ export const zh = {
     accept: '受理',
     reject: '不予受理',
     merge: '并单',
+    mergeOther: '并入其他…',
     file: '核实建单',
     approve: '审批通过',
     refuse: '审批退回',
