@@ -234,6 +234,37 @@ describe('what units ask', () => {
   )
 })
 
+describe('what detectors measured', () => {
+  it.each([
+    ['zh', ['有', '无', '有', '烟雾浓度 0.8']],
+    ['en', ['Fire call point: yes', 'Smoke: no', 'People trapped in a lift: yes', 'Smoke density 0.8']],
+  ] as const)(
+    'is yes or no, or has the name of what is measured (%s)',
+    async (locale, words) => {
+      centre = await open(browser, { path: '/console', locale })
+      const values = [
+        ['call_point', 1],
+        ['smoke', 0],
+        ['lift_trapped', 2],
+        ['smoke', 0.8],
+        ['unheard_of', 12],
+      ] as const
+      const alarm = anAlarm(2101)
+      if (alarm.case !== 'alarm') throw new Error('no alarm')
+      const first = alarm.value.sources![0]!
+      alarm.value.sources = values.map(([alarmKind, value], n) => ({ ...first, id: `s${n}`, alarmKind, value }))
+      centre.harness.tell([alarm])
+      await showsAlarm(2101)
+      const shown = await page().locator('.case [data-row=source] td:nth-child(3)').allTextContents()
+      expect(shown.slice(0, 4)).toEqual(words)
+      // A kind that nobody has heard of goes by its own name.
+      expect(shown[4]).toBe('unheard_of 12')
+      expect(await page().locator('main').textContent()).not.toContain('测值')
+    },
+    TEST_HANGS,
+  )
+})
+
 describe('keys', () => {
   it(
     'act on what the middle shows only',

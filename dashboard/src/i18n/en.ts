@@ -148,7 +148,6 @@ export const en: Messages = {
     chatter: 'chattered {n} times',
     floodShort: 'alarm flood',
     flood: 'Alarm flood: grouped by building and kind; reds never',
-    value: 'value {n}',
     on: 'lasting',
     off: 'cleared',
     told: 'reported',
@@ -161,6 +160,20 @@ export const en: Messages = {
       judge: 'Confirmed: J genuine (becomes a case), X false, T test, W maintenance, K with words',
       shelved: 'Shelved: it comes back by itself',
       done: 'Judged: leaves the list when its sources clear',
+    },
+  },
+  reading: {
+    yes: 'yes',
+    no: 'no',
+    of: '{what} {n}',
+    quantity: {
+      smoke: 'Smoke density',
+      gas: 'Gas concentration',
+      electrical_fire: 'Residual current',
+      hydrant_pressure: 'Pressure',
+      manhole: 'Tilt',
+      water_level: 'Level',
+      ebike_charging: 'Charging current',
     },
   },
   attention: {

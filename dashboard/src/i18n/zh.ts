@@ -132,7 +132,6 @@ export const zh = {
     chatter: '抖动 {n} 次',
     floodShort: '告警洪峰',
     flood: '告警洪峰：按楼栋与类型归并，红色不归并',
-    value: '测值 {n}',
     on: '持续',
     off: '已恢复',
     told: '已上报',
@@ -145,6 +144,20 @@ export const zh = {
       judge: '已确认：J 属实（建为事件）、X 误报、T 测试、W 检修，K 判定并说明',
       shelved: '屏蔽中，到时自动恢复提醒',
       done: '已判定，来源恢复后移出列表',
+    },
+  },
+  reading: {
+    yes: '有',
+    no: '无',
+    of: '{what} {n}',
+    quantity: {
+      smoke: '烟雾浓度',
+      gas: '燃气浓度',
+      electrical_fire: '剩余电流',
+      hydrant_pressure: '水压',
+      manhole: '倾角',
+      water_level: '水位',
+      ebike_charging: '充电电流',
     },
   },
   attention: {
