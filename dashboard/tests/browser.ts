@@ -102,6 +102,21 @@ export function inChromium() {
   return { state, said, open, another, close }
 }
 
+/** The page's clock, which must be installed, stands from a moment on; asked again when the machine took longer than that. */
+export async function hold(page: Page): Promise<void> {
+  for (;;) {
+    const at = (await page.evaluate(() => Date.now())) + 1000
+    const held = await page.clock.pauseAt(at).then(
+      () => true,
+      (e: unknown) => {
+        if (String(e).includes('past')) return false
+        throw e
+      },
+    )
+    if (held) return
+  }
+}
+
 /** Texts that are cut, run over their box or out of the window. */
 export const clipped = (page: Page): Promise<string[]> =>
   page.evaluate(() => {
