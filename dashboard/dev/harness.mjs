@@ -403,6 +403,8 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
   }
   const sockets = new WebSocketServer({ server, handleProtocols: (p) => [...p][0] })
   const timers = new Set()
+  /** Cameras whose pictures come no more although nobody says why. */
+  const stalled = new Set()
   sockets.on('connection', (socket, req) =>
     req.url.startsWith('/api/v1/media') ? mediaSocket(socket) : feedSocket(socket),
   )
@@ -444,7 +446,8 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
     let n = 0
     const timer = setInterval(() => {
       n++
-      for (const [stream, from] of streams) {
+      for (const [stream, { from, camera }] of streams) {
+        if (stalled.has(camera)) continue
         const i = n - from
         send({
           stream,
@@ -475,7 +478,7 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
             causeZh: '连接不上',
             since: BigInt(Date.now() - 9e4),
           })
-        streams.set(stream, n + 1)
+        streams.set(stream, { from: n + 1, camera })
         send({
           stream,
           generation: 1,
@@ -516,6 +519,8 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
       tell(kinds)
     },
     alter,
+    /** From now on this camera's pictures come no more, and nobody says why. */
+    stall: (camera) => stalled.add(camera),
     /** From now on it answers, and cannot say where its log is. */
     forget() {
       knows = false

@@ -11,16 +11,18 @@ self.addEventListener('install', (event) =>
 // The first visit was loaded before this worker was there: the page names what it uses.
 self.addEventListener('message', (event) => {
   const own = (event.data?.keep ?? []).filter((url) => new URL(url).origin === location.origin)
-  if (own.length > 0) event.waitUntil(keep(own))
+  if (own.length > 0) event.waitUntil(keep(own).then((all) => event.ports[0]?.postMessage(all)))
 })
+/** Whether all of it is kept. */
 async function keep(own) {
   const cache = await caches.open(CACHE)
-  await Promise.allSettled(own.map(async (url) => (await cache.match(url)) || cache.add(url)))
+  const done = await Promise.allSettled(own.map(async (url) => (await cache.match(url)) || cache.add(url)))
   // What an older build left behind is asked for by nobody.
   const old = (await cache.keys()).filter(
     ({ url }) => new URL(url).pathname.startsWith('/assets/') && !own.includes(url),
   )
   await Promise.all(old.map((request) => cache.delete(request)))
+  return done.every(({ status }) => status === 'fulfilled')
 }
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()))
 self.addEventListener('fetch', (event) => {

@@ -1,4 +1,5 @@
 import { createRouter, createWebHistory } from 'vue-router'
+import { centreWords } from './i18n'
 import { whenUnauthorised } from './lib/api'
 import { currentSession, endSession, homeOf } from './lib/session'
 
@@ -18,6 +19,7 @@ export const router = createRouter({
 
 router.beforeEach(async (to) => {
   document.documentElement.classList.toggle('wall', to.meta['screen'] === 'wall')
+  if (to.meta['screen'] !== 'mobile') await centreWords()
   if (to.meta['open'] === true) return true
   // Without network a phone goes on with what it has; the gateway checks every request anyway.
   const session = await currentSession().catch(() => undefined)

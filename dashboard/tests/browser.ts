@@ -12,6 +12,7 @@ export const TEST_HANGS = 300_000
 export interface Harness {
   address: string
   forget(): void
+  stall(camera: string): void
   /** Fields of an incident as the feed has them; `happened` is the event that goes with it. */
   alter(id: number, change: Record<string, unknown>, happened?: Record<string, unknown>): void
   requests: { method: string; path: string; query: string; at: number; key?: string; body: unknown }[]
@@ -99,6 +100,21 @@ export function inChromium() {
     return another(o.path)
   }
   return { state, said, open, another, close }
+}
+
+/** The page's clock, which must be installed, stands from a moment on; asked again when the machine took longer than that. */
+export async function hold(page: Page): Promise<void> {
+  for (;;) {
+    const at = (await page.evaluate(() => Date.now())) + 1000
+    const held = await page.clock.pauseAt(at).then(
+      () => true,
+      (e: unknown) => {
+        if (String(e).includes('past')) return false
+        throw e
+      },
+    )
+    if (held) return
+  }
 }
 
 /** Texts that are cut, run over their box or out of the window. */

@@ -28,6 +28,8 @@ interface Walk {
   whole?: number
   /** Panels that a key or a tap opens, each from the page as it stands. */
   keys?: string[]
+  /** Those of the keys that open a panel. */
+  panels?: string[]
   taps?: string[]
 }
 const CENTRE: [number, number][] = [
@@ -52,6 +54,7 @@ const WALKS: Walk[] = [
     whole: 1920,
     ready: '.case[data-incident="3021"]',
     keys: ['?', 'a', 'p', 'j', 'k', 'n', 'g', 'm', 'o'],
+    panels: ['?', 'a', 'p', 'n'],
   },
   { path: '/devices', role: 'shift_chief', sizes: CENTRE, ready: '[data-row=device]', taps: ['[data-act=strangers]'] },
   { path: '/patrols', role: 'shift_chief', sizes: CENTRE, ready: 'main h2' },
@@ -136,7 +139,9 @@ describe('English', () => {
       await look('first')
       for (const key of w.keys ?? []) {
         await page.keyboard.press(key)
-        await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+        // Panels come with their own part of the program.
+        if (w.panels?.includes(key)) await page.locator('.drawer .panel').waitFor()
+        else await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
         await look(key)
         await page.keyboard.press('Escape')
       }

@@ -29,7 +29,7 @@ let browser: Browser
 let centre: Opened | undefined
 beforeAll(async () => {
   browser = await launch()
-}, 60_000)
+})
 afterEach(async () => {
   await close(centre)
   centre = undefined

@@ -13,25 +13,26 @@ const taps = () =>
       arrived: r.at,
       ...(JSON.parse(r.body as string) as { at?: number; result?: string }),
     }))
-/** The page can be opened without network, and has kept `what`. */
-const kept = (page: Page, what = 'incidents'): Promise<unknown> =>
-  page.waitForFunction(async (key) => {
-    if (navigator.serviceWorker.controller === null || !(await caches.has('page-1'))) return false
-    const cache = await caches.open('page-1')
-    const used = performance.getEntriesByType('resource').map((e) => e.name)
-    const needed = ['/', ...used.filter((u) => /\.(js|css)$|\/api\/v1\/site$/.test(u))]
-    if (!(await Promise.all(needed.map((u) => cache.match(u)))).every(Boolean)) return false
-    const db = await new Promise<IDBDatabase>((done) => {
-      const r = indexedDB.open('outbox')
-      r.onsuccess = () => done(r.result)
-    })
-    const seen = await new Promise<object | undefined>((done) => {
-      const r = db.transaction('seen').objectStore('seen').get(key)
-      r.onsuccess = () => done(r.result as never)
-    })
-    db.close()
-    return seen !== undefined && (!('incidents' in seen) || (seen.incidents as unknown[]).length > 0)
-  }, what)
+/** The page says that it can be opened without network, and has kept `what`. */
+async function kept(page: Page, what = 'incidents'): Promise<void> {
+  await page.locator('[data-keeps=true]').waitFor()
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null)
+  // Asked from here: a promise is true to whatever waits in the page.
+  const has = (): Promise<boolean> =>
+    page.evaluate(async (key) => {
+      const db = await new Promise<IDBDatabase>((done) => {
+        const r = indexedDB.open('outbox')
+        r.onsuccess = () => done(r.result)
+      })
+      const seen = await new Promise<object | undefined>((done) => {
+        const r = db.transaction('seen').objectStore('seen').get(key)
+        r.onsuccess = () => done(r.result as never)
+      })
+      db.close()
+      return seen !== undefined && (!('incidents' in seen) || (seen.incidents as unknown[]).length > 0)
+    }, what)
+  await expect.poll(has).toBe(true)
+}
 /** Without network, old and new sockets alike; the centre goes on. */
 async function offline(on: boolean): Promise<void> {
   await state.context.setOffline(on)
@@ -104,6 +105,32 @@ describe('without network', () => {
     // What the centre then tells is the same time.
     await page.locator('footer li:first-child', { hasText: tapped }).waitFor()
     await page.locator('.offline').waitFor({ state: 'detached' })
+  })
+
+  it('has what comes after the first picture: the page of a task, and the other language', async () => {
+    const page = await open(phone)
+    await page.locator('[data-task="3"]').waitFor()
+    await kept(page)
+    const cached = await page.evaluate(async () =>
+      (await (await caches.open('page-1')).keys()).map(({ url }) => new URL(url).pathname),
+    )
+    for (const part of ['TaskPage', 'zh.phone', 'en.phone'])
+      expect([part, cached.filter((path) => path.includes(`/${part}-`) && path.endsWith('.js')).length]).toEqual([
+        part,
+        1,
+      ])
+    // What only the centre says is not on a phone.
+    expect(cached.filter((path) => path.includes('centre'))).toEqual([])
+    await offline(true)
+    await page.close()
+    const again = await another('/m')
+    await again.locator('[data-task="3"] .open').click()
+    await again.locator('[data-act=acknowledge]').waitFor()
+    await again.locator('header .back').click()
+    await again.locator('nav button').last().click()
+    await again.locator('button', { hasText: 'English' }).click()
+    await again.locator('button', { hasText: '中文' }).waitFor()
+    expect(await again.evaluate(() => document.documentElement.lang)).toBe('en')
   })
 
   it('counts a limit by the centre’s clock after a killed page', async () => {

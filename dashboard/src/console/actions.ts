@@ -28,9 +28,10 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
     () =>
       i() !== undefined && stages.includes(i()!.stage)
   const open = () => i()?.open === true
-  const standing = () => i() !== undefined && c.standing(i()!).length > 0
+  /** The open question has something to tell that needs a reason. */
+  const reasoned = (): boolean => (c.ask.value?.notes?.() ?? []).length > 0
   const reason: Field = { name: 'reason', label: t('dialog.reason'), kind: 'text' }
-  const words = (optional: boolean, label = t('dialog.text')): Field => ({
+  const words = (optional: boolean, label: Field['label'] = t('dialog.text')): Field => ({
     name: 'text',
     label,
     kind: 'text',
@@ -129,6 +130,10 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
       void c.run(`${c.figures.names.alarm(a.kind)} ${t('act.' + name)}`, `/alarms/${a.id}/${step}`, body)
     }
   }
+  const mergeAny = (): void =>
+    askCase('merge', 'merge', [{ name: 'into', label: t('dialog.into'), kind: 'number' }], (v) => ({
+      into: Number(v['into']),
+    }))
   const liveTask = () => c.task.value !== undefined && !['done', 'declined', 'recalled'].includes(c.task.value.state)
 
   return [
@@ -299,7 +304,7 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
       name: 'verify',
       when: at('awaiting_verification'),
       run: () =>
-        askCase('verify', 'verify', [words(true, t(standing() ? 'dialog.standReason' : 'dialog.confirmVerify'))]),
+        askCase('verify', 'verify', [words(true, () => t(reasoned() ? 'dialog.standReason' : 'dialog.confirmVerify'))]),
     },
     {
       group: 'case',
@@ -308,7 +313,8 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
       cap: 'Q',
       name: 'close',
       when: at('verified'),
-      run: () => askCase('close', 'close', [words(true, t(standing() ? 'dialog.standReason' : 'dialog.confirmClose'))]),
+      run: () =>
+        askCase('close', 'close', [words(true, () => t(reasoned() ? 'dialog.standReason' : 'dialog.confirmClose'))]),
     },
     {
       group: 'case',
@@ -336,15 +342,19 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
       name: 'merge',
       when: at('reported', 'accepted', 'filed', 'pending_approval'),
       run: () => {
+        // The one that stands on the screen: one key, with the time to take it back.
         const other = c.duplicate.value
-        askCase(
-          'merge',
-          'merge',
-          // The one that was just offered: Enter takes it.
-          [{ name: 'into', label: t('dialog.into'), kind: 'number', value: other === null ? '' : String(other) }],
-          (v) => ({ into: Number(v['into']) }),
-        )
+        if (other === null) mergeAny()
+        else void c.merge(i()!, other)
       },
+    },
+    {
+      group: 'case',
+      key: '',
+      cap: '',
+      name: 'mergeOther',
+      when: at('reported', 'accepted', 'filed', 'pending_approval'),
+      run: mergeAny,
     },
     {
       group: 'case',

@@ -44,7 +44,8 @@ export interface Target {
 export type Panel = '' | 'intake' | 'push' | 'help' | 'demo' | 'extra' | 'ended'
 export interface Field {
   name: string
-  label: string
+  /** Also what changes while it is asked. */
+  label: string | (() => string)
   kind: 'text' | 'number' | 'select' | 'place' | 'check'
   options?: { value: string; label: string }[]
   optional?: boolean
@@ -223,8 +224,13 @@ function createConsole() {
     },
     { immediate: true },
   )
-  // An error is about what was shown then.
-  watch([incidentId, alarmKey, look], () => {
+  /** What the middle shows, as one word. */
+  const shownKey = computed(() => {
+    const of = anchorOf(subject.value)
+    return of === null ? '' : `${of.kind}/${of.id}`
+  })
+  // An error is about what was shown then, whoever took that from the middle.
+  watch([shownKey, alarmKey], () => {
     if (said.value?.bad) said.value = null
   })
   watch(incidentId, () => {
@@ -263,16 +269,32 @@ function createConsole() {
     },
     { immediate: true },
   )
-  /** The open case that this one most likely repeats: of the same class nearby, else of the same place; the newest. */
-  const duplicate = computed<number | null>(() => {
+  /** Cases that an intake offered for the one it made all the same. */
+  const offers = shallowRef(new Map<number, number>())
+  function offeredFor(made: number, offered: number): void {
+    offers.value = new Map(offers.value).set(made, offered)
+  }
+  /** Open cases that this one may repeat: the one offered at its intake, of the same class there, else of the same place; newest first. */
+  const candidates = computed<number[]>(() => {
     const i = incident.value
-    if (i === undefined) return null
+    if (i === undefined) return []
+    const offered = offers.value.get(i.id)
     const near = (x: Incident): boolean =>
       x.place?.building !== undefined && x.place.building !== '' && x.place.building === i.place?.building
-    const same = figures.open.value.filter((x) => x.id !== i.id && x.mode === i.mode && near(x))
-    same.sort((a, b) => Number(b.class === i.class) - Number(a.class === i.class) || b.reported - a.reported)
-    return same[0]?.id ?? null
+    const same = figures.open.value.filter((x) => x.id !== i.id && x.mode === i.mode && (x.id === offered || near(x)))
+    const first = (x: Incident): number => Number(x.id === offered) * 2 + Number(x.class === i.class)
+    return same.sort((a, b) => first(b) - first(a) || b.reported - a.reported).map((x) => x.id)
   })
+  /** The one that is offered on the screen. It stays while it can be merged into, whatever newer one comes. */
+  const duplicate = ref<number | null>(null)
+  watch(
+    [() => incident.value?.id, candidates] as const,
+    ([id, list], [before]) => {
+      const kept = id === before && duplicate.value !== null && list.includes(duplicate.value)
+      if (!kept) duplicate.value = list[0] ?? null
+    },
+    { immediate: true },
+  )
 
   const timeline = computed<Entry[]>(() => {
     const i = incident.value
@@ -315,15 +337,24 @@ function createConsole() {
   }
   /** Gives a command and tells what came of it. */
   async function run(what: string, path: string, body: unknown = {}): Promise<boolean> {
+    const about = shownKey.value
     try {
       await give(path, body)
       say(what)
       return true
     } catch (e) {
       fail(e)
+      // What it was about has left the middle: the words must say it.
+      if (about !== shownKey.value && said.value) said.value = { ...said.value, text: `${what}：${said.value.text}` }
       return false
     }
   }
+  /** Merges one case into another, unless it is taken back in time. */
+  const merge = (i: Incident, into: number): Promise<void> =>
+    undo.add(t('command.merge', { id: i.id, into }), false, async () => {
+      await give(`/incidents/${i.id}/merge`, { into })
+      say(t('command.merge', { id: i.id, into }))
+    })
   const undo = new UndoQueue(fail)
 
   // ---- attention
@@ -474,6 +505,8 @@ function createConsole() {
     standing,
     preview,
     duplicate,
+    offeredFor,
+    merge,
     toNextCall,
     unitName,
     className,

@@ -1,6 +1,7 @@
 // How devices and their values are named on screen.
 import { useI18n } from 'vue-i18n'
 import type { DeviceRow } from '../lib/api'
+import { FLAG, flag } from '../lib/readings'
 
 export const KINDS = [
   'smoke',
@@ -30,6 +31,7 @@ export function useWords() {
   function value(d: Pick<DeviceRow, 'kind' | 'unit'> & { value?: number | null }): string {
     if (d.value === null || d.value === undefined) return '—'
     const state = STATES[d.kind]?.[d.value]
+    if (d.unit === FLAG && (d.value === 0 || d.value === 1)) return t('reading.' + flag(d.value))
     return state ? t('devices.is.' + state) : `${Number(d.value.toPrecision(4))} ${d.unit}`.trim()
   }
   return { kind, value, stated, KINDS }

@@ -42,15 +42,18 @@ export const useFigures = () => {
   const alarms = computed(() => [...centre.alarm.values()].filter((a) => a.open))
   /** What asks for a person of the centre, the gravest first. */
   const calls = computed(() => callsOf(open.value, alarms.value, now.value))
-  /** Open red cases, and red alarms that stand outside of them. */
-  const reds = computed(() => {
+  /** Since when each open red case, and each red alarm that stands outside of them, is there. */
+  const redTimes = computed(() => {
     const cases = openReal.value.filter((i) => i.level === RED)
     const own = new Set(cases.map((i) => i.id))
     const apart = alarms.value.filter(
       (a) => a.level === RED && a.mode === REAL && standing(a, now.value) && !own.has(a.incident),
     )
-    return cases.length + apart.length
+    return [...cases.map((i) => i.reported), ...apart.map((a) => a.raised)]
   })
+  const reds = computed(() => redTimes.value.length)
+  /** Since when the gravest asks that has waited longest; when all is answered, the oldest red. 0 = nothing is there. */
+  const askedSince = computed(() => calls.value[0]?.since ?? (reds.value > 0 ? Math.min(...redTimes.value) : 0))
   const over = computed(() => openReal.value.filter((i) => overdue(i, now.value)).length)
   const since = computed(() => dayStart(now.value))
   const doneToday = computed(() => real.value.filter((i) => i.stage === 'closed' && i.ended >= since.value).length)
@@ -122,6 +125,7 @@ export const useFigures = () => {
     alarms,
     calls,
     reds,
+    askedSince,
     over,
     doneToday,
     reportedToday,

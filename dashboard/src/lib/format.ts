@@ -36,6 +36,14 @@ export function date(ms: number, locale: string): string {
 export const moment = (ms: number, now: number, locale: string): string =>
   day(ms) === day(now) ? time(ms) : `${date(ms, locale)} ${time(ms)}`
 
+/** 14:02, with its day when that is not today's: 11月24日 14:02. */
+export function minute(ms: number, now: number, locale: string): string {
+  const at = time(ms).slice(0, 5)
+  if (ms === 0 || day(ms) === day(now)) return at
+  const form = { timeZone: zone, month: locale === 'zh' ? 'long' : 'short', day: 'numeric' } as const
+  return `${new Intl.DateTimeFormat(locale === 'zh' ? 'zh-CN' : 'en-GB', form).format(ms)} ${at}`
+}
+
 const two = (n: number): string => String(n).padStart(2, '0')
 
 /** 02:32 below an hour, 1:02:32 from there on. */
@@ -79,6 +87,9 @@ export function remaining(clock: Clock, now: number, locale = 'zh'): { over: boo
 /** Clocks that run, the most pressing first. */
 export const running = (clocks: Clock[]): Clock[] =>
   clocks.filter((c) => c.ended === 0).sort((a, b) => a.since + a.limit - (b.since + b.limit))
+
+/** How wide a text is, in Latin letters: a Chinese one takes two. */
+export const breadth = (text: string): number => [...text].reduce((n, x) => n + (x > '\u02ff' ? 2 : 1), 0)
 
 export const placeLabel = (place: Place | undefined, locale: string): string =>
   place === undefined ? '' : (locale === 'zh' ? place.labelZh : place.labelEn) || place.labelZh
