@@ -102,7 +102,7 @@ describe('the queue', () => {
       incident(8, 1, [entry('opened')], { mode: 1 } as Partial<Incident>),
       incident(9, 0, [], { clocks: [{ ...late.clocks[0]!, ended: 50 }] }),
     ]
-    expect(urgentOf(list, NOW).map((i) => i.id)).toEqual([6, 5, 4, 3, 2, 1])
+    expect(urgentOf(list, NOW).map((i) => i.id)).toEqual([6, 5, 4, 7, 3, 2, 1])
   })
   it('names what sounds before what is only marked', () => {
     expect(mark(incident(1, 2, [entry('support', { taken: 6 }), entry('worse')]))?.why).toBe('worse')

@@ -312,4 +312,18 @@ describe('wall', () => {
     expect((await clipped(page)).filter((x) => !/trouble|said/.test(x))).toEqual([])
     expect(said).toEqual([])
   })
+
+  it('shows at 32:9, beside the newest, the red that asks for somebody', async () => {
+    const page = await wall({ size: [3840, 1080] })
+    const since = centre().now() - 5 * MIN
+    const asking = { reported: since, tasks: [{ id: 7, unit: 'property', state: 'on_scene' }] }
+    const support = { ...asking, attention: [{ why: 'support', since: since + MIN, task: 7 }] }
+    centre().tell([fire(3101, 12, support), fire(3102, 54), fire(3103, 31)])
+    await page.locator('.focus[data-subject="case/3103"]').waitFor()
+    await page.locator('.focus[data-subject="case/3101"]').waitFor()
+    expect(await page.locator('.focus').count()).toBe(2)
+    // Once somebody has taken it, the newest stand there.
+    centre().tell([fire(3101, 12, { ...asking, attention: [{ ...support.attention[0]!, taken: centre().now() }] })])
+    await page.locator('.focus[data-subject="case/3102"]').waitFor()
+  })
 })

@@ -91,12 +91,12 @@ export const overdue = (i: Incident, at: number): boolean =>
 export const due = (i: Incident): number =>
   Math.min(Infinity, ...i.clocks.filter((c) => c.ended === 0).map((c) => c.since + c.limit))
 
-/** 0 = a red that nobody took, 1 = another red, 2 = asks, 3 = marked, 4 = overdue; undefined = not urgent. */
+/** 0 = a red that nobody took, 1 = every other red, 2 = asks, 3 = marked, 4 = overdue; undefined = not urgent. */
 export function urgency(i: Incident, at: number): number | undefined {
   if (!i.open || i.mode === 1) return undefined
   const [asks, marked, late] = [untaken(i).length > 0, i.attention.length > 0, overdue(i, at)]
-  if (!marked && !late) return undefined
   if (i.level === RED) return asks ? 0 : 1
+  if (!marked && !late) return undefined
   return asks ? 2 : marked ? 3 : 4
 }
 
