@@ -10,6 +10,7 @@ use domain::{
     ids::BlobId,
     input::Outgoing,
     text::Secret,
+    thing::Index,
 };
 use ledger::{Batch, DocumentRow, EventRow, Head, KeyRow, OutboxRow, VaultRow};
 
@@ -81,21 +82,17 @@ impl Collector {
     pub(crate) fn finish(mut self, state: &State) -> Batch {
         let last = self.batch.after().seq;
         for (key, rev) in &self.touched {
-            let Some(payload) = wire::document::encode(state, key) else { continue };
+            let (Some(payload), Some(index)) = (wire::document::encode(state, key), state.index(key)) else { continue };
             let (kind, id) = key.parts();
-            self.batch.documents.push(document(kind, id_or_dash(id), *rev, payload, columns(state, key)));
+            self.batch.documents.push(document(kind, id_or_dash(id), *rev, payload, &index));
         }
         if !self.touched.is_empty() {
             let payload = wire::document::counters(state);
-            let columns = (false, ledger::Columns::default());
-            self.batch.documents.push(document("counters", "-".to_owned(), last, payload, columns));
+            let row = document(wire::document::COUNTERS, "-".to_owned(), last, payload, &Index::default());
+            self.batch.documents.push(row);
         }
         self.batch
     }
-}
-
-fn columns(state: &State, key: &Key) -> (bool, ledger::Columns) {
-    crate::columns::of(state, key)
 }
 
 /// Single documents have no id; the ledger wants one.
@@ -103,20 +100,14 @@ fn id_or_dash(id: String) -> String {
     if id.is_empty() { "-".to_owned() } else { id }
 }
 
-fn document(
-    kind: &str,
-    id: String,
-    rev: u64,
-    payload: Vec<u8>,
-    (open, columns): (bool, ledger::Columns),
-) -> DocumentRow {
+fn document(kind: &str, id: String, rev: u64, payload: Vec<u8>, index: &Index) -> DocumentRow {
     DocumentRow {
         kind: kind.to_owned(),
         id,
         rev_seq: rev,
         deleted: false,
-        open,
-        columns,
+        open: index.open,
+        columns: crate::columns::of(index),
         payload: Bytes::from(payload),
     }
 }

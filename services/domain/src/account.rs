@@ -2,7 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::{event::By, ids::*, text::Ref, time::Timestamp};
+use crate::{
+    event::{Body, By, Event},
+    ids::*,
+    site::Site,
+    state::{Counters, State},
+    text::Ref,
+    thing::{InSnapshot, Index, Relation, Single, Thing},
+    time::Timestamp,
+};
 
 /// What a person may do; the scope is in the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +75,30 @@ pub struct Account {
     pub active: bool,
 }
 
+impl Thing for Account {
+    type Id = AccountId;
+    fn id(&self) -> AccountId {
+        self.id.clone()
+    }
+    fn begin(event: &Event) -> Option<Self> {
+        if let Body::AccountChanged { account } = &event.body { Some(account.clone()) } else { None }
+    }
+    fn apply(&mut self, event: &Event) {
+        *self = Self::begin(event).unwrap_or_else(|| self.clone());
+    }
+    fn count(_: &Event, _: &mut Counters) {}
+    fn index(&self, _: Option<&Site>) -> Index {
+        let (grid, unit) = (self.grid.clone().map(Relation::Grid), self.unit.clone().map(Relation::Unit));
+        Index::standing(grid.into_iter().chain(unit).collect())
+    }
+    fn forgettable(&self, _: &State) -> bool {
+        false
+    }
+    fn in_snapshot(&self, _: Timestamp) -> InSnapshot {
+        InSnapshot::Always
+    }
+}
+
 /// Posts of the roster that the wall's header names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DutyPost {
@@ -91,3 +123,14 @@ pub struct Holder {
 
 /// The roster as it is now.
 pub type Duty = BTreeMap<DutyPost, Holder>;
+
+impl Single for Duty {
+    fn apply(&mut self, event: &Event) {
+        let Body::DutyChanged { post, account } = &event.body else { return };
+        let holder = Holder { account: account.clone(), since: event.at, by: event.by.clone() };
+        self.insert(*post, holder);
+    }
+    fn is_unset(&self) -> bool {
+        self.is_empty()
+    }
+}

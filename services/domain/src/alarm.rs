@@ -4,8 +4,10 @@ use crate::{
     event::{Body, By, Event, Mode},
     ids::*,
     incident::{Exhibit, MAX_EXHIBITS},
-    site::{Level, Place},
+    site::{Level, Limits, Place, SOUND_AGAIN, Site},
+    state::{Counters, State, use_up},
     text::Ref,
+    thing::{InSnapshot, Index, Relation, Thing},
     time::{Millis, Timestamp},
 };
 
@@ -158,9 +160,14 @@ pub struct Alarm {
     pub exhibits: Vec<Exhibit>,
 }
 
-impl Alarm {
-    /// A new one, from its first event.
-    pub(crate) fn raised(event: &Event) -> Option<Self> {
+impl Thing for Alarm {
+    type Id = AlarmId;
+
+    fn id(&self) -> AlarmId {
+        self.id
+    }
+
+    fn begin(event: &Event) -> Option<Self> {
         let Body::AlarmRaised { alarm, kind, level, place, code, evidence } = &event.body else { return None };
         let mut new = Self {
             id: *alarm,
@@ -185,8 +192,7 @@ impl Alarm {
         Some(new)
     }
 
-    /// Takes a later event of this alarm.
-    pub(crate) fn apply(&mut self, event: &Event) {
+    fn apply(&mut self, event: &Event) {
         match &event.body {
             Body::AlarmEvidence { level, kind, evidence, .. } => {
                 self.level = *level;
@@ -219,6 +225,37 @@ impl Alarm {
         }
     }
 
+    fn count(event: &Event, counters: &mut Counters) {
+        if let Body::AlarmRaised { alarm, .. } = &event.body {
+            use_up(&mut counters.alarm, alarm.0);
+        }
+    }
+
+    fn index(&self, site: Option<&Site>) -> Index {
+        Index {
+            open: self.open(),
+            at: self.raised,
+            due: self.due(site),
+            level: Some(self.level),
+            stage: Some(if self.judged.is_some() { "judged" } else { "open" }),
+            refs: self.place.relations().chain(self.incident.map(Relation::Incident)).collect(),
+        }
+    }
+
+    fn forgettable(&self, state: &State) -> bool {
+        !self.open() && self.incident.is_none_or(|i| !state.incidents.contains_key(&i))
+    }
+
+    fn in_snapshot(&self, since: Timestamp) -> InSnapshot {
+        match self.open() {
+            true => InSnapshot::Always,
+            false if self.last >= since => InSnapshot::Recent,
+            false => InSnapshot::Past,
+        }
+    }
+}
+
+impl Alarm {
     fn add(&mut self, evidence: &Evidence, now: Timestamp) {
         self.last = now;
         let active = evidence.source.lasts();
@@ -257,9 +294,9 @@ impl Alarm {
         self.judged.is_none() || self.active()
     }
 
-    /// When it next asks for attention by itself, if ever: confirmed but not judged for `again`, it sounds again; or its
-    /// shelving ends.
-    pub fn due(&self, again: Millis) -> Option<Timestamp> {
+    /// When it next asks for attention by itself, if ever: confirmed but not judged for as long as its class allows, it
+    /// sounds again; or its shelving ends.
+    pub fn due(&self, site: Option<&Site>) -> Option<Timestamp> {
         if let Some(shelf) = &self.shelf {
             return Some(shelf.until);
         }
@@ -267,6 +304,8 @@ impl Alarm {
         if self.judged.is_some() {
             return None;
         }
+        let class = site.and_then(|s| s.class(&s.alarm_kind(&self.kind)?.class));
+        let again = class.map_or(SOUND_AGAIN, |c| Limits::attend(&c.limits));
         Some(self.sounded.unwrap_or(*confirmed).max(*confirmed) + again)
     }
 

@@ -1,7 +1,15 @@
 //! How devices log in to the site's broker: one credential a device, issued and taken back by people. The secret itself
 //! never comes here; its hash goes into the vault, and events and documents point at it.
 
-use crate::{event::By, ids::*, text::Ref, time::Timestamp};
+use crate::{
+    event::{Body, By, Event},
+    ids::*,
+    site::Site,
+    state::{Counters, State},
+    text::Ref,
+    thing::{InSnapshot, Index, Thing},
+    time::Timestamp,
+};
 
 /// Credentials of a site, those taken back included.
 pub const MAX_CREDENTIALS: usize = 10_000;
@@ -60,6 +68,76 @@ pub struct Credential {
     pub since: Timestamp,
     /// Who did that.
     pub by: By,
+}
+
+impl Thing for Credential {
+    type Id = DeviceId;
+    fn id(&self) -> DeviceId {
+        self.device.clone()
+    }
+    fn begin(event: &Event) -> Option<Self> {
+        let Body::DeviceCredentialIssued { device, voice, behind, hash } = &event.body else { return None };
+        Some(Self {
+            device: device.clone(),
+            voice: *voice,
+            behind: behind.clone(),
+            hash: Some(*hash),
+            since: event.at,
+            by: event.by.clone(),
+        })
+    }
+    fn apply(&mut self, event: &Event) {
+        if let Some(new) = Self::begin(event) {
+            *self = new;
+        } else if let Body::DeviceCredentialRevoked { .. } = &event.body {
+            (self.hash, self.since, self.by) = (None, event.at, event.by.clone());
+        }
+    }
+    fn count(_: &Event, _: &mut Counters) {}
+    fn index(&self, _: Option<&Site>) -> Index {
+        Index::standing(Vec::new())
+    }
+    fn forgettable(&self, _: &State) -> bool {
+        false
+    }
+    fn in_snapshot(&self, _: Timestamp) -> InSnapshot {
+        InSnapshot::Always
+    }
+}
+
+/// Whether a sensor is reachable, as its gateway or its last will says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SensorFacts {
+    /// Which.
+    pub sensor: SensorId,
+    /// Reachable.
+    pub online: bool,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl Thing for SensorFacts {
+    type Id = SensorId;
+    fn id(&self) -> SensorId {
+        self.sensor.clone()
+    }
+    fn begin(event: &Event) -> Option<Self> {
+        let Body::SensorLink { sensor, online } = &event.body else { return None };
+        Some(Self { sensor: sensor.clone(), online: *online, since: event.at })
+    }
+    fn apply(&mut self, event: &Event) {
+        *self = Self::begin(event).unwrap_or_else(|| self.clone());
+    }
+    fn count(_: &Event, _: &mut Counters) {}
+    fn index(&self, _: Option<&Site>) -> Index {
+        Index::standing(Vec::new())
+    }
+    fn forgettable(&self, _: &State) -> bool {
+        false
+    }
+    fn in_snapshot(&self, _: Timestamp) -> InSnapshot {
+        InSnapshot::Always
+    }
 }
 
 /// Whether a name can log in and stand in a topic and in the broker's files: letters, digits, `-`, `_` and `.`.

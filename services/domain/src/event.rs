@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+pub use crate::state::Key;
 use crate::{
     account::{Account, DutyPost},
     alarm::{Evidence, Source, Verdict},
@@ -64,58 +65,6 @@ impl Event {
     /// When it was: as its author says, else when the writer decided it.
     pub fn moment(&self) -> Timestamp {
         self.happened.unwrap_or(self.at)
-    }
-}
-
-/// Which aggregate, and so which document.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Key {
-    /// The site document.
-    Site,
-    /// An account.
-    Account(AccountId),
-    /// The duty roster.
-    Duty,
-    /// An alarm.
-    Alarm(AlarmId),
-    /// An incident with its tasks.
-    Incident(IncidentId),
-    /// Whether a sensor is reachable.
-    Sensor(SensorId),
-    /// Connection and picture of a camera.
-    Camera(CameraId),
-    /// Freshness of a department's data.
-    Light(UnitId),
-    /// A patrol.
-    Patrol(PatrolId),
-    /// A message of the message platform.
-    Message(MessageId),
-    /// Inputs that could not be read.
-    Unreadable,
-    /// Erasures.
-    Erasures,
-    /// How a device logs in to the broker.
-    Credential(DeviceId),
-}
-
-impl Key {
-    /// `(kind, id)` of the document.
-    pub fn parts(&self) -> (&'static str, String) {
-        match self {
-            Self::Site => ("site", String::new()),
-            Self::Account(id) => ("account", id.to_string()),
-            Self::Duty => ("duty", String::new()),
-            Self::Alarm(id) => ("alarm", id.to_string()),
-            Self::Incident(id) => ("incident", id.to_string()),
-            Self::Sensor(id) => ("sensor", id.to_string()),
-            Self::Camera(id) => ("camera", id.to_string()),
-            Self::Light(id) => ("light", id.to_string()),
-            Self::Patrol(id) => ("patrol", id.to_string()),
-            Self::Message(id) => ("message", id.to_string()),
-            Self::Unreadable => ("unreadable", String::new()),
-            Self::Erasures => ("erasures", String::new()),
-            Self::Credential(id) => ("credential", id.to_string()),
-        }
     }
 }
 

@@ -4,9 +4,11 @@ use crate::{
     attention::{self, Attention, Why},
     event::{Body, By, Event, Mode},
     ids::*,
-    site::{Level, Limits, Place},
+    site::{Level, Limits, Place, Site},
+    state::{Counters, State, use_up},
     task::*,
     text::Ref,
+    thing::{InSnapshot, Index, Relation, Thing},
     time::{Millis, Timestamp},
 };
 
@@ -295,9 +297,14 @@ pub struct Incident {
     pub acted: Option<Timestamp>,
 }
 
-impl Incident {
-    /// A new one, from its first event.
-    pub(crate) fn reported(event: &Event) -> Option<Self> {
+impl Thing for Incident {
+    type Id = IncidentId;
+
+    fn id(&self) -> IncidentId {
+        self.id
+    }
+
+    fn begin(event: &Event) -> Option<Self> {
         let Body::Reported { incident, class, level, place, channel, code, reporter, text, alarm } = &event.body else {
             return None;
         };
@@ -329,12 +336,55 @@ impl Incident {
         })
     }
 
-    /// Takes a later event of this incident.
-    pub(crate) fn apply(&mut self, event: &Event) {
+    fn apply(&mut self, event: &Event) {
         self.advance(event);
         self.heed(event);
     }
 
+    fn count(event: &Event, counters: &mut Counters) {
+        match &event.body {
+            Body::Reported { incident, .. } => use_up(&mut counters.incident, incident.0),
+            Body::TaskPushed { task, .. } => use_up(&mut counters.task, task.0),
+            _ => {}
+        }
+    }
+
+    fn index(&self, site: Option<&Site>) -> Index {
+        let mut refs: Vec<Relation> = self.place.relations().collect();
+        let more = self.units().cloned().map(Relation::Unit);
+        let more = more.chain(self.alarms.iter().copied().map(Relation::Alarm));
+        let more = more.chain(self.merged_into.map(Relation::Parent));
+        let person = self.reporter.as_ref().and_then(|r| r.person.clone());
+        for relation in more.chain(person.map(Relation::Person)) {
+            if !refs.contains(&relation) {
+                refs.push(relation);
+            }
+        }
+        let limits = site.and_then(|s| s.class(&self.class)).map(|c| &c.limits);
+        Index {
+            open: self.open(),
+            at: self.times.reported,
+            due: limits.and_then(|l| self.due(l)).map(|(at, ..)| at),
+            level: Some(self.level),
+            stage: Some(self.stage.name()),
+            refs,
+        }
+    }
+
+    fn forgettable(&self, _: &State) -> bool {
+        !self.open()
+    }
+
+    fn in_snapshot(&self, since: Timestamp) -> InSnapshot {
+        match self.times.ended {
+            _ if self.open() => InSnapshot::Always,
+            Some(ended) if ended >= since => InSnapshot::Recent,
+            Some(_) | None => InSnapshot::Past,
+        }
+    }
+}
+
+impl Incident {
     /// What the event does to stage, times and tasks.
     fn advance(&mut self, event: &Event) {
         let at = Some(event.at);

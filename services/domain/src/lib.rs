@@ -22,6 +22,7 @@ pub mod site;
 pub mod state;
 pub mod task;
 pub mod text;
+pub mod thing;
 pub mod time;
 
 mod decide;

@@ -5,8 +5,10 @@ use crate::{
     alarm::Source,
     event::{Body, Event},
     ids::*,
-    site::Place,
+    site::{Place, Site},
+    state::{Counters, State, use_up},
     text::Ref,
+    thing::{InSnapshot, Index, Relation, Thing},
     time::Timestamp,
 };
 
@@ -75,8 +77,14 @@ pub struct Patrol {
     pub unlisted: u32,
 }
 
-impl Patrol {
-    pub(crate) fn planned(event: &Event) -> Option<Self> {
+impl Thing for Patrol {
+    type Id = PatrolId;
+
+    fn id(&self) -> PatrolId {
+        self.id
+    }
+
+    fn begin(event: &Event) -> Option<Self> {
         let Body::PatrolPlanned { patrol, kind, subject, due } = &event.body else { return None };
         Some(Self {
             id: *patrol,
@@ -92,7 +100,7 @@ impl Patrol {
         })
     }
 
-    pub(crate) fn apply(&mut self, event: &Event) {
+    fn apply(&mut self, event: &Event) {
         match &event.body {
             Body::PatrolStarted { total, .. } => {
                 self.started = Some(event.at);
@@ -111,6 +119,31 @@ impl Patrol {
             }
             _ => {}
         }
+    }
+
+    fn count(event: &Event, counters: &mut Counters) {
+        if let Body::PatrolPlanned { patrol, .. } = &event.body {
+            use_up(&mut counters.patrol, patrol.0);
+        }
+    }
+
+    fn index(&self, _: Option<&Site>) -> Index {
+        Index {
+            open: self.finished.is_none(),
+            at: self.due,
+            due: None,
+            level: None,
+            stage: Some(self.kind.name()),
+            refs: Vec::new(),
+        }
+    }
+
+    fn forgettable(&self, _: &State) -> bool {
+        self.finished.is_some()
+    }
+
+    fn in_snapshot(&self, since: Timestamp) -> InSnapshot {
+        if self.finished.is_none() || self.due >= since { InSnapshot::Recent } else { InSnapshot::Past }
     }
 }
 
@@ -152,6 +185,30 @@ pub struct DepartmentLight {
     pub since: Timestamp,
 }
 
+impl Thing for DepartmentLight {
+    type Id = UnitId;
+    fn id(&self) -> UnitId {
+        self.unit.clone()
+    }
+    fn begin(event: &Event) -> Option<Self> {
+        let Body::LightChanged { unit, light, last } = &event.body else { return None };
+        Some(Self { unit: unit.clone(), light: *light, last: *last, since: event.at })
+    }
+    fn apply(&mut self, event: &Event) {
+        *self = Self::begin(event).unwrap_or_else(|| self.clone());
+    }
+    fn count(_: &Event, _: &mut Counters) {}
+    fn index(&self, _: Option<&Site>) -> Index {
+        Index::standing(vec![Relation::Unit(self.unit.clone())])
+    }
+    fn forgettable(&self, _: &State) -> bool {
+        false
+    }
+    fn in_snapshot(&self, _: Timestamp) -> InSnapshot {
+        InSnapshot::Always
+    }
+}
+
 /// A camera's facts in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CameraFacts {
@@ -163,6 +220,30 @@ pub struct CameraFacts {
     pub fault: Option<String>,
     /// Since when.
     pub since: Timestamp,
+}
+
+impl Thing for CameraFacts {
+    type Id = CameraId;
+    fn id(&self) -> CameraId {
+        self.camera.clone()
+    }
+    fn begin(event: &Event) -> Option<Self> {
+        let Body::CameraFact { camera, state, fault, since } = &event.body else { return None };
+        Some(Self { camera: camera.clone(), state: state.clone(), fault: fault.clone(), since: *since })
+    }
+    fn apply(&mut self, event: &Event) {
+        *self = Self::begin(event).unwrap_or_else(|| self.clone());
+    }
+    fn count(_: &Event, _: &mut Counters) {}
+    fn index(&self, _: Option<&Site>) -> Index {
+        Index::standing(Vec::new())
+    }
+    fn forgettable(&self, _: &State) -> bool {
+        false
+    }
+    fn in_snapshot(&self, _: Timestamp) -> InSnapshot {
+        InSnapshot::Always
+    }
 }
 
 /// A message of the message platform.
@@ -188,4 +269,44 @@ pub struct Message {
     pub reply_to: Option<MessageId>,
     /// Outgoing: taken by the gateway, or given up.
     pub sent: Option<bool>,
+}
+
+impl Thing for Message {
+    type Id = MessageId;
+
+    fn id(&self) -> MessageId {
+        self.id
+    }
+
+    fn begin(event: &Event) -> Option<Self> {
+        if let Body::MessageKept { message } = &event.body { Some(message.clone()) } else { None }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        match &event.body {
+            Body::MessageKept { message } => *self = message.clone(),
+            Body::MessageSent { ok, .. } => self.sent = Some(*ok),
+            _ => {}
+        }
+    }
+
+    fn count(event: &Event, counters: &mut Counters) {
+        if let Body::MessageKept { message } = &event.body {
+            use_up(&mut counters.message, message.id.0);
+        }
+    }
+
+    fn index(&self, _: Option<&Site>) -> Index {
+        let place = self.place.iter().flat_map(Place::relations);
+        let more = self.alarm.map(Relation::Alarm).into_iter().chain(self.person.clone().map(Relation::Person));
+        Index { open: false, at: self.at, due: None, level: None, stage: None, refs: place.chain(more).collect() }
+    }
+
+    fn forgettable(&self, _: &State) -> bool {
+        true
+    }
+
+    fn in_snapshot(&self, since: Timestamp) -> InSnapshot {
+        if self.at >= since { InSnapshot::Recent } else { InSnapshot::Past }
+    }
 }

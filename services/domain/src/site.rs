@@ -2,7 +2,14 @@
 //! site document replaces the old one. Lengths are metres on a local plane, x to the east and y to the
 //! south of the north-west corner, so that a screen draws them as they are.
 
-use crate::{ids::*, time::Millis};
+use std::sync::Arc;
+
+use crate::{
+    event::{Body, Event},
+    ids::*,
+    thing::{Relation, Single},
+    time::Millis,
+};
 
 /// A point of the local plane, metres.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -284,6 +291,12 @@ impl Place {
     pub fn is_unknown(&self) -> bool {
         self.grid.as_str().is_empty()
     }
+
+    /// What lies there is found by its grid and building.
+    pub fn relations(&self) -> impl Iterator<Item = Relation> {
+        let grid = (!self.is_unknown()).then(|| Relation::Grid(self.grid.clone()));
+        grid.into_iter().chain(self.building.clone().map(Relation::Building))
+    }
 }
 
 /// What a unit is.
@@ -485,5 +498,16 @@ impl Site {
         found.truncate(count);
         found.sort_by(nearer);
         found.into_iter().map(|(_, _, id)| id.clone()).collect()
+    }
+}
+
+impl Single for Option<Arc<Site>> {
+    fn apply(&mut self, event: &Event) {
+        if let Body::SiteChanged { site } = &event.body {
+            *self = Some(site.clone());
+        }
+    }
+    fn is_unset(&self) -> bool {
+        self.is_none()
     }
 }

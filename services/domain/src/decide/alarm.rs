@@ -9,7 +9,7 @@ use crate::{
     incident::{Channel, Exhibit, Incident, MAX_EXHIBITS},
     input::{Command, ExhibitOf, Outgoing},
     refusal::{Code, Refusal},
-    site::{AlarmKind, Level, Limits, Place, SOUND_AGAIN},
+    site::{AlarmKind, Level, Place},
     text::{Ref, Subject},
     time::{Millis, Timestamp},
 };
@@ -276,11 +276,7 @@ impl Draft<'_> {
     pub(super) fn tick(&mut self) {
         let (now, site) = (self.now(), self.base.site.as_deref());
         let limits = |class: &ClassId| site.and_then(|s| s.class(class)).map(|c| &c.limits);
-        let again = |a: &Alarm| {
-            let kind = site.and_then(|s| s.alarm_kind(&a.kind));
-            kind.and_then(|k| limits(&k.class)).map_or(SOUND_AGAIN, Limits::attend)
-        };
-        let due = self.base.alarms.values().filter(|a| a.due(again(a)).is_some_and(|t| t <= now)).take(MAX_DUE);
+        let due = self.base.alarms.values().filter(|a| a.due(site).is_some_and(|t| t <= now)).take(MAX_DUE);
         let due: Vec<(AlarmId, bool, _)> = due.map(|a| (a.id, a.shelf.is_some(), a.mode)).collect();
         let asks = self.base.incidents.values().filter_map(|i| {
             let (at, why, task) = i.due(limits(&i.class)?)?;

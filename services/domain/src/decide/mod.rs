@@ -166,14 +166,8 @@ impl<'a> Draft<'a> {
     }
 
     fn touch(&mut self, key: &Key) {
-        match key {
-            Key::Alarm(id) if !self.scratch.alarms.contains_key(id) => {
-                self.scratch.alarms.extend(self.base.alarms.get(id).map(|a| (*id, a.clone())));
-            }
-            Key::Incident(id) if !self.scratch.incidents.contains_key(id) => {
-                self.scratch.incidents.extend(self.base.incidents.get(id).map(|i| (*id, i.clone())));
-            }
-            _ => {}
+        if !self.scratch.holds(key) {
+            self.scratch.copy(self.base, key);
         }
     }
 

@@ -30,7 +30,7 @@ impl Draft<'_> {
             }
             Observation::SensorLink { sensor, online } => {
                 self.site()?.sensor(sensor).ok_or(Refusal::new(Code::NoDevice))?;
-                if self.base.sensors.get(sensor).map(|s| s.0) != Some(*online) {
+                if self.base.sensors.get(sensor).map(|s| s.online) != Some(*online) {
                     self.emit(Body::SensorLink { sensor: sensor.clone(), online: *online });
                 }
             }

@@ -2,7 +2,7 @@
 //! few at a time, so that ten thousand clients that come at once cost no more than one.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use domain::{
     access::{self, Sight},
     event::{Body as EventBody, Key},
+    thing::InSnapshot,
     time::Timestamp,
 };
 use ledger::{Position, limits};
@@ -238,35 +239,18 @@ fn cached(stream: &Stream, epoch: u64, now: i64) -> Option<Snapshot> {
 fn snapshot_keys(seen: &Seen, now: i64) -> Vec<Key> {
     let since = Timestamp(now - RECENT_MS);
     let state = &seen.state;
-    let mut left = [RECENT; 4];
-    let mut keys = wire::document::keys(state);
+    let mut recent: HashMap<&str, usize> = HashMap::new();
+    let mut keys = state.keys();
     // Newest first, so that the bound keeps them.
     keys.reverse();
-    keys.retain(|key| {
-        let (kind, open, recent) = match key {
-            Key::Alarm(id) => (
-                0,
-                state.alarms.get(id).is_some_and(|a| a.open()),
-                state.alarms.get(id).is_some_and(|a| a.last >= since),
-            ),
-            Key::Incident(id) => {
-                let incident = state.incidents.get(id);
-                let ended = incident.and_then(|i| i.times.ended);
-                (1, incident.is_some_and(|i| i.open()), ended.is_some_and(|e| e >= since))
-            }
-            Key::Patrol(id) => {
-                let patrol = state.patrols.get(id);
-                (2, false, patrol.is_some_and(|p| p.finished.is_none() || p.due >= since))
-            }
-            Key::Message(id) => (3, false, state.messages.get(id).is_some_and(|m| m.at >= since)),
-            _ => return true,
-        };
-        let Some(left) = left.get_mut(kind) else { return false };
-        let kept = open || (recent && *left > 0);
-        if kept && !open {
-            *left -= 1;
+    keys.retain(|key| match state.in_snapshot(key, since) {
+        InSnapshot::Always => true,
+        InSnapshot::Recent => {
+            let taken = recent.entry(key.kind()).or_default();
+            *taken += 1;
+            *taken <= RECENT
         }
-        kept
+        InSnapshot::Past => false,
     });
     keys.reverse();
     keys

@@ -55,7 +55,7 @@ fn holds(bytes: &[u8], needle: &str) -> bool {
 fn seen(dice: &mut Dice, sight: Sight) -> Vec<Vec<u8>> {
     let state = dice.state();
     let vault = Vault::of(&state);
-    let states = document::keys(&state).into_iter().map(|k| view::state(&state, &k, 9, sight, &vault).encode_to_vec());
+    let states = state.keys().into_iter().map(|k| view::state(&state, &k, 9, sight, &vault).encode_to_vec());
     let mut all: Vec<_> = states.collect();
     for variant in Variant::ALL {
         let event = dice.event(*variant);
@@ -125,7 +125,7 @@ proptest! {
         let mut dice = Dice::seeded(seed);
         let state = dice.state();
         for sight in [Sight::Facts, Sight::Text] {
-            for key in document::keys(&state) {
+            for key in state.keys() {
                 view::state(&state, &key, 1, sight, &Strict(view::refs_of_state(&state, &key)));
             }
             for variant in Variant::ALL {
@@ -148,7 +148,7 @@ fn facts_hold_no_value_and_text_does() {
 fn hidden_tells_nothing() {
     let state = story();
     let vault = Vault::of(&state);
-    for key in document::keys(&state) {
+    for key in state.keys() {
         let (kind, id) = key.parts();
         let gone = Kind::Gone(feed::Gone { kind: kind.to_owned(), id });
         assert_eq!(view::state(&state, &key, 9, Sight::Hidden, &vault).kind, Some(gone));
