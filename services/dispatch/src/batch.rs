@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use domain::{
     Decision, State,
+    erasure::ErasureEvent,
     event::{Body, Event, Key, Mode},
-    ids::BlobId,
     input::Outgoing,
     text::Secret,
     thing::Index,
@@ -63,10 +63,11 @@ impl Collector {
 
     fn event(&mut self, event: &Event) {
         let key = event.body.key();
-        if let Body::Erased { subject } = &event.body {
+        if let Body::Erasures(ErasureEvent::Erased { subject }) = &event.body {
             self.batch.erase.push(subject.to_string());
         }
-        self.batch.blobs_used.extend(blobs(&event.body));
+        let named = event.body.blobs().into_iter();
+        self.batch.blobs_used.extend(named.filter_map(|b| ledger::BlobId::parse(b.as_str())));
         self.batch.events.push(EventRow {
             at_ms: event.at.0,
             kind: event.body.name().to_owned(),
@@ -144,13 +145,4 @@ fn outbox_row(outgoing: &Outgoing, now_ms: i64) -> OutboxRow {
         Outgoing::Clip { camera, to, .. } => ("clip", camera.to_string(), to.0),
     };
     OutboxRow { kind: kind.to_owned(), target, payload: Bytes::from(wire::outgoing::encode(outgoing)), due_ms }
-}
-
-fn blobs(body: &Body) -> Vec<ledger::BlobId> {
-    let named: Vec<&BlobId> = match body {
-        Body::TaskFeedback { photos, .. } => photos.iter().collect(),
-        Body::ExhibitAdded { exhibit, .. } | Body::AlarmExhibit { exhibit, .. } => vec![&exhibit.blob],
-        _ => Vec::new(),
-    };
-    named.into_iter().filter_map(|b| ledger::BlobId::parse(b.as_str())).collect()
 }

@@ -8,24 +8,29 @@
 pub mod access;
 pub mod account;
 pub mod alarm;
-pub mod attention;
+pub mod camera;
 pub mod device;
+pub mod erasure;
 pub mod event;
 pub mod gazetteer;
 pub mod ids;
 pub mod incident;
 pub mod input;
+pub mod light;
+pub mod message;
 mod names;
 pub mod patrol;
 pub mod refusal;
 pub mod site;
 pub mod state;
-pub mod task;
 pub mod text;
 pub mod thing;
 pub mod time;
+pub mod unreadable;
 
 mod decide;
+
+pub use incident::{attention, task};
 
 pub use decide::{Context, Decision, decide};
 pub use state::State;

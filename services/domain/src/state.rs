@@ -9,15 +9,19 @@ use std::{
 use crate::{
     account::{Account, Duty},
     alarm::Alarm,
+    camera::CameraFacts,
     device::{Credential, SensorFacts},
-    event::{Body, Event, Mode},
+    event::{Event, Happening as _, Mode},
     ids::*,
     incident::Incident,
-    patrol::{CameraFacts, DepartmentLight, Message, Patrol},
+    light::DepartmentLight,
+    message::Message,
+    patrol::Patrol,
     site::Site,
     text::Subject,
     thing::{InSnapshot, Index, Single, Thing, Tier, things},
     time::Timestamp,
+    unreadable::Unreadable,
 };
 
 /// Messages, and ended patrols, alarms and incidents, that stay in memory; older ones are in the ledger. The alarms of an
@@ -87,38 +91,6 @@ pub(crate) fn use_up(next: &mut u64, used: u64) {
     *next = (*next).max(used.saturating_add(1));
 }
 
-/// Inputs that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Unreadable {
-    /// By source and reason.
-    pub counts: BTreeMap<(String, String), u64>,
-    /// Newest.
-    pub last: Option<Timestamp>,
-}
-
-impl Single for Unreadable {
-    fn apply(&mut self, event: &Event) {
-        let Body::Unreadable { source, why, .. } = &event.body else { return };
-        let count = self.counts.entry((source.clone(), why.clone())).or_default();
-        *count = count.saturating_add(1);
-        self.last = Some(event.at);
-    }
-    fn is_unset(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl Single for BTreeSet<Subject> {
-    fn apply(&mut self, event: &Event) {
-        if let Body::Erased { subject } = &event.body {
-            self.insert(subject.clone());
-        }
-    }
-    fn is_unset(&self) -> bool {
-        self.is_empty()
-    }
-}
-
 impl State {
     /// Nothing but single things.
     pub fn is_empty(&self) -> bool {
@@ -144,14 +116,14 @@ impl State {
     }
 }
 
-fn take<T: Thing>(map: &mut BTreeMap<T::Id, T>, id: T::Id, event: &Event, counters: &mut Counters)
+fn take<T: Thing>(map: &mut BTreeMap<T::Id, T>, what: &T::Event, event: &Event, counters: &mut Counters)
 where
     T::Id: Ord,
 {
-    T::count(event, counters);
-    match map.get_mut(&id) {
-        Some(known) => known.apply(event),
-        None => map.extend(T::begin(event).map(|new| (id, new))),
+    T::count(what, counters);
+    match map.get_mut(&what.id()) {
+        Some(known) => known.apply(what, event),
+        None => map.extend(T::begin(what, event).map(|new| (what.id(), new))),
     }
 }
 

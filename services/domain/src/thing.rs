@@ -1,11 +1,11 @@
-//! What a thing is to the house: the questions that every kind answers, and the macro that makes [`Key`](crate::event::Key) and
-//! [`State`](crate::State) from one table of kinds.
+//! What a thing is to the house: the questions that every kind answers, and the macro that makes [`Key`](crate::event::Key),
+//! [`Body`](crate::event::Body) and [`State`](crate::State) from one table of kinds.
 //!
 //! Neither trait has default methods, and nothing matches on a key with a wildcard: a kind that leaves a question open
 //! does not compile.
 
 use crate::{
-    event::Event,
+    event::{Event, Happening},
     ids::*,
     site::{Level, Site},
     state::{Counters, State},
@@ -25,14 +25,16 @@ pub enum Tier {
 pub trait Thing: Sized {
     /// What tells one from another.
     type Id;
+    /// What happens to it.
+    type Event: Happening<Id = Self::Id>;
     /// Its id.
     fn id(&self) -> Self::Id;
-    /// A new one from its first event; `None` of an event that begins nothing.
-    fn begin(event: &Event) -> Option<Self>;
+    /// A new one from its first event, by whom and when `event` says; `None` of an event that begins nothing.
+    fn begin(what: &Self::Event, event: &Event) -> Option<Self>;
     /// Takes a later event of its own. Total: what does not fit changes nothing.
-    fn apply(&mut self, event: &Event);
+    fn apply(&mut self, what: &Self::Event, event: &Event);
     /// The numbers that an event of this kind uses up.
-    fn count(event: &Event, counters: &mut Counters);
+    fn count(what: &Self::Event, counters: &mut Counters);
     /// What lists and timers find it by. Limits come from the site.
     fn index(&self, site: Option<&Site>) -> Index;
     /// Whether it may leave memory once there are too many, because the ledger has it and nothing in memory needs it.
@@ -43,8 +45,10 @@ pub trait Thing: Sized {
 
 /// A kind with one thing, which is always there, if only empty.
 pub trait Single: Default {
+    /// What happens to it.
+    type Event: Happening<Id = ()>;
     /// Takes an event of its own.
-    fn apply(&mut self, event: &Event);
+    fn apply(&mut self, what: &Self::Event, event: &Event);
     /// Nothing was ever said of it.
     fn is_unset(&self) -> bool;
 }
@@ -118,7 +122,7 @@ pub enum InSnapshot {
     Past,
 }
 
-/// Makes `Key` and `State` from the table of kinds. A row is `Name(Id) "kind": field of State: type of the thing`; the row
+/// Makes `Key`, `Body` and `State` from the table of kinds. A row is `Name(Id) "kind": field of State: type of the thing`; the row
 /// of a single thing has no id.
 ///
 /// ```ignore
@@ -138,7 +142,7 @@ pub enum InSnapshot {
 /// }
 /// ```
 ///
-/// gives `Key::Duty`, `Key::Alarm(AlarmId)`, `Key::Household(HouseholdId)` with their names in the ledger, the maps
+/// gives `Body::Alarm(AlarmEvent)` and its like, `Key::Duty`, `Key::Alarm(AlarmId)`, `Key::Household(HouseholdId)` with their names in the ledger, the maps
 /// `State::alarms` and `State::households`, and all that `State` does by key. The type implements [`Thing`], that of a
 /// single thing [`Single`].
 ///
@@ -196,6 +200,70 @@ macro_rules! things {
             }
         }
 
+        /// What happened, and to which kind.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Body {
+            $($(#[$one_doc])* $One(<$OneType as Single>::Event),)*
+            $($(#[$live_doc])* $Live(<$LiveType as Thing>::Event),)*
+            $($(#[$record_doc])* $Record(<$RecordType as Thing>::Event),)*
+        }
+
+        impl Body {
+            /// A stable name of the event.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$One(what) => what.name(),)*
+                    $(Self::$Live(what) => what.name(),)*
+                    $(Self::$Record(what) => what.name(),)*
+                }
+            }
+
+            /// The thing that it happened to.
+            pub fn key(&self) -> Key {
+                match self {
+                    $(Self::$One(_) => Key::$One,)*
+                    $(Self::$Live(what) => Key::$Live(what.id()),)*
+                    $(Self::$Record(what) => Key::$Record(what.id()),)*
+                }
+            }
+
+            /// Stored files that it names first: what no event names is swept away.
+            pub fn blobs(&self) -> Vec<&BlobId> {
+                match self {
+                    $(Self::$One(what) => what.blobs(),)*
+                    $(Self::$Live(what) => what.blobs(),)*
+                    $(Self::$Record(what) => what.blobs(),)*
+                }
+            }
+        }
+
+        $(impl From<<$OneType as Single>::Event> for Body {
+            fn from(what: <$OneType as Single>::Event) -> Self {
+                Self::$One(what)
+            }
+        })*
+        $(impl From<<$LiveType as Thing>::Event> for Body {
+            fn from(what: <$LiveType as Thing>::Event) -> Self {
+                Self::$Live(what)
+            }
+        })*
+        $(impl From<<$RecordType as Thing>::Event> for Body {
+            fn from(what: <$RecordType as Thing>::Event) -> Self {
+                Self::$Record(what)
+            }
+        })*
+
+        impl Event {
+            /// Whether the thing is as this event says, whatever was before: it begins with it, or is replaced by it.
+            pub fn begins(&self) -> bool {
+                match &self.body {
+                    $(Body::$One(_) => false,)*
+                    $(Body::$Live(what) => <$LiveType as Thing>::begin(what, self).is_some(),)*
+                    $(Body::$Record(what) => <$RecordType as Thing>::begin(what, self).is_some(),)*
+                }
+            }
+        }
+
         /// State of a site.
         #[derive(Clone, Debug, PartialEq, Default)]
         pub struct State {
@@ -210,10 +278,10 @@ macro_rules! things {
             /// Takes an event. Total: an event that does not fit changes nothing.
             pub fn apply(&mut self, event: &Event) {
                 self.counters.vault = self.counters.vault.max(event.vault_next);
-                match event.body.key() {
-                    $(Key::$One => Single::apply(&mut self.$one, event),)*
-                    $(Key::$Live(id) => take(&mut self.$live, id, event, &mut self.counters),)*
-                    $(Key::$Record(id) => take(&mut self.$record, id, event, &mut self.counters),)*
+                match &event.body {
+                    $(Body::$One(what) => self.$one.apply(what, event),)*
+                    $(Body::$Live(what) => take(&mut self.$live, what, event, &mut self.counters),)*
+                    $(Body::$Record(what) => take(&mut self.$record, what, event, &mut self.counters),)*
                 }
             }
 

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     account::Role,
-    alarm::{Alarm, Verdict},
+    alarm::{Alarm, AlarmEvent, Verdict},
     device::{MAX_CREDENTIALS, Voice},
     incident::{Channel, ClockKind, Exhibit, ExhibitKind, Stage},
     input::{ExhibitOf, Observation, PushTarget},
@@ -325,7 +325,10 @@ fn an_alarm_is_confirmed_then_judged_and_sounds_again_when_forgotten() {
     w.now += 60_000;
     assert!(w.put(&Input::Tick).unwrap().events.is_empty());
     w.now += 120_000;
-    assert!(matches!(w.put(&Input::Tick).unwrap().events[..], [Event { body: Body::AlarmSounded { .. }, .. }]));
+    assert!(matches!(
+        w.put(&Input::Tick).unwrap().events[..],
+        [Event { body: Body::Alarm(AlarmEvent::Sounded { .. }), .. }]
+    ));
     w.edge("smoke", "smoke", false);
     assert!(w.state.alarms[&alarm].open(), "cleared but not judged stays");
     w.chief(judge).unwrap();
@@ -718,10 +721,10 @@ fn time_is_dealt_with_in_bounded_steps() {
     let alarm = w.edge("smoke", "smoke", true).refs.alarm.unwrap();
     w.chief(Command::ConfirmAlarm(alarm)).unwrap();
     let due = w.state.alarms[&alarm].clone();
-    let more = (2..).map(AlarmId).take(alarm::MAX_DUE + 10);
+    let more = (2..).map(AlarmId).take(tick::MAX_DUE + 10);
     w.state.alarms.extend(more.map(|id| (id, Alarm { id, ..due.clone() })));
     w.now += Millis::hours(1).0;
-    assert_eq!(w.put(&Input::Tick).unwrap().events.len(), alarm::MAX_DUE, "one commit has room for it");
+    assert_eq!(w.put(&Input::Tick).unwrap().events.len(), tick::MAX_DUE, "one commit has room for it");
     assert_eq!(w.put(&Input::Tick).unwrap().events.len(), 11, "the rest comes with the next");
 }
 

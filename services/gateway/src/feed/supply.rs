@@ -10,7 +10,8 @@ use std::{
 use bytes::Bytes;
 use domain::{
     access::{self, Sight},
-    event::{Body as EventBody, Key},
+    event::{Body, Key},
+    incident::IncidentEvent,
     thing::InSnapshot,
     time::Timestamp,
 };
@@ -166,7 +167,7 @@ impl Hub {
         for stored in self.store.tail(start, limits::PAGE).await?.iter().filter(|s| s.seq <= head.seq) {
             match read_event(stored) {
                 // A client must drop what was erased, and what went out of its sight while it was away.
-                Ok(event) if !matches!(event.body, EventBody::Erased { .. } | EventBody::PlaceCorrected { .. }) => {
+                Ok(event) if !loses_sight(&event.body) => {
                     taken.push(Taken { seq: stored.seq, key: event.body.key(), event, last: false });
                 }
                 // Nor does it lead over what cannot be read.
@@ -233,6 +234,11 @@ fn cached(stream: &Stream, epoch: u64, now: i64) -> Option<Snapshot> {
     let behind = stream.lock().ring.behind(cached.seq)?;
     let fresh = (0..=FRESH_MS).contains(&(now - cached.made)) && behind <= cached.body.len().max(CHEAP);
     (behind == 0 || fresh).then_some(cached)
+}
+
+/// Takes something out of somebody's sight.
+fn loses_sight(body: &Body) -> bool {
+    matches!(body, Body::Erasures(_) | Body::Incident(IncidentEvent::PlaceCorrected { .. }))
 }
 
 /// What a snapshot holds: everything open or lasting, and of what ended the newest of the last day.

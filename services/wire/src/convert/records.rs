@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     account::{Duty, Holder},
+    camera::CameraFacts,
     device::{Credential, SensorFacts, Voice},
-    patrol::{CameraFacts, DepartmentLight, Finding, Light, Message, Patrol, PatrolKind},
-    state::{Counters, Unreadable},
+    light::{DepartmentLight, Light},
+    message::Message,
+    patrol::{Finding, Patrol, PatrolKind},
+    state::Counters,
     text::Subject,
+    unreadable::Unreadable,
 };
 
 use crate::{

@@ -7,13 +7,16 @@ use domain::{
     account::Holder,
     alarm::*,
     attention::Attention,
+    camera::CameraFacts,
     device::{Credential, SensorFacts},
     ids::*,
     incident::*,
+    light::DepartmentLight,
     patrol::*,
     site::*,
     state::*,
     task::*,
+    unreadable::Unreadable,
 };
 
 use super::{Dice, Listed};

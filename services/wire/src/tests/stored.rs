@@ -1,6 +1,6 @@
 //! What was written reads back; what was not written by us is an error.
 
-use domain::{State, account::Role, event::Key, patrol::Light, site::*};
+use domain::{State, account::Role, event::Key, light::Light, site::*};
 use proptest::prelude::*;
 use prost::Message as _;
 

@@ -17,7 +17,6 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 use crate::{
-    document,
     event::Variant,
     feed::{self, state::Kind},
     samples::{self, Dice},
@@ -263,7 +262,7 @@ fn an_event_of_a_task_names_the_unit() {
     let state = story();
     let own = &state.incidents[&IncidentId(3001)];
     let mut event = Dice::full().event(Variant::TaskOnScene);
-    event.body = domain::event::Body::TaskOnScene { incident: own.id, task: own.tasks[1].id };
+    event.body = domain::incident::IncidentEvent::TaskOnScene { incident: own.id, task: own.tasks[1].id }.into();
     let line = view::event(&state, 7, &event, Sight::Facts, &Vault::of(&state));
     assert_eq!((line.seq, line.kind.as_str(), line.incident), (7, "task_on_scene", 3001));
     assert_eq!((line.task, line.unit), (own.tasks[1].id.0, own.tasks[1].unit.to_string()));
@@ -272,7 +271,8 @@ fn an_event_of_a_task_names_the_unit() {
 #[test]
 fn an_erased_person_has_no_key_in_the_feed() {
     let mut event = Dice::full().event(Variant::Erased);
-    event.body = domain::event::Body::Erased { subject: domain::text::Subject::Person("SECRET".into()) };
+    event.body =
+        domain::erasure::ErasureEvent::Erased { subject: domain::text::Subject::Person("SECRET".into()) }.into();
     let line = view::event(&State::default(), 1, &event, Sight::Text, &Vault::of(&State::default()));
     assert_eq!(line.detail, "person");
     assert!(!holds(&line.encode_to_vec(), "SECRET"));

@@ -2,8 +2,11 @@
 
 use domain::{
     account::Account,
+    camera::CameraFacts,
     ids::SensorId,
-    patrol::{CameraFacts, DepartmentLight, Finding, Message, Patrol},
+    light::DepartmentLight,
+    message::Message,
+    patrol::{Finding, Patrol},
 };
 
 use super::{View, case::source_name, ms};

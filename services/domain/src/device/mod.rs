@@ -1,8 +1,11 @@
 //! How devices log in to the site's broker: one credential a device, issued and taken back by people. The secret itself
 //! never comes here; its hash goes into the vault, and events and documents point at it.
 
+mod decide;
+mod event;
+
 use crate::{
-    event::{Body, By, Event},
+    event::{By, Event},
     ids::*,
     site::Site,
     state::{Counters, State},
@@ -10,6 +13,8 @@ use crate::{
     thing::{InSnapshot, Index, Thing},
     time::Timestamp,
 };
+
+pub use event::{CredentialEvent, SensorEvent};
 
 /// Credentials of a site, those taken back included.
 pub const MAX_CREDENTIALS: usize = 10_000;
@@ -72,11 +77,12 @@ pub struct Credential {
 
 impl Thing for Credential {
     type Id = DeviceId;
+    type Event = CredentialEvent;
     fn id(&self) -> DeviceId {
         self.device.clone()
     }
-    fn begin(event: &Event) -> Option<Self> {
-        let Body::DeviceCredentialIssued { device, voice, behind, hash } = &event.body else { return None };
+    fn begin(what: &CredentialEvent, event: &Event) -> Option<Self> {
+        let CredentialEvent::Issued { device, voice, behind, hash } = what else { return None };
         Some(Self {
             device: device.clone(),
             voice: *voice,
@@ -86,14 +92,16 @@ impl Thing for Credential {
             by: event.by.clone(),
         })
     }
-    fn apply(&mut self, event: &Event) {
-        if let Some(new) = Self::begin(event) {
-            *self = new;
-        } else if let Body::DeviceCredentialRevoked { .. } = &event.body {
-            (self.hash, self.since, self.by) = (None, event.at, event.by.clone());
+    fn apply(&mut self, what: &CredentialEvent, event: &Event) {
+        match what {
+            CredentialEvent::Issued { voice, behind, hash, .. } => {
+                (self.voice, self.behind, self.hash) = (*voice, behind.clone(), Some(*hash));
+            }
+            CredentialEvent::Revoked { .. } => self.hash = None,
         }
+        (self.since, self.by) = (event.at, event.by.clone());
     }
-    fn count(_: &Event, _: &mut Counters) {}
+    fn count(_: &CredentialEvent, _: &mut Counters) {}
     fn index(&self, _: Option<&Site>) -> Index {
         Index::standing(Vec::new())
     }
@@ -118,17 +126,20 @@ pub struct SensorFacts {
 
 impl Thing for SensorFacts {
     type Id = SensorId;
+    type Event = SensorEvent;
     fn id(&self) -> SensorId {
         self.sensor.clone()
     }
-    fn begin(event: &Event) -> Option<Self> {
-        let Body::SensorLink { sensor, online } = &event.body else { return None };
+    fn begin(what: &SensorEvent, event: &Event) -> Option<Self> {
+        let SensorEvent::Linked { sensor, online } = what;
         Some(Self { sensor: sensor.clone(), online: *online, since: event.at })
     }
-    fn apply(&mut self, event: &Event) {
-        *self = Self::begin(event).unwrap_or_else(|| self.clone());
+    fn apply(&mut self, what: &SensorEvent, event: &Event) {
+        if let Some(new) = Self::begin(what, event) {
+            *self = new;
+        }
     }
-    fn count(_: &Event, _: &mut Counters) {}
+    fn count(_: &SensorEvent, _: &mut Counters) {}
     fn index(&self, _: Option<&Site>) -> Index {
         Index::standing(Vec::new())
     }

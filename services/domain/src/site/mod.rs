@@ -2,14 +2,19 @@
 //! site document replaces the old one. Lengths are metres on a local plane, x to the east and y to the
 //! south of the north-west corner, so that a screen draws them as they are.
 
+mod decide;
+mod event;
+
 use std::sync::Arc;
 
 use crate::{
-    event::{Body, Event},
+    event::Event,
     ids::*,
     thing::{Relation, Single},
     time::Millis,
 };
+
+pub use event::SiteEvent;
 
 /// A point of the local plane, metres.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -502,10 +507,10 @@ impl Site {
 }
 
 impl Single for Option<Arc<Site>> {
-    fn apply(&mut self, event: &Event) {
-        if let Body::SiteChanged { site } = &event.body {
-            *self = Some(site.clone());
-        }
+    type Event = SiteEvent;
+    fn apply(&mut self, what: &SiteEvent, _: &Event) {
+        let SiteEvent::Changed { site } = what;
+        *self = Some(site.clone());
     }
     fn is_unset(&self) -> bool {
         self.is_none()

@@ -1,5 +1,7 @@
 //! The task 任务 of a unit within an incident: its terms, states, times and feedback.
 
+mod decide;
+
 use crate::{
     event::By,
     ids::*,

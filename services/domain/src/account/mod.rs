@@ -1,9 +1,12 @@
-//! Accounts and the duty roster. Credentials and sessions are no business of the core.
+//! Accounts and the duty roster. Passwords and sessions are no business of the core.
+
+mod decide;
+mod event;
 
 use std::collections::BTreeMap;
 
 use crate::{
-    event::{Body, By, Event},
+    event::{By, Event},
     ids::*,
     site::Site,
     state::{Counters, State},
@@ -11,6 +14,8 @@ use crate::{
     thing::{InSnapshot, Index, Relation, Single, Thing},
     time::Timestamp,
 };
+
+pub use event::{AccountEvent, DutyEvent};
 
 /// What a person may do; the scope is in the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,16 +82,19 @@ pub struct Account {
 
 impl Thing for Account {
     type Id = AccountId;
+    type Event = AccountEvent;
     fn id(&self) -> AccountId {
         self.id.clone()
     }
-    fn begin(event: &Event) -> Option<Self> {
-        if let Body::AccountChanged { account } = &event.body { Some(account.clone()) } else { None }
+    fn begin(what: &AccountEvent, _: &Event) -> Option<Self> {
+        let AccountEvent::Changed { account } = what;
+        Some(account.clone())
     }
-    fn apply(&mut self, event: &Event) {
-        *self = Self::begin(event).unwrap_or_else(|| self.clone());
+    fn apply(&mut self, what: &AccountEvent, _: &Event) {
+        let AccountEvent::Changed { account } = what;
+        *self = account.clone();
     }
-    fn count(_: &Event, _: &mut Counters) {}
+    fn count(_: &AccountEvent, _: &mut Counters) {}
     fn index(&self, _: Option<&Site>) -> Index {
         let (grid, unit) = (self.grid.clone().map(Relation::Grid), self.unit.clone().map(Relation::Unit));
         Index::standing(grid.into_iter().chain(unit).collect())
@@ -125,8 +133,9 @@ pub struct Holder {
 pub type Duty = BTreeMap<DutyPost, Holder>;
 
 impl Single for Duty {
-    fn apply(&mut self, event: &Event) {
-        let Body::DutyChanged { post, account } = &event.body else { return };
+    type Event = DutyEvent;
+    fn apply(&mut self, what: &DutyEvent, event: &Event) {
+        let DutyEvent::Changed { post, account } = what;
         let holder = Holder { account: account.clone(), since: event.at, by: event.by.clone() };
         self.insert(*post, holder);
     }

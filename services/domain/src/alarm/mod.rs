@@ -1,7 +1,10 @@
 //! The alarm: a condition, never yet a case. `active | cleared` × `unconfirmed | confirmed`, then judged.
 
+mod decide;
+mod event;
+
 use crate::{
-    event::{Body, By, Event, Mode},
+    event::{By, Event, Mode},
     ids::*,
     incident::{Exhibit, MAX_EXHIBITS},
     site::{Level, Limits, Place, SOUND_AGAIN, Site},
@@ -10,6 +13,8 @@ use crate::{
     thing::{InSnapshot, Index, Relation, Thing},
     time::{Millis, Timestamp},
 };
+
+pub use event::AlarmEvent;
 
 /// Most sources one alarm keeps; further ones only count.
 pub const MAX_SOURCES: usize = 64;
@@ -162,13 +167,14 @@ pub struct Alarm {
 
 impl Thing for Alarm {
     type Id = AlarmId;
+    type Event = AlarmEvent;
 
     fn id(&self) -> AlarmId {
         self.id
     }
 
-    fn begin(event: &Event) -> Option<Self> {
-        let Body::AlarmRaised { alarm, kind, level, place, code, evidence } = &event.body else { return None };
+    fn begin(what: &AlarmEvent, event: &Event) -> Option<Self> {
+        let AlarmEvent::Raised { alarm, kind, level, place, code, evidence } = what else { return None };
         let mut new = Self {
             id: *alarm,
             kind: kind.clone(),
@@ -192,41 +198,43 @@ impl Thing for Alarm {
         Some(new)
     }
 
-    fn apply(&mut self, event: &Event) {
-        match &event.body {
-            Body::AlarmEvidence { level, kind, evidence, .. } => {
+    fn apply(&mut self, what: &AlarmEvent, event: &Event) {
+        match what {
+            AlarmEvent::EvidenceAdded { level, kind, evidence, .. } => {
                 self.level = *level;
                 self.kind = kind.clone();
                 self.add(evidence, event.at);
             }
-            Body::AlarmSourceCleared { source, .. } => {
+            AlarmEvent::SourceCleared { source, .. } => {
                 for s in self.sources.iter_mut().filter(|s| &s.evidence.source == source) {
                     s.active = false;
                 }
                 self.settle(event.at);
             }
-            Body::AlarmConfirmed { .. } => self.confirmed = Some((event.by.clone(), event.at)),
-            Body::AlarmSounded { .. } => self.sounded = Some(event.at),
-            Body::AlarmJudged { verdict, incident, text, .. } => {
+            AlarmEvent::Confirmed { .. } => self.confirmed = Some((event.by.clone(), event.at)),
+            AlarmEvent::Sounded { .. } => self.sounded = Some(event.at),
+            AlarmEvent::Judged { verdict, incident, text, .. } => {
                 self.judged = Some(Judgement { verdict: *verdict, by: event.by.clone(), at: event.at, text: *text });
                 self.incident = *incident;
                 self.shelf = None;
             }
-            Body::AlarmShelved { until, reason, .. } => {
+            AlarmEvent::Shelved { until, reason, .. } => {
                 self.shelf = Some(Shelf { until: *until, reason: *reason, by: event.by.clone() });
             }
-            Body::AlarmUnshelved { .. } => self.shelf = None,
-            Body::AlarmMoved { incident, .. } => self.incident = Some(*incident),
-            Body::AlarmPlaced { place, .. } => self.place = place.clone(),
-            Body::AlarmExhibit { exhibit, .. } if self.exhibits.len() < MAX_EXHIBITS => {
-                self.exhibits.push(exhibit.clone());
+            AlarmEvent::Unshelved { .. } => self.shelf = None,
+            AlarmEvent::Moved { incident, .. } => self.incident = Some(*incident),
+            AlarmEvent::Placed { place, .. } => self.place = place.clone(),
+            AlarmEvent::ExhibitAdded { exhibit, .. } => {
+                if self.exhibits.len() < MAX_EXHIBITS {
+                    self.exhibits.push(exhibit.clone());
+                }
             }
-            _ => {}
+            AlarmEvent::Raised { .. } => {}
         }
     }
 
-    fn count(event: &Event, counters: &mut Counters) {
-        if let Body::AlarmRaised { alarm, .. } = &event.body {
+    fn count(what: &AlarmEvent, counters: &mut Counters) {
+        if let AlarmEvent::Raised { alarm, .. } = what {
             use_up(&mut counters.alarm, alarm.0);
         }
     }
