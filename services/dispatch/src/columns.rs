@@ -13,6 +13,7 @@ pub(crate) fn of(state: &State, key: &Key) -> (bool, Columns) {
                 units: Vec::new(),
                 grid: Some(a.place.grid.to_string()),
                 at_ms: a.raised.0,
+                ..Columns::default()
             };
             (a.open(), columns)
         }),
@@ -29,6 +30,7 @@ pub(crate) fn of(state: &State, key: &Key) -> (bool, Columns) {
                 units,
                 grid: Some(i.place.grid.to_string()),
                 at_ms: i.times.reported.0,
+                ..Columns::default()
             };
             (i.open(), columns)
         }),

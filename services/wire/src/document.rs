@@ -15,6 +15,23 @@ use crate::{
 pub const VERSION: u32 = 1;
 /// Kind of the document of the counters; its id is empty.
 pub const COUNTERS: &str = "counters";
+/// All kinds of documents that a [`State`] is loaded from.
+pub const KINDS: [&str; 14] = [
+    "site",
+    "account",
+    "duty",
+    "alarm",
+    "incident",
+    "sensor",
+    "camera",
+    "light",
+    "patrol",
+    "message",
+    "unreadable",
+    "erasures",
+    "credential",
+    COUNTERS,
+];
 
 /// The bytes of the document of `key`; `None` if the state has no such aggregate.
 pub fn encode(state: &State, key: &Key) -> Option<Vec<u8>> {
