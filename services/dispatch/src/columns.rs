@@ -16,6 +16,7 @@ pub(crate) fn of(index: &Index) -> Columns {
         units: index.refs.iter().filter_map(unit).collect(),
         grid,
         at_ms: index.at.0,
+        ..Columns::default()
     }
 }
 

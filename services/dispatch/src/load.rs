@@ -8,7 +8,7 @@ use crate::DispatchError;
 /// Loads the state; the caller is the writer, so it stands at the caller's head.
 pub(crate) async fn state(store: &dyn Store) -> Result<State, DispatchError> {
     // The writer forgets the rest anyway: a site of many years starts as fast as a new one.
-    let (_, documents) = store.snapshot(&wire::document::loaded(), KEEP_ENDED).await?;
+    let (_, documents) = store.snapshot(&wire::document::KINDS, KEEP_ENDED).await?;
     let mut state = State::default();
     for row in documents.iter().filter(|d| !d.deleted) {
         load(&mut state, row)?;

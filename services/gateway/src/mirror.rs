@@ -130,7 +130,7 @@ impl Mirror {
 
     /// Loads anew what memory holds, from one read transaction.
     pub(crate) async fn load(&self) -> Result<Position, GatewayError> {
-        let (position, rows) = self.store.snapshot(&wire::document::loaded(), KEEP_ENDED).await?;
+        let (position, rows) = self.store.snapshot(&wire::document::KINDS, KEEP_ENDED).await?;
         let mut fresh = Seen { head: Some(position), ..Seen::default() };
         for row in rows.iter().filter(|r| !r.deleted) {
             take(&mut fresh, row)?;

@@ -1,6 +1,8 @@
 //! Documents: the current state of each aggregate as bytes. Loading all documents of a state and its counters into an
 //! empty [`State`] gives an equal one.
 
+use std::sync::LazyLock;
+
 use domain::{
     State,
     event::Key,
@@ -19,12 +21,11 @@ use crate::{
 pub const VERSION: u32 = 1;
 /// Kind of the document of the counters; its id is empty.
 pub const COUNTERS: &str = "counters";
-
-/// Kinds of the documents that memory is loaded from: those of live things, and the counters.
-pub fn loaded() -> Vec<&'static str> {
+/// Kinds of the documents that a [`State`] is loaded from: those of live things, and the counters.
+pub static KINDS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let live = Key::KINDS.iter().filter(|(_, tier)| *tier == Tier::Live).map(|(kind, _)| *kind);
     live.chain([COUNTERS]).collect()
-}
+});
 
 /// The bytes of the document of `key`; `None` if the state has no such aggregate.
 pub fn encode(state: &State, key: &Key) -> Option<Vec<u8>> {

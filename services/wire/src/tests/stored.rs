@@ -106,8 +106,10 @@ fn full_and_empty_states_read_back() {
     assert_eq!(reload(&State::default()), State::default());
     let full = Dice::full().state();
     assert_eq!(reload(&full), full);
-    let kinds: std::collections::BTreeSet<_> = full.keys().iter().map(|k| k.parts().0).collect();
+    let mut kinds: std::collections::BTreeSet<_> = full.keys().iter().map(|k| k.parts().0).collect();
     assert_eq!(kinds.len(), 13, "the full state has a document of every kind");
+    kinds.insert(document::COUNTERS);
+    assert_eq!(kinds, document::KINDS.iter().copied().collect(), "and all of them are loaded");
 }
 
 #[test]
