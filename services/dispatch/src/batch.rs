@@ -84,8 +84,8 @@ impl Collector {
         let last = self.batch.after().seq;
         for (key, rev) in &self.touched {
             let (Some(payload), Some(index)) = (wire::document::encode(state, key), state.index(key)) else { continue };
-            let (kind, id) = key.parts();
-            self.batch.documents.push(document(kind, id_or_dash(id), *rev, payload, &index));
+            let (kind, id) = row_id(key);
+            self.batch.documents.push(document(kind, id, *rev, payload, &index));
         }
         if !self.touched.is_empty() {
             let payload = wire::document::counters(state);
@@ -96,9 +96,10 @@ impl Collector {
     }
 }
 
-/// Single documents have no id; the ledger wants one.
-fn id_or_dash(id: String) -> String {
-    if id.is_empty() { "-".to_owned() } else { id }
+/// Kind and id of a document's row. Single documents have no id; the ledger wants one.
+pub(crate) fn row_id(key: &Key) -> (&'static str, String) {
+    let (kind, id) = key.parts();
+    (kind, if id.is_empty() { "-".to_owned() } else { id })
 }
 
 fn document(kind: &str, id: String, rev: u64, payload: Vec<u8>, index: &Index) -> DocumentRow {

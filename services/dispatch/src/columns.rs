@@ -4,7 +4,7 @@ use domain::{
     site::Level,
     thing::{Index, Relation},
 };
-use ledger::Columns;
+use ledger::{Columns, limits};
 
 /// The columns of a document; whether it is open stands in the index beside them.
 pub(crate) fn of(index: &Index) -> Columns {
@@ -16,8 +16,15 @@ pub(crate) fn of(index: &Index) -> Columns {
         units: index.refs.iter().filter_map(unit).collect(),
         grid,
         at_ms: index.at.0,
-        ..Columns::default()
+        due_ms: index.due.map(|at| at.0),
+        // What people ask for stands first; the rest of a very large case goes without.
+        refs: index.refs.iter().take(limits::REFS).map(refer).collect(),
     }
+}
+
+fn refer(relation: &Relation) -> (String, String) {
+    let (role, id) = relation.parts();
+    (role.to_owned(), id)
 }
 
 const fn level(level: Level) -> i16 {

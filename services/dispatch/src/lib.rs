@@ -39,3 +39,26 @@ pub enum DispatchError {
         source: wire::WireError,
     },
 }
+
+impl DispatchError {
+    /// For people, Chinese first.
+    pub(crate) fn words(&self) -> String {
+        let zh = match self {
+            Self::Ledger(error) => error.zh(),
+            Self::Fenced => "另一个写入者接管了台账",
+            Self::Document { .. } => "存储的内容无法读取",
+        };
+        format!("{zh} {}", self.reason())
+    }
+
+    /// The whole chain, on one line.
+    pub(crate) fn reason(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(next) = source {
+            text = format!("{text}: {next}");
+            source = next.source();
+        }
+        text
+    }
+}

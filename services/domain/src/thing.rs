@@ -5,7 +5,7 @@
 //! does not compile.
 
 use crate::{
-    event::{Event, Happening},
+    event::{Event, Happening, Key},
     ids::*,
     site::{Level, Site},
     state::{Counters, State},
@@ -37,6 +37,8 @@ pub trait Thing: Sized {
     fn count(what: &Self::Event, counters: &mut Counters);
     /// What lists and timers find it by. Limits come from the site.
     fn index(&self, site: Option<&Site>) -> Index;
+    /// What must be in memory with it when a command names it.
+    fn companions(&self) -> Vec<Key>;
     /// Whether it may leave memory once there are too many, because the ledger has it and nothing in memory needs it.
     fn forgettable(&self, state: &State) -> bool;
     /// Its place in the snapshot of somebody who wants to know what happened after `since`.
@@ -66,7 +68,7 @@ pub struct Index {
     pub level: Option<Level>,
     /// Stage or state.
     pub stage: Option<&'static str>,
-    /// What it belongs to, without doubles.
+    /// What it belongs to, without doubles, what people ask for first.
     pub refs: Vec<Relation>,
 }
 
@@ -86,6 +88,8 @@ pub enum Relation {
     Building(BuildingId),
     /// This unit has or had to do with it.
     Unit(UnitId),
+    /// This task is one of it.
+    Task(TaskId),
     /// Comes from this alarm, or goes with it.
     Alarm(AlarmId),
     /// Became this incident.
@@ -103,6 +107,7 @@ impl Relation {
             Self::Grid(id) => ("grid", id.to_string()),
             Self::Building(id) => ("building", id.to_string()),
             Self::Unit(id) => ("unit", id.to_string()),
+            Self::Task(id) => ("task", id.to_string()),
             Self::Alarm(id) => ("alarm", id.to_string()),
             Self::Incident(id) => ("incident", id.to_string()),
             Self::Parent(id) => ("parent", id.to_string()),
@@ -326,6 +331,15 @@ macro_rules! things {
                     $(Key::$One => Some(Index::standing(Vec::new())),)*
                     $(Key::$Live(id) => self.$live.get(id).map(|found| found.index(site)),)*
                     $(Key::$Record(id) => self.$record.get(id).map(|found| found.index(site)),)*
+                }
+            }
+
+            /// What must be in memory with the thing when a command names it; nothing of what memory lacks.
+            pub fn companions(&self, key: &Key) -> Vec<Key> {
+                match key {
+                    $(Key::$One => Vec::new(),)*
+                    $(Key::$Live(id) => self.$live.get(id).map(Thing::companions).unwrap_or_default(),)*
+                    $(Key::$Record(id) => self.$record.get(id).map(Thing::companions).unwrap_or_default(),)*
                 }
             }
 

@@ -6,7 +6,7 @@ mod event;
 use std::collections::BTreeMap;
 
 use crate::{
-    event::{By, Event},
+    event::{By, Event, Key},
     ids::*,
     site::Site,
     state::{Counters, State},
@@ -98,6 +98,9 @@ impl Thing for Account {
     fn index(&self, _: Option<&Site>) -> Index {
         let (grid, unit) = (self.grid.clone().map(Relation::Grid), self.unit.clone().map(Relation::Unit));
         Index::standing(grid.into_iter().chain(unit).collect())
+    }
+    fn companions(&self) -> Vec<Key> {
+        Vec::new()
     }
     fn forgettable(&self, _: &State) -> bool {
         false

@@ -4,7 +4,7 @@ mod decide;
 mod event;
 
 use crate::{
-    event::{By, Event, Mode},
+    event::{By, Event, Key, Mode},
     ids::*,
     incident::{Exhibit, MAX_EXHIBITS},
     site::{Level, Limits, Place, SOUND_AGAIN, Site},
@@ -248,6 +248,10 @@ impl Thing for Alarm {
             stage: Some(if self.judged.is_some() { "judged" } else { "open" }),
             refs: self.place.relations().chain(self.incident.map(Relation::Incident)).collect(),
         }
+    }
+
+    fn companions(&self) -> Vec<Key> {
+        Vec::new()
     }
 
     fn forgettable(&self, state: &State) -> bool {

@@ -4,7 +4,7 @@ mod decide;
 mod event;
 
 use crate::{
-    event::Event,
+    event::{Event, Key},
     ids::*,
     site::Site,
     state::{Counters, State},
@@ -45,6 +45,9 @@ impl Thing for CameraFacts {
     fn count(_: &CameraEvent, _: &mut Counters) {}
     fn index(&self, _: Option<&Site>) -> Index {
         Index::standing(Vec::new())
+    }
+    fn companions(&self) -> Vec<Key> {
+        Vec::new()
     }
     fn forgettable(&self, _: &State) -> bool {
         false

@@ -5,7 +5,7 @@ mod decide;
 mod event;
 
 use crate::{
-    event::{By, Event},
+    event::{By, Event, Key},
     ids::*,
     site::Site,
     state::{Counters, State},
@@ -105,6 +105,9 @@ impl Thing for Credential {
     fn index(&self, _: Option<&Site>) -> Index {
         Index::standing(Vec::new())
     }
+    fn companions(&self) -> Vec<Key> {
+        Vec::new()
+    }
     fn forgettable(&self, _: &State) -> bool {
         false
     }
@@ -142,6 +145,9 @@ impl Thing for SensorFacts {
     fn count(_: &SensorEvent, _: &mut Counters) {}
     fn index(&self, _: Option<&Site>) -> Index {
         Index::standing(Vec::new())
+    }
+    fn companions(&self) -> Vec<Key> {
+        Vec::new()
     }
     fn forgettable(&self, _: &State) -> bool {
         false

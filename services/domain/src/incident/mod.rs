@@ -9,7 +9,7 @@ use attention::{Attention, Why};
 use task::*;
 
 use crate::{
-    event::{By, Event, Mode},
+    event::{By, Event, Key, Mode},
     ids::*,
     site::{Level, Limits, Place, Site},
     state::{Counters, State, use_up},
@@ -362,10 +362,11 @@ impl Thing for Incident {
     fn index(&self, site: Option<&Site>) -> Index {
         let mut refs: Vec<Relation> = self.place.relations().collect();
         let more = self.units().cloned().map(Relation::Unit);
-        let more = more.chain(self.alarms.iter().copied().map(Relation::Alarm));
         let more = more.chain(self.merged_into.map(Relation::Parent));
         let person = self.reporter.as_ref().and_then(|r| r.person.clone());
-        for relation in more.chain(person.map(Relation::Person)) {
+        let more = more.chain(person.map(Relation::Person));
+        let more = more.chain(self.tasks.iter().map(|t| Relation::Task(t.id)));
+        for relation in more.chain(self.alarms.iter().copied().map(Relation::Alarm)) {
             if !refs.contains(&relation) {
                 refs.push(relation);
             }
@@ -379,6 +380,11 @@ impl Thing for Incident {
             stage: Some(self.stage.name()),
             refs,
         }
+    }
+
+    /// Its alarms: reopened, it takes their evidence again.
+    fn companions(&self) -> Vec<Key> {
+        self.alarms.iter().copied().map(Key::Alarm).collect()
     }
 
     fn forgettable(&self, _: &State) -> bool {

@@ -4,7 +4,7 @@ mod decide;
 mod event;
 
 use crate::{
-    event::Event,
+    event::{Event, Key},
     ids::*,
     site::Site,
     state::{Counters, State},
@@ -70,6 +70,9 @@ impl Thing for DepartmentLight {
     fn count(_: &LightEvent, _: &mut Counters) {}
     fn index(&self, _: Option<&Site>) -> Index {
         Index::standing(vec![Relation::Unit(self.unit.clone())])
+    }
+    fn companions(&self) -> Vec<Key> {
+        Vec::new()
     }
     fn forgettable(&self, _: &State) -> bool {
         false

@@ -4,7 +4,7 @@ mod decide;
 mod event;
 
 use crate::{
-    event::Event,
+    event::{Event, Key},
     ids::*,
     site::{Place, Site},
     state::{Counters, State, use_up},
@@ -72,6 +72,11 @@ impl Thing for Message {
         let place = self.place.iter().flat_map(Place::relations);
         let more = self.alarm.map(Relation::Alarm).into_iter().chain(self.person.clone().map(Relation::Person));
         Index { open: false, at: self.at, due: None, level: None, stage: None, refs: place.chain(more).collect() }
+    }
+
+    /// The alarm that it became: who places the message places the alarm.
+    fn companions(&self) -> Vec<Key> {
+        self.alarm.into_iter().map(Key::Alarm).collect()
     }
 
     fn forgettable(&self, _: &State) -> bool {

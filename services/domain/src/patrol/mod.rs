@@ -5,7 +5,7 @@ mod event;
 
 use crate::{
     alarm::Source,
-    event::Event,
+    event::{Event, Key},
     ids::*,
     site::Site,
     state::{Counters, State, use_up},
@@ -140,6 +140,10 @@ impl Thing for Patrol {
             stage: Some(self.kind.name()),
             refs: Vec::new(),
         }
+    }
+
+    fn companions(&self) -> Vec<Key> {
+        Vec::new()
     }
 
     fn forgettable(&self, _: &State) -> bool {
