@@ -5,6 +5,9 @@
 //! Invariants: nothing is answered or published before its commit; after any commit error the writer drops its memory
 //! and reloads; its queue is bounded and says so when full. Only the writer's task touches the state.
 
+// A new key, event, command or role is thought about wherever one is matched.
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 mod batch;
 mod cameras;
 mod clips;

@@ -292,7 +292,7 @@ impl Centre {
             Command::Reassign { task, unit: "police".into(), reason: None },
             Command::Rework { task, reason: reason.clone() },
             Command::ConfirmAlarm(alarm),
-            Command::JudgeAlarm { alarm, verdict: domain::alarm::Verdict::False, class: None, text: text.clone() },
+            Command::JudgeAlarm { alarm, verdict: domain::alarm::Verdict::False, class: None, text },
             Command::ShelveAlarm { alarm, span: Millis::minutes(1), reason },
             Command::UnshelveAlarm(alarm),
             Command::PlaceAlarm { alarm, place: place.clone() },

@@ -4,6 +4,8 @@
 //! no I/O, no clock, no chance, no serialisation. `now` and entropy are arguments.
 
 #![warn(missing_docs)]
+// A new key, event, command or role is thought about wherever one is matched.
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
 
 pub mod access;
 pub mod account;

@@ -1,6 +1,8 @@
 //! The gateway's own copy of the state: loaded from one read transaction, then kept by the events of the log. Only the
 //! hub's task writes it; readers hold the lock for the length of one view and never across an await.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},

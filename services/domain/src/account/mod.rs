@@ -34,35 +34,6 @@ pub enum Role {
     WallDisplay,
 }
 
-impl Role {
-    /// All roles.
-    pub const ALL: [Self; 6] = [
-        Self::DutyOfficer,
-        Self::Dispatcher,
-        Self::ShiftChief,
-        Self::DepartmentClerk,
-        Self::GridManager,
-        Self::WallDisplay,
-    ];
-
-    /// Stable name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::DutyOfficer => "duty_officer",
-            Self::Dispatcher => "dispatcher",
-            Self::ShiftChief => "shift_chief",
-            Self::DepartmentClerk => "department_clerk",
-            Self::GridManager => "grid_manager",
-            Self::WallDisplay => "wall_display",
-        }
-    }
-
-    /// Reads a stable name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|r| r.name() == name)
-    }
-}
-
 /// An account. Posts are not people: a person may have several accounts over time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {

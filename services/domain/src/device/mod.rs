@@ -39,19 +39,6 @@ pub enum Voice {
 }
 
 impl Voice {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Own, Self::Mjw, Self::Zigbee2mqtt, Self::Thingsboard];
-
-    /// Stable name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Own => "own",
-            Self::Mjw => "mjw",
-            Self::Zigbee2mqtt => "zigbee2mqtt",
-            Self::Thingsboard => "thingsboard",
-        }
-    }
-
     /// Whether it names the sensors that it speaks for.
     pub const fn lists(self) -> bool {
         matches!(self, Self::Mjw | Self::Zigbee2mqtt)

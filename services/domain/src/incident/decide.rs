@@ -19,7 +19,16 @@ fn progress(stage: Stage) -> u8 {
     match stage {
         Stage::Reported => 0,
         Stage::Accepted => 1,
-        _ => 2,
+        Stage::Filed
+        | Stage::PendingApproval
+        | Stage::Approved
+        | Stage::Dispatched
+        | Stage::Handling
+        | Stage::AwaitingVerification
+        | Stage::Verified
+        | Stage::Rejected
+        | Stage::Merged
+        | Stage::Closed => 2,
     }
 }
 

@@ -55,38 +55,6 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// All stages.
-    pub const ALL: [Self; 12] = [
-        Self::Reported,
-        Self::Rejected,
-        Self::Merged,
-        Self::Accepted,
-        Self::Filed,
-        Self::PendingApproval,
-        Self::Approved,
-        Self::Dispatched,
-        Self::Handling,
-        Self::AwaitingVerification,
-        Self::Verified,
-        Self::Closed,
-    ];
-    /// Stable name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Reported => "reported",
-            Self::Rejected => "rejected",
-            Self::Merged => "merged",
-            Self::Accepted => "accepted",
-            Self::Filed => "filed",
-            Self::PendingApproval => "pending_approval",
-            Self::Approved => "approved",
-            Self::Dispatched => "dispatched",
-            Self::Handling => "handling",
-            Self::AwaitingVerification => "awaiting_verification",
-            Self::Verified => "verified",
-            Self::Closed => "closed",
-        }
-    }
     /// No work is left.
     pub const fn ended(self) -> bool {
         matches!(self, Self::Rejected | Self::Merged | Self::Closed)

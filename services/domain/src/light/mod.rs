@@ -27,18 +27,6 @@ pub enum Light {
     Red,
 }
 
-impl Light {
-    /// Stable name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Green => "green",
-            Self::Yellow => "yellow",
-            Self::Red => "red",
-        }
-    }
-}
-
 /// A department's light as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DepartmentLight {

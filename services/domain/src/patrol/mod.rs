@@ -29,19 +29,6 @@ pub enum PatrolKind {
     Message,
 }
 
-impl PatrolKind {
-    /// All three.
-    pub const ALL: [Self; 3] = [Self::Data, Self::Video, Self::Message];
-    /// Stable name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Data => "data",
-            Self::Video => "video",
-            Self::Message => "message",
-        }
-    }
-}
-
 /// What a patrol found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {

@@ -234,6 +234,22 @@ pub enum SensorKind {
     EbikeCharging,
 }
 
+impl SensorKind {
+    /// Its unit of measure; `None` of a state or a code.
+    pub const fn unit(self) -> Option<&'static str> {
+        match self {
+            Self::Smoke => Some("dB/m"),
+            Self::Gas => Some("%LEL"),
+            Self::ElectricalFire => Some("mA"),
+            Self::HydrantPressure => Some("MPa"),
+            Self::Manhole => Some("°"),
+            Self::WaterLevel => Some("m"),
+            Self::EbikeCharging => Some("A"),
+            Self::CallPoint | Self::Lift | Self::Sos | Self::FireLane => None,
+        }
+    }
+}
+
 /// A sensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sensor {

@@ -2,6 +2,8 @@
 //!
 //! Lock order: streams, then the mirror, then one stream; none across an await.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     pin::pin,

@@ -1,6 +1,8 @@
 //! What clients get that are not up to date: snapshots, and what came before the ring. Both are made once and shared, a
 //! few at a time, so that ten thousand clients that come at once cost no more than one.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, atomic::Ordering},
@@ -76,7 +78,7 @@ impl History {
     pub(super) fn look(&self, cursor: u64) -> Option<(Vec<Bytes>, u64)> {
         match self.ring.look(cursor) {
             Look::Messages(messages, upto) if !messages.is_empty() => Some((messages, upto)),
-            _ => None,
+            Look::Messages(..) | Look::Off => None,
         }
     }
 }

@@ -83,7 +83,13 @@ impl Draft<'_> {
             Stage::Filed if incident.level == Level::Red => Ok(()),
             Stage::Approved | Stage::Dispatched | Stage::Handling | Stage::AwaitingVerification => Ok(()),
             Stage::PendingApproval => Err(Code::NotApproved.into()),
-            _ => Err(Code::WrongStage.into()),
+            Stage::Filed
+            | Stage::Reported
+            | Stage::Accepted
+            | Stage::Verified
+            | Stage::Rejected
+            | Stage::Merged
+            | Stage::Closed => Err(Code::WrongStage.into()),
         }
     }
 
