@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use domain::{
     Decision, State,
+    erasure::ErasureEvent,
     event::{Body, Event, Key, Mode},
-    ids::BlobId,
     input::Outgoing,
     text::Secret,
+    thing::Index,
 };
 use ledger::{Batch, DocumentRow, EventRow, Head, KeyRow, OutboxRow, VaultRow};
 
@@ -62,10 +63,11 @@ impl Collector {
 
     fn event(&mut self, event: &Event) {
         let key = event.body.key();
-        if let Body::Erased { subject } = &event.body {
+        if let Body::Erasures(ErasureEvent::Erased { subject }) = &event.body {
             self.batch.erase.push(subject.to_string());
         }
-        self.batch.blobs_used.extend(blobs(&event.body));
+        let named = event.body.blobs().into_iter();
+        self.batch.blobs_used.extend(named.filter_map(|b| ledger::BlobId::parse(b.as_str())));
         self.batch.events.push(EventRow {
             at_ms: event.at.0,
             kind: event.body.name().to_owned(),
@@ -81,42 +83,33 @@ impl Collector {
     pub(crate) fn finish(mut self, state: &State) -> Batch {
         let last = self.batch.after().seq;
         for (key, rev) in &self.touched {
-            let Some(payload) = wire::document::encode(state, key) else { continue };
-            let (kind, id) = key.parts();
-            self.batch.documents.push(document(kind, id_or_dash(id), *rev, payload, columns(state, key)));
+            let (Some(payload), Some(index)) = (wire::document::encode(state, key), state.index(key)) else { continue };
+            let (kind, id) = row_id(key);
+            self.batch.documents.push(document(kind, id, *rev, payload, &index));
         }
         if !self.touched.is_empty() {
             let payload = wire::document::counters(state);
-            let columns = (false, ledger::Columns::default());
-            self.batch.documents.push(document("counters", "-".to_owned(), last, payload, columns));
+            let row = document(wire::document::COUNTERS, "-".to_owned(), last, payload, &Index::default());
+            self.batch.documents.push(row);
         }
         self.batch
     }
 }
 
-fn columns(state: &State, key: &Key) -> (bool, ledger::Columns) {
-    crate::columns::of(state, key)
+/// Kind and id of a document's row. Single documents have no id; the ledger wants one.
+pub(crate) fn row_id(key: &Key) -> (&'static str, String) {
+    let (kind, id) = key.parts();
+    (kind, if id.is_empty() { "-".to_owned() } else { id })
 }
 
-/// Single documents have no id; the ledger wants one.
-fn id_or_dash(id: String) -> String {
-    if id.is_empty() { "-".to_owned() } else { id }
-}
-
-fn document(
-    kind: &str,
-    id: String,
-    rev: u64,
-    payload: Vec<u8>,
-    (open, columns): (bool, ledger::Columns),
-) -> DocumentRow {
+fn document(kind: &str, id: String, rev: u64, payload: Vec<u8>, index: &Index) -> DocumentRow {
     DocumentRow {
         kind: kind.to_owned(),
         id,
         rev_seq: rev,
         deleted: false,
-        open,
-        columns,
+        open: index.open,
+        columns: crate::columns::of(index),
         payload: Bytes::from(payload),
     }
 }
@@ -153,13 +146,4 @@ fn outbox_row(outgoing: &Outgoing, now_ms: i64) -> OutboxRow {
         Outgoing::Clip { camera, to, .. } => ("clip", camera.to_string(), to.0),
     };
     OutboxRow { kind: kind.to_owned(), target, payload: Bytes::from(wire::outgoing::encode(outgoing)), due_ms }
-}
-
-fn blobs(body: &Body) -> Vec<ledger::BlobId> {
-    let named: Vec<&BlobId> = match body {
-        Body::TaskFeedback { photos, .. } => photos.iter().collect(),
-        Body::ExhibitAdded { exhibit, .. } | Body::AlarmExhibit { exhibit, .. } => vec![&exhibit.blob],
-        _ => Vec::new(),
-    };
-    named.into_iter().filter_map(|b| ledger::BlobId::parse(b.as_str())).collect()
 }

@@ -94,7 +94,14 @@ fn judge(status: &CameraStatus, watch: CameraWatch, begun: Timestamp, now: Times
                 (Some(name), lasted(since, watch.picture).then_some(kind))
             }
         },
-        _ => (None, lasted(status.since, watch.offline).then_some("camera_offline")),
+        CameraState::Unreachable
+        | CameraState::Refused
+        | CameraState::Unauthorised
+        | CameraState::NotFound
+        | CameraState::NoVideo
+        | CameraState::UnsupportedCodec
+        | CameraState::Stalled
+        | CameraState::Protocol => (None, lasted(status.since, watch.offline).then_some("camera_offline")),
     };
     Some(Reported { state: status.state.name(), fault, alarm })
 }

@@ -1,51 +1,30 @@
 //! The few columns of each document that lists filter on.
 
-use domain::{State, event::Key, site::Level};
-use ledger::Columns;
+use domain::{
+    site::Level,
+    thing::{Index, Relation},
+};
+use ledger::{Columns, limits};
 
-/// Whether the document is open, and its columns.
-pub(crate) fn of(state: &State, key: &Key) -> (bool, Columns) {
-    match key {
-        Key::Alarm(id) => state.alarms.get(id).map_or_else(closed, |a| {
-            let columns = Columns {
-                level: Some(level(a.level)),
-                stage: Some(if a.judged.is_some() { "judged" } else { "open" }.to_owned()),
-                units: Vec::new(),
-                grid: Some(a.place.grid.to_string()),
-                at_ms: a.raised.0,
-            };
-            (a.open(), columns)
-        }),
-        Key::Incident(id) => state.incidents.get(id).map_or_else(closed, |i| {
-            let mut units: Vec<String> = Vec::new();
-            for unit in i.units() {
-                if !units.iter().any(|u| u == unit.as_str()) {
-                    units.push(unit.to_string());
-                }
-            }
-            let columns = Columns {
-                level: Some(level(i.level)),
-                stage: Some(i.stage.name().to_owned()),
-                units,
-                grid: Some(i.place.grid.to_string()),
-                at_ms: i.times.reported.0,
-            };
-            (i.open(), columns)
-        }),
-        Key::Patrol(id) => state.patrols.get(id).map_or_else(closed, |p| {
-            let columns = Columns { stage: Some(p.kind.name().to_owned()), at_ms: p.due.0, ..Columns::default() };
-            (p.finished.is_none(), columns)
-        }),
-        Key::Message(id) => {
-            let at_ms = state.messages.get(id).map_or(0, |m| m.at.0);
-            (false, Columns { at_ms, ..Columns::default() })
-        }
-        _ => (true, Columns::default()),
+/// The columns of a document; whether it is open stands in the index beside them.
+pub(crate) fn of(index: &Index) -> Columns {
+    let grid = index.refs.iter().find_map(|r| if let Relation::Grid(id) = r { Some(id.to_string()) } else { None });
+    let unit = |r: &Relation| if let Relation::Unit(id) = r { Some(id.to_string()) } else { None };
+    Columns {
+        level: index.level.map(level),
+        stage: index.stage.map(str::to_owned),
+        units: index.refs.iter().filter_map(unit).collect(),
+        grid,
+        at_ms: index.at.0,
+        due_ms: index.due.map(|at| at.0),
+        // What people ask for stands first; the rest of a very large case goes without.
+        refs: index.refs.iter().take(limits::REFS).map(refer).collect(),
     }
 }
 
-fn closed() -> (bool, Columns) {
-    (false, Columns::default())
+fn refer(relation: &Relation) -> (String, String) {
+    let (role, id) = relation.parts();
+    (role.to_owned(), id)
 }
 
 const fn level(level: Level) -> i16 {

@@ -5,6 +5,9 @@
 //! Invariants: nothing is answered or published before its commit; after any commit error the writer drops its memory
 //! and reloads; its queue is bounded and says so when full. Only the writer's task touches the state.
 
+// A new key, event, command or role is thought about wherever one is matched.
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 mod batch;
 mod cameras;
 mod clips;
@@ -38,4 +41,27 @@ pub enum DispatchError {
         #[source]
         source: wire::WireError,
     },
+}
+
+impl DispatchError {
+    /// For people, Chinese first.
+    pub(crate) fn words(&self) -> String {
+        let zh = match self {
+            Self::Ledger(error) => error.zh(),
+            Self::Fenced => "另一个写入者接管了台账",
+            Self::Document { .. } => "存储的内容无法读取",
+        };
+        format!("{zh} {}", self.reason())
+    }
+
+    /// The whole chain, on one line.
+    pub(crate) fn reason(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(next) = source {
+            text = format!("{text}: {next}");
+            source = next.source();
+        }
+        text
+    }
 }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use domain::{
     Context, State, decide,
     device::Credential,
-    ids::{DeviceId, IncidentId, SiteId},
+    ids::{DeviceId, SiteId},
     input::{Command, Input, Refs},
     time::Timestamp,
 };
@@ -175,7 +175,7 @@ impl Core {
             if self.memory.is_none() {
                 if let Err(error) = self.load().await {
                     self.fail(&error);
-                    refuse_all(&mut inbox, &words(&error));
+                    refuse_all(&mut inbox, &error.words());
                     if self.fenced {
                         return;
                     }
@@ -257,9 +257,9 @@ impl Core {
 
     fn fail(&mut self, error: &DispatchError) {
         self.fenced |= matches!(error, DispatchError::Fenced | DispatchError::Ledger(LedgerError::Fenced { .. }));
-        let words = words(error);
+        let words = error.words();
         if self.status.borrow().reason != words {
-            tracing::error!(error = %reason(error), "the writer cannot store");
+            tracing::error!(error = %error.reason(), "the writer cannot store");
         }
         self.set_status(false, words);
     }
@@ -299,7 +299,7 @@ impl Core {
                 && let Err(error) = self.load().await
             {
                 self.fail(&error);
-                let why = words(&error);
+                let why = error.words();
                 for request in rest.drain(..) {
                     let _ = request.reply.send(Err(IntakeError::Unavailable(why.clone())));
                 }
@@ -318,7 +318,7 @@ impl Core {
                 let error = error.into();
                 self.fail(&error);
                 self.memory = None;
-                let why = words(&error);
+                let why = error.words();
                 for request in rest.drain(..) {
                     let _ = request.reply.send(Err(IntakeError::Unavailable(why.clone())));
                 }
@@ -326,6 +326,8 @@ impl Core {
             }
         };
         let Some((head, mut state)) = self.memory.take() else { return 0 };
+        let next = rest.iter().take(if singly { 1 } else { rest.len() }).map(|r| &r.submission.input);
+        let unread = load::named(self.store.as_ref(), &mut state, next).await;
         let mut round = Round { batch: Collector::new(head), known, waiting: Vec::new(), log_id: head.log_id };
         let mut alone = false;
         while let Some(request) = rest.front() {
@@ -336,11 +338,7 @@ impl Core {
             }
             alone = erases || singly;
             let Some(request) = rest.pop_front() else { break };
-            if let Some(id) = absent(&state, &request.submission.input)
-                && let Err(error) = self.fetch(&mut state, id).await
-            {
-                let why = words(&error);
-                tracing::warn!(incident.id = id.0, error = %reason(&error), "an ended incident cannot be read");
+            if let Some(why) = unread.of(&request.submission.input) {
                 round.waiting.push((request, Err(IntakeError::Unavailable(why))));
                 continue;
             }
@@ -351,7 +349,7 @@ impl Core {
         let (events, failed) = match self.commit(head, state, batch).await {
             Ok(events) => (events, None),
             Err(error) if spoils(&error) && waiting.len() > 1 => {
-                tracing::warn!(error = %reason(&error), inputs = waiting.len(), "a commit is taken apart");
+                tracing::warn!(error = %error.reason(), inputs = waiting.len(), "a commit is taken apart");
                 let spoilt = waiting.len();
                 waiting.into_iter().rev().for_each(|(request, _)| rest.push_front(request));
                 return spoilt;
@@ -363,7 +361,7 @@ impl Core {
             }
             Err(error) => {
                 self.fail(&error);
-                let why = words(&error);
+                let why = error.words();
                 // After `Io` of an append all of it may be stored.
                 let unknown = matches!(error, DispatchError::Ledger(LedgerError::Io(_)));
                 let told = if unknown { IntakeError::Unknown(why) } else { IntakeError::Unavailable(why) };
@@ -389,13 +387,6 @@ impl Core {
         Ok(rows.into_iter().map(|row| (row.key.clone(), row)).collect())
     }
 
-    /// An ended incident that memory has forgotten, and its alarms: reopened, it takes their evidence again.
-    async fn fetch(&self, state: &mut State, id: IncidentId) -> Result<(), DispatchError> {
-        let Some(row) = self.store.document("incident", &id.to_string()).await? else { return Ok(()) };
-        load::load(state, &row)?;
-        load::missing_alarms(self.store.as_ref(), state).await
-    }
-
     /// Commits; what to publish once the inputs are answered. After an error the memory is gone.
     async fn commit(
         &mut self,
@@ -404,6 +395,8 @@ impl Core {
         batch: Collector,
     ) -> Result<Vec<Arc<Published>>, DispatchError> {
         if batch.is_empty() {
+            // What refused inputs named was fetched for them only.
+            state.trim();
             self.memory = Some((head, state));
             return Ok(Vec::new());
         }
@@ -499,16 +492,6 @@ fn outcome(seq: u64, refs: &Refs) -> Vec<u8> {
     bytes
 }
 
-/// The incident that a command names and the memory lacks.
-fn absent(state: &State, input: &Input) -> Option<IncidentId> {
-    let Input::Command { command, .. } = input else { return None };
-    let id = match command {
-        Command::Reopen { incident, .. } | Command::Note { incident, .. } => *incident,
-        _ => return None,
-    };
-    (!state.incidents.contains_key(&id)).then_some(id)
-}
-
 fn context(now: Timestamp) -> Context {
     Context { now, entropy: runtime::chance::draw() }
 }
@@ -517,27 +500,6 @@ fn refuse_all(inbox: &mut mpsc::Receiver<Request>, why: &str) {
     while let Ok(request) = inbox.try_recv() {
         let _ = request.reply.send(Err(IntakeError::Unavailable(why.to_owned())));
     }
-}
-
-/// [`reason`] for people, Chinese first.
-fn words(error: &DispatchError) -> String {
-    let zh = match error {
-        DispatchError::Ledger(error) => error.zh(),
-        DispatchError::Fenced => "另一个写入者接管了台账",
-        DispatchError::Document { .. } => "存储的内容无法读取",
-    };
-    format!("{zh} {}", reason(error))
-}
-
-/// The whole chain, on one line.
-fn reason(error: &DispatchError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(next) = source {
-        text = format!("{text}: {next}");
-        source = next.source();
-    }
-    text
 }
 
 fn count(n: usize) -> f64 {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -12,14 +13,15 @@ use std::{
 use dispatch::{Writer, WriterOptions};
 use domain::{
     event::Mode,
-    ids::{AlarmId, IncidentId, SensorId},
-    incident::Channel,
-    input::{Actor, Command, Input, Observation, PushTarget, Refs},
+    ids::{AlarmId, IncidentId, MessageId, PatrolId, SensorId, TaskId},
+    incident::{Channel, Exhibit, ExhibitKind},
+    input::{Actor, Command, ExhibitOf, Input, Observation, PushTarget, Refs},
+    patrol::PatrolKind,
     refusal::Code,
     site::{Place, SensorKind, Site},
     state::KEEP_ENDED,
-    task::FeedbackResult,
-    time::Timestamp,
+    task::{FeedbackResult, Receipt},
+    time::{Millis, Timestamp},
 };
 use futures::future::join_all;
 use ledger::{
@@ -170,11 +172,175 @@ async fn closed_cases_leave_memory_and_come_back_when_named() {
     assert_eq!(centre.reads_of_a_note(fire).await, 2, "its document, and that of its alarm");
     assert_eq!(centre.reads_of_a_note(fire).await, 2, "it is forgotten again");
     let forgotten = centre.put(Command::ConfirmAlarm(early)).await.unwrap_err();
-    assert!(matches!(forgotten, IntakeError::Refused(r) if r.code == Code::NoAlarm));
+    assert!(matches!(forgotten, IntakeError::Refused(r) if r.code == Code::AlreadyConfirmed), "it is fetched");
+    let never = centre.put(Command::ConfirmAlarm(AlarmId(999_999))).await.unwrap_err();
+    assert!(matches!(never, IntakeError::Refused(r) if r.code == Code::NoAlarm));
 
     centre.put(Command::Reopen { incident: fire, reason: "复燃".to_owned() }).await.unwrap();
     assert_eq!(centre.reads_of_a_note(fire).await, 0, "it is open and stays");
     let smoke = centre.edge(&centre.sensor(SensorKind::Smoke), "smoke", true).await;
     assert_eq!(smoke.alarm, Some(alarm), "further evidence, and no alarm beside it");
+    centre.tasks.drain(Duration::from_secs(5)).await;
+}
+
+/// One of each that has ended, by the numbers that inputs name it by.
+struct Ended {
+    incident: IncidentId,
+    task: TaskId,
+    alarm: AlarmId,
+    message: MessageId,
+    patrol: PatrolId,
+    /// An incident that goes on.
+    open: IncidentId,
+}
+
+impl Centre {
+    async fn ended(&self) -> Ended {
+        let (incident, _) = self.fire().await;
+        let place = self.site.sensors[7].place.clone();
+        let said = |text: &str, place| Observation::MessageIn {
+            from: "19900001234".to_owned(),
+            person: Some("key".to_owned()),
+            text: text.to_owned(),
+            place,
+        };
+        let refs = self.observe(said("楼道里有东西", Some(place))).await;
+        let (message, alarm) = (refs.message.unwrap(), refs.alarm.unwrap());
+        self.put(Command::ConfirmAlarm(alarm)).await.unwrap();
+        let (verdict, class) = (domain::alarm::Verdict::False, None);
+        self.put(Command::JudgeAlarm { alarm, verdict, class, text: None }).await.unwrap();
+        let patrol = self.patrol().await;
+        // The first task of a new log.
+        let task = TaskId(1);
+        let open = self.put(self.report(None)).await.unwrap().incident.unwrap();
+        Ended { incident, task, alarm, message, patrol, open }
+    }
+
+    fn report(&self, into: Option<IncidentId>) -> Command {
+        Command::Report {
+            class: "noise".into(),
+            level: None,
+            place: self.site.sensors[0].place.clone(),
+            channel: Channel::Call,
+            reporter: None,
+            text: None,
+            into,
+        }
+    }
+
+    /// A patrol that is over.
+    async fn patrol(&self) -> PatrolId {
+        let (kind, subject, due) = (PatrolKind::Data, "r".to_owned(), Timestamp(NOW));
+        let patrol = self.observe(Observation::PatrolPlanned { kind, subject, due }).await.patrol.unwrap();
+        self.observe(Observation::PatrolStarted { patrol, total: 1 }).await;
+        self.observe(Observation::PatrolFinished { patrol, checked: 1 }).await;
+        patrol
+    }
+
+    /// So much ends that nothing older stays in memory.
+    async fn flood(&self) {
+        for _ in 0..KEEP_ENDED / 200 + 1 {
+            join_all((0..200).map(|_| self.noise())).await;
+            join_all((0..200).map(|_| self.patrol())).await;
+            let message = || Observation::MessageIn {
+                from: "19900000000".to_owned(),
+                person: None,
+                text: "你好".to_owned(),
+                place: None,
+            };
+            join_all((0..200).map(|_| self.observe(message()))).await;
+        }
+        let mut alarms = BTreeSet::new();
+        for n in 0.. {
+            alarms.insert(self.false_alarm(n).await);
+            if alarms.len() > KEEP_ENDED {
+                break;
+            }
+        }
+    }
+
+    /// Every input that names one of these and is refused, or changes nothing that another one is decided by.
+    fn inputs(&self, e: &Ended) -> Vec<Input> {
+        let Ended { incident, task, alarm, message, patrol, open } = *e;
+        let (place, text, reason) = (self.site.sensors[7].place.clone(), None, "原因".to_owned());
+        let (from, to) = (Timestamp(NOW), Timestamp(NOW));
+        let exhibit = Exhibit { blob: "none".into(), kind: ExhibitKind::Still, camera: None, from, to };
+        let target = PushTarget { unit: "fire".into(), lead: true, mandatory: true, arrive: None };
+        let commands = vec![
+            Command::Attend { incident, text: text.clone() },
+            Command::Accept(incident),
+            Command::Reject { incident, reason: reason.clone() },
+            Command::Merge { incident, into: open },
+            Command::Merge { incident: open, into: incident },
+            self.report(Some(incident)),
+            Command::File { incident, class: None, level: None },
+            Command::Approve(incident),
+            Command::RefuseApproval { incident, reason: reason.clone() },
+            Command::Push { incident, targets: vec![target], text: text.clone() },
+            Command::Verify { incident, text: text.clone() },
+            Command::Close { incident, text: text.clone() },
+            Command::Note { incident, text: "补记".to_owned() },
+            Command::CorrectPlace { incident, place: place.clone() },
+            Command::AddExhibit { of: ExhibitOf::Incident(incident), exhibit: exhibit.clone() },
+            Command::Deliver { task, receipt: Receipt::Client, external: None },
+            Command::Acknowledge(task),
+            Command::EnRoute(task),
+            Command::OnScene(task),
+            Command::Feedback { task, result: FeedbackResult::Done, text: Some("好".to_owned()), photos: Vec::new() },
+            Command::Decline { task, reason: reason.clone() },
+            Command::Recall { task, reason: None },
+            Command::Reassign { task, unit: "police".into(), reason: None },
+            Command::Rework { task, reason: reason.clone() },
+            Command::ConfirmAlarm(alarm),
+            Command::JudgeAlarm { alarm, verdict: domain::alarm::Verdict::False, class: None, text },
+            Command::ShelveAlarm { alarm, span: Millis::minutes(1), reason },
+            Command::UnshelveAlarm(alarm),
+            Command::PlaceAlarm { alarm, place: place.clone() },
+            Command::AddExhibit { of: ExhibitOf::Alarm(alarm), exhibit },
+            Command::PlaceMessage { message, place, class: None },
+        ];
+        let source = domain::alarm::Source::Message(message);
+        let observations = vec![
+            Observation::MessageSent { message, ok: true },
+            Observation::PatrolStarted { patrol, total: 1 },
+            Observation::PatrolFound { patrol, source, what: "x".to_owned() },
+            Observation::PatrolFinished { patrol, checked: 1 },
+        ];
+        let command = |command| Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command };
+        let observe = |observation| Input::Observe { mode: Mode::Real, observation };
+        commands.into_iter().map(command).chain(observations.into_iter().map(observe)).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_answered_as_if_it_were_in_memory() {
+    let centre = Centre::start().await;
+    let ended = centre.ended().await;
+    // What was reported once more is another incident each time.
+    let answer = async |input: Input| match centre.give(input).await {
+        Ok(refs) => Ok((refs.incident.filter(|i| *i == ended.incident), refs.alarm, refs.message)),
+        Err(IntakeError::Refused(refusal)) => Err(refusal.code),
+        Err(other) => panic!("{other:?}"),
+    };
+    let mut fresh = Vec::new();
+    for input in centre.inputs(&ended) {
+        let before = centre.reads.0.load(Ordering::SeqCst);
+        fresh.push(answer(input.clone()).await);
+        assert_eq!(centre.reads.0.load(Ordering::SeqCst), before, "{input:?} is of what is in memory");
+    }
+    assert!(!fresh.iter().any(|a| matches!(a, Err(Code::NoIncident | Code::NoAlarm | Code::NoTask))), "{fresh:?}");
+    centre.flood().await;
+    for (input, fresh) in centre.inputs(&ended).into_iter().zip(fresh) {
+        let before = centre.reads.0.load(Ordering::SeqCst);
+        assert_eq!(answer(input.clone()).await, fresh, "{input:?}");
+        let reads = centre.reads.0.load(Ordering::SeqCst) - before;
+        assert!((1..=3).contains(&reads), "{input:?} is of what is forgotten: {reads} reads");
+    }
+    // All at once they are one commit, and share their reads.
+    let before = centre.reads.0.load(Ordering::SeqCst);
+    let refused = centre.inputs(&ended).into_iter().filter(|i| i.task().is_none());
+    let answers = join_all(refused.map(&answer)).await;
+    assert!(answers.iter().any(Result::is_err));
+    assert!(centre.reads.0.load(Ordering::SeqCst) - before <= 4, "{answers:?}");
     centre.tasks.drain(Duration::from_secs(5)).await;
 }

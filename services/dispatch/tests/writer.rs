@@ -8,7 +8,7 @@ use domain::{
     account::Role,
     event::{Body, By, Event, Key, Mode},
     ids::{IncidentId, SensorId, VaultId},
-    incident::{Channel, Exhibit, ExhibitKind},
+    incident::{Channel, Exhibit, ExhibitKind, IncidentEvent},
     input::{Actor, Command, ExhibitOf, Input, Observation},
     refusal::Code,
     site::{Level, Place, Point, SensorKind},
@@ -181,11 +181,17 @@ async fn a_slow_store_makes_senders_wait_within_a_bound_or_come_again() {
 async fn rejected(folder: &Path, count: usize) {
     let store = SqliteStore::open(&SqliteOptions::in_folder(folder)).await.unwrap();
     let mut state = domain::State::default();
-    let event =
-        |body| Event { happened: None, at: Timestamp(NOW), mode: Mode::Real, by: By::System, vault_next: 2, body };
+    let event = |what: IncidentEvent| Event {
+        happened: None,
+        at: Timestamp(NOW),
+        mode: Mode::Real,
+        by: By::System,
+        vault_next: 2,
+        body: what.into(),
+    };
     let incidents: Vec<IncidentId> = (3001..).map(IncidentId).take(count).collect();
     for incident in incidents.iter().copied() {
-        state.apply(&event(Body::Reported {
+        state.apply(&event(IncidentEvent::Reported {
             incident,
             class: "noise".into(),
             level: Level::Normal,
@@ -196,7 +202,7 @@ async fn rejected(folder: &Path, count: usize) {
             text: None,
             alarm: None,
         }));
-        state.apply(&event(Body::Rejected { incident, reason: VaultId(1) }));
+        state.apply(&event(IncidentEvent::Rejected { incident, reason: VaultId(1) }));
     }
     let document = |kind: &str, id: String, payload: Vec<u8>| DocumentRow {
         kind: kind.to_owned(),
@@ -295,7 +301,7 @@ async fn an_erasure_makes_values_unreadable() {
     let tail = centre.store.tail(0, 1_000).await.unwrap();
     let noted = tail.iter().find(|e| e.event.kind == "noted").unwrap();
     let event = wire::event::decode("noted", noted.event.version, &noted.event.payload).unwrap();
-    let Body::Noted { text, .. } = event.body else { panic!("another event") };
+    let Body::Incident(IncidentEvent::Noted { text, .. }) = event.body else { panic!("another event") };
     let read = async || centre.store.open(&[text.0]).await.unwrap().remove(0).1;
     assert!(matches!(read().await, ledger::Opened::Value { full, .. } if full.text() == "住户姓名等"));
     let subject = domain::text::Subject::Incident(incident);
@@ -313,7 +319,7 @@ async fn replaying_the_log_gives_the_documents() {
     for e in centre.store.tail(0, 1_000).await.unwrap() {
         replayed.apply(&wire::event::decode(&e.event.kind, e.event.version, &e.event.payload).unwrap());
     }
-    for d in centre.store.snapshot(&[], usize::MAX).await.unwrap().1 {
+    for d in centre.store.snapshot(&wire::document::KINDS, usize::MAX).await.unwrap().1 {
         let id = if d.id == "-" { "" } else { &d.id };
         wire::document::load(&mut loaded, &d.kind, id, &d.payload).unwrap();
     }

@@ -105,11 +105,11 @@ pub fn sees(audience: &Audience, state: &State, key: &Key) -> Sight {
         Key::Duty | Key::Camera(_) | Key::Sensor(_) | Key::Light(_) | Key::Patrol(_) => match audience {
             Audience::Wall => Sight::Facts,
             Audience::Centre => Sight::Text,
-            _ => Sight::Hidden,
+            Audience::Unit(_) | Audience::Grid(..) => Sight::Hidden,
         },
         Key::Account(_) | Key::Message(_) | Key::Unreadable | Key::Erasures | Key::Credential(_) => match audience {
             Audience::Centre => Sight::Text,
-            _ => Sight::Hidden,
+            Audience::Wall | Audience::Unit(_) | Audience::Grid(..) => Sight::Hidden,
         },
     }
 }

@@ -362,7 +362,7 @@ fn belongs(site: &Site, place: &Place, mentions: &[Mention<'_>]) -> bool {
     mentions.iter().all(|m| match m.target {
         Target::Grid(id) => &place.grid == id,
         Target::Community(id) => site.grid(&place.grid).is_some_and(|g| &g.community == id),
-        _ => true,
+        Target::Building(_) | Target::Landmark(_) | Target::Unknown => true,
     })
 }
 
@@ -374,7 +374,8 @@ fn area(site: &Site, mentions: &[Mention<'_>]) -> Reading {
         match m.target {
             Target::Community(id) if !communities.contains(&id) => communities.push(id),
             Target::Grid(id) if !grids.contains(&id) => grids.push(id),
-            _ => {}
+            Target::Community(_) | Target::Grid(_) => {}
+            Target::Building(_) | Target::Landmark(_) | Target::Unknown => {}
         }
     }
     let center = |id: &GridId| {

@@ -11,6 +11,8 @@ macro_rules! name_id {
         impl $name {
             /// Wraps a name; the site document decides whether it exists.
             pub fn new(name: impl AsRef<str>) -> Self { Self(Arc::from(name.as_ref())) }
+            /// As [`Self::new`]: every text is a name.
+            pub fn parse(text: &str) -> Option<Self> { Some(Self::new(text)) }
             /// The name itself.
             pub fn as_str(&self) -> &str { &self.0 }
         }
@@ -30,6 +32,12 @@ macro_rules! number_id {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub u64);
+        impl $name {
+            /// Reads a number as it is written, without sign or leading zeros.
+            pub fn parse(text: &str) -> Option<Self> {
+                text.parse().ok().map(Self).filter(|id| id.to_string() == text)
+            }
+        }
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { self.0.fmt(f) }
         }

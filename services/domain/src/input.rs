@@ -4,10 +4,11 @@ use crate::{
     account::{Account, DutyPost, Role},
     alarm::{Source, Verdict},
     device::Voice,
-    event::{By, Mode},
+    event::{By, Key, Mode},
     ids::*,
     incident::{Channel, Exhibit, ReporterKind},
-    patrol::{Light, PatrolKind},
+    light::Light,
+    patrol::PatrolKind,
     site::{Level, Place, Site},
     task::{FeedbackResult, Receipt},
     text::Subject,
@@ -487,6 +488,134 @@ pub enum Input {
     },
     /// Time passed: whatever is due happens.
     Tick,
+}
+
+impl Input {
+    /// The things that it is decided by and that memory may have forgotten. Whoever decides has them in memory first, with
+    /// their [`State::companions`](crate::State::companions), so that what ended long ago is answered like what ended just now.
+    pub fn names(&self) -> Vec<Key> {
+        match self {
+            Self::Command { command, .. } => command.names(),
+            Self::Observe { observation, .. } => observation.names(),
+            // What is due has not ended.
+            Self::Tick => Vec::new(),
+        }
+    }
+
+    /// The task that it is about: its incident, too, must be in memory.
+    pub fn task(&self) -> Option<TaskId> {
+        match self {
+            Self::Command { command, .. } => command.task(),
+            Self::Observe { .. } | Self::Tick => None,
+        }
+    }
+}
+
+impl Command {
+    fn names(&self) -> Vec<Key> {
+        match self {
+            Self::SetDuty { account, .. } => account.iter().cloned().map(Key::Account).collect(),
+            Self::IssueCredential { device, .. } | Self::RevokeCredential(device) => {
+                vec![Key::Credential(device.clone())]
+            }
+            Self::ConfirmAlarm(alarm)
+            | Self::JudgeAlarm { alarm, .. }
+            | Self::ShelveAlarm { alarm, .. }
+            | Self::UnshelveAlarm(alarm)
+            | Self::PlaceAlarm { alarm, .. } => vec![Key::Alarm(*alarm)],
+            Self::PlaceMessage { message, .. } => vec![Key::Message(*message)],
+            Self::Report { into, .. } => into.iter().copied().map(Key::Incident).collect(),
+            Self::Attend { incident, .. }
+            | Self::Accept(incident)
+            | Self::Reject { incident, .. }
+            | Self::File { incident, .. }
+            | Self::Approve(incident)
+            | Self::RefuseApproval { incident, .. }
+            | Self::Push { incident, .. }
+            | Self::Verify { incident, .. }
+            | Self::Close { incident, .. }
+            | Self::Reopen { incident, .. }
+            | Self::Note { incident, .. }
+            | Self::CorrectPlace { incident, .. } => vec![Key::Incident(*incident)],
+            Self::Merge { incident, into } => vec![Key::Incident(*incident), Key::Incident(*into)],
+            Self::AddExhibit { of, .. } => match of {
+                ExhibitOf::Alarm(alarm) => vec![Key::Alarm(*alarm)],
+                ExhibitOf::Incident(incident) => vec![Key::Incident(*incident)],
+            },
+            // Whole, or of what is always there.
+            Self::SetSite(_) | Self::SetAccount { .. } | Self::Erase(_) => Vec::new(),
+            // By their task.
+            Self::Deliver { .. }
+            | Self::Acknowledge(_)
+            | Self::EnRoute(_)
+            | Self::OnScene(_)
+            | Self::Feedback { .. }
+            | Self::Decline { .. }
+            | Self::Recall { .. }
+            | Self::Reassign { .. }
+            | Self::Rework { .. } => Vec::new(),
+        }
+    }
+
+    fn task(&self) -> Option<TaskId> {
+        match self {
+            Self::Deliver { task, .. }
+            | Self::Acknowledge(task)
+            | Self::EnRoute(task)
+            | Self::OnScene(task)
+            | Self::Feedback { task, .. }
+            | Self::Decline { task, .. }
+            | Self::Recall { task, .. }
+            | Self::Reassign { task, .. }
+            | Self::Rework { task, .. } => Some(*task),
+            Self::SetSite(_)
+            | Self::SetAccount { .. }
+            | Self::SetDuty { .. }
+            | Self::Erase(_)
+            | Self::IssueCredential { .. }
+            | Self::RevokeCredential(_)
+            | Self::ConfirmAlarm(_)
+            | Self::JudgeAlarm { .. }
+            | Self::ShelveAlarm { .. }
+            | Self::UnshelveAlarm(_)
+            | Self::PlaceAlarm { .. }
+            | Self::PlaceMessage { .. }
+            | Self::Report { .. }
+            | Self::Attend { .. }
+            | Self::Accept(_)
+            | Self::Reject { .. }
+            | Self::Merge { .. }
+            | Self::File { .. }
+            | Self::Approve(_)
+            | Self::RefuseApproval { .. }
+            | Self::Push { .. }
+            | Self::Verify { .. }
+            | Self::Close { .. }
+            | Self::Reopen { .. }
+            | Self::Note { .. }
+            | Self::CorrectPlace { .. }
+            | Self::AddExhibit { .. } => None,
+        }
+    }
+}
+
+impl Observation {
+    fn names(&self) -> Vec<Key> {
+        match self {
+            Self::SensorLink { sensor, .. } => vec![Key::Sensor(sensor.clone())],
+            Self::CameraFact { camera, .. } => vec![Key::Camera(camera.clone())],
+            Self::MessageSent { message, .. } => vec![Key::Message(*message)],
+            Self::PatrolStarted { patrol, .. }
+            | Self::PatrolFound { patrol, .. }
+            | Self::PatrolFinished { patrol, .. } => vec![Key::Patrol(*patrol)],
+            // What they join is found among what has not ended.
+            Self::SensorEdge { .. } | Self::MessageIn { .. } | Self::UnitReport { .. } | Self::RuleHit { .. } => {
+                Vec::new()
+            }
+            // Whole, or the beginning.
+            Self::LightChanged { .. } | Self::PatrolPlanned { .. } | Self::Unreadable { .. } => Vec::new(),
+        }
+    }
 }
 
 /// Something that must leave the centre, at least once. It holds references only; the sender reads what they point at.

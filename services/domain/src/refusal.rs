@@ -131,6 +131,32 @@ impl Refusal {
     pub const fn field(code: Code, field: &'static str) -> Self {
         Self { code, field: Some(Cow::Borrowed(field)) }
     }
+
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match (self.code, &self.field) {
+            (Code::Forbidden, _) => Fault::Forbidden,
+            (Code::NoSite, _) => Fault::NotReady,
+            (_, Some(_)) => Fault::Field,
+            (code, None) if code.as_str().starts_with("no_") => Fault::Missing,
+            (_, None) => Fault::Conflict,
+        }
+    }
+}
+
+/// Whose fault a refusal is, for edges that answer by class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The actor may not.
+    Forbidden,
+    /// The site is not set up.
+    NotReady,
+    /// A field of the request is wrong.
+    Field,
+    /// The thing that it is about is not there.
+    Missing,
+    /// The thing is not in a state for it.
+    Conflict,
 }
 
 impl From<Code> for Refusal {

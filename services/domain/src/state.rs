@@ -1,5 +1,5 @@
-//! All that the writer knows of a site, and the only way to change it: [`State::apply`]. Replaying the log gives the
-//! same state; loading the documents gives it faster.
+//! All that the writer knows of a site: the table of the kinds of things, and the only way to change them,
+//! [`State::apply`]. Replaying the log gives the same state; loading the documents gives it faster.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,21 +7,60 @@ use std::{
 };
 
 use crate::{
-    account::{Account, Duty, Holder},
+    account::{Account, Duty},
     alarm::Alarm,
-    device::Credential,
-    event::{Body, Event, Key, Mode},
+    camera::CameraFacts,
+    device::{Credential, SensorFacts},
+    event::{Event, Happening as _, Mode},
     ids::*,
     incident::Incident,
-    patrol::{CameraFacts, DepartmentLight, Message, Patrol},
+    light::DepartmentLight,
+    message::Message,
+    patrol::Patrol,
     site::Site,
     text::Subject,
+    thing::{InSnapshot, Index, Single, Thing, Tier, things},
     time::Timestamp,
+    unreadable::Unreadable,
 };
 
 /// Messages, and ended patrols, alarms and incidents, that stay in memory; older ones are in the ledger. The alarms of an
 /// open incident have not ended.
 pub const KEEP_ENDED: usize = 2_000;
+
+things! {
+    one {
+        /// The site document, from the first start on.
+        Site "site": site: Option<Arc<Site>>;
+        /// The duty roster.
+        Duty "duty": duty: Duty;
+        /// Inputs that could not be read.
+        Unreadable "unreadable": unreadable: Unreadable;
+        /// Subjects whose values were destroyed.
+        Erasures "erasures": erased: BTreeSet<Subject>;
+    }
+    live {
+        /// An account.
+        Account(AccountId) "account": accounts: Account;
+        /// An incident with its tasks.
+        Incident(IncidentId) "incident": incidents: Incident;
+        /// An alarm. It stays as long as its incident: it holds the film of the moment, and takes further evidence.
+        Alarm(AlarmId) "alarm": alarms: Alarm;
+        /// Whether a sensor is reachable, of those that were heard of.
+        Sensor(SensorId) "sensor": sensors: SensorFacts;
+        /// Connection and picture of a camera.
+        Camera(CameraId) "camera": cameras: CameraFacts;
+        /// Freshness of a department's data.
+        Light(UnitId) "light": lights: DepartmentLight;
+        /// A patrol.
+        Patrol(PatrolId) "patrol": patrols: Patrol;
+        /// A message of the message platform.
+        Message(MessageId) "message": messages: Message;
+        /// How a device logs in to the broker.
+        Credential(DeviceId) "credential": credentials: Credential;
+    }
+    record {}
+}
 
 /// Next free numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,149 +86,15 @@ impl Default for Counters {
     }
 }
 
-/// Inputs that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Unreadable {
-    /// By source and reason.
-    pub counts: BTreeMap<(String, String), u64>,
-    /// Newest.
-    pub last: Option<Timestamp>,
-}
-
-/// State of a site.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct State {
-    /// The site document; `None` before the first start.
-    pub site: Option<Arc<Site>>,
-    /// Accounts.
-    pub accounts: BTreeMap<AccountId, Account>,
-    /// Roster.
-    pub duty: Duty,
-    /// Alarms.
-    pub alarms: BTreeMap<AlarmId, Alarm>,
-    /// Incidents.
-    pub incidents: BTreeMap<IncidentId, Incident>,
-    /// Sensors that were heard of: reachable or not.
-    pub sensors: BTreeMap<SensorId, (bool, Timestamp)>,
-    /// Cameras' facts.
-    pub cameras: BTreeMap<CameraId, CameraFacts>,
-    /// Departments' lights.
-    pub lights: BTreeMap<UnitId, DepartmentLight>,
-    /// Patrols.
-    pub patrols: BTreeMap<PatrolId, Patrol>,
-    /// Messages.
-    pub messages: BTreeMap<MessageId, Message>,
-    /// Inputs that could not be read.
-    pub unreadable: Unreadable,
-    /// Subjects whose values were destroyed.
-    pub erased: BTreeSet<Subject>,
-    /// Next free numbers.
-    pub counters: Counters,
-    /// How devices log in to the broker.
-    pub credentials: BTreeMap<DeviceId, Credential>,
+/// Makes `used` a number that is no longer free.
+pub(crate) fn use_up(next: &mut u64, used: u64) {
+    *next = (*next).max(used.saturating_add(1));
 }
 
 impl State {
-    /// Takes an event. Total: an event that does not fit changes nothing.
-    pub fn apply(&mut self, event: &Event) {
-        self.count(event);
-        match event.body.key() {
-            Key::Alarm(id) => match self.alarms.get_mut(&id) {
-                Some(alarm) => alarm.apply(event),
-                None => self.alarms.extend(Alarm::raised(event).map(|a| (id, a))),
-            },
-            Key::Incident(id) => match self.incidents.get_mut(&id) {
-                Some(incident) => incident.apply(event),
-                None => self.incidents.extend(Incident::reported(event).map(|i| (id, i))),
-            },
-            Key::Patrol(id) => match self.patrols.get_mut(&id) {
-                Some(patrol) => patrol.apply(event),
-                None => self.patrols.extend(Patrol::planned(event).map(|p| (id, p))),
-            },
-            _ => self.apply_other(event),
-        }
-    }
-
-    fn apply_other(&mut self, event: &Event) {
-        match &event.body {
-            Body::SiteChanged { site } => self.site = Some(site.clone()),
-            Body::AccountChanged { account } => {
-                self.accounts.insert(account.id.clone(), account.clone());
-            }
-            Body::DutyChanged { post, account } => {
-                let holder = Holder { account: account.clone(), since: event.at, by: event.by.clone() };
-                self.duty.insert(*post, holder);
-            }
-            Body::SensorLink { sensor, online } => {
-                self.sensors.insert(sensor.clone(), (*online, event.at));
-            }
-            Body::CameraFact { camera, state, fault, since } => {
-                let facts =
-                    CameraFacts { camera: camera.clone(), state: state.clone(), fault: fault.clone(), since: *since };
-                self.cameras.insert(camera.clone(), facts);
-            }
-            Body::LightChanged { unit, light, last } => {
-                let facts = DepartmentLight { unit: unit.clone(), light: *light, last: *last, since: event.at };
-                self.lights.insert(unit.clone(), facts);
-            }
-            Body::MessageKept { message } => {
-                self.messages.insert(message.id, message.clone());
-            }
-            Body::MessageSent { message, ok } => {
-                if let Some(message) = self.messages.get_mut(message) {
-                    message.sent = Some(*ok);
-                }
-            }
-            Body::Unreadable { source, why, .. } => {
-                let count = self.unreadable.counts.entry((source.clone(), why.clone())).or_default();
-                *count = count.saturating_add(1);
-                self.unreadable.last = Some(event.at);
-            }
-            Body::Erased { subject } => {
-                self.erased.insert(subject.clone());
-            }
-            Body::DeviceCredentialIssued { device, voice, behind, hash } => {
-                let credential = Credential {
-                    device: device.clone(),
-                    voice: *voice,
-                    behind: behind.clone(),
-                    hash: Some(*hash),
-                    since: event.at,
-                    by: event.by.clone(),
-                };
-                self.credentials.insert(device.clone(), credential);
-            }
-            Body::DeviceCredentialRevoked { device } => {
-                if let Some(credential) = self.credentials.get_mut(device) {
-                    (credential.hash, credential.since, credential.by) = (None, event.at, event.by.clone());
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn count(&mut self, event: &Event) {
-        let c = &mut self.counters;
-        c.vault = c.vault.max(event.vault_next);
-        match &event.body {
-            Body::AlarmRaised { alarm, .. } => c.alarm = c.alarm.max(alarm.0.saturating_add(1)),
-            Body::Reported { incident, .. } => c.incident = c.incident.max(incident.0.saturating_add(1)),
-            Body::TaskPushed { task, .. } => c.task = c.task.max(task.0.saturating_add(1)),
-            Body::PatrolPlanned { patrol, .. } => c.patrol = c.patrol.max(patrol.0.saturating_add(1)),
-            Body::MessageKept { message } => c.message = c.message.max(message.id.0.saturating_add(1)),
-            _ => {}
-        }
-    }
-
-    /// Forgets the oldest ended aggregates beyond [`KEEP_ENDED`] of each kind; the ledger keeps them all. Alarms of
-    /// incidents that are kept do not count.
-    pub fn trim(&mut self) {
-        trim(&mut self.incidents, |i| !i.open());
-        // An alarm stays as long as its incident: it holds the film of the moment, and takes further evidence.
-        let kept = &self.incidents;
-        trim(&mut self.alarms, |a| !a.open() && a.incident.is_none_or(|i| !kept.contains_key(&i)));
-        trim(&mut self.patrols, |p| p.finished.is_some());
-        trim(&mut self.messages, |_| true);
+    /// Nothing but single things.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Alarms of incidents in memory that are not in memory themselves: where only the newest documents were loaded.
@@ -211,13 +116,62 @@ impl State {
     }
 }
 
-fn trim<K: Ord + Copy, V>(map: &mut BTreeMap<K, V>, ended: impl Fn(&V) -> bool) {
+fn take<T: Thing>(map: &mut BTreeMap<T::Id, T>, what: &T::Event, event: &Event, counters: &mut Counters)
+where
+    T::Id: Ord,
+{
+    T::count(what, counters);
+    match map.get_mut(&what.id()) {
+        Some(known) => known.apply(what, event),
+        None => map.extend(T::begin(what, event).map(|new| (what.id(), new))),
+    }
+}
+
+/// The oldest that may be forgotten beyond those that are kept.
+fn surplus<T: Thing>(map: &BTreeMap<T::Id, T>, state: &State) -> Vec<T::Id>
+where
+    T::Id: Ord + Clone,
+{
     // Called after each commit, and mostly there is little.
     if map.len() <= KEEP_ENDED {
-        return;
+        return Vec::new();
     }
-    let old: Vec<K> = map.iter().filter(|(_, v)| ended(v)).map(|(k, _)| *k).collect();
-    for key in old.iter().take(old.len().saturating_sub(KEEP_ENDED)) {
-        map.remove(key);
+    let old = map.iter().filter(|(_, thing)| thing.forgettable(state)).map(|(id, _)| id);
+    let mut old: Vec<T::Id> = old.cloned().collect();
+    old.truncate(old.len().saturating_sub(KEEP_ENDED));
+    old
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_back_from_its_parts() {
+        let keys = [
+            Key::Site,
+            Key::Duty,
+            Key::Unreadable,
+            Key::Erasures,
+            Key::Account("duty".into()),
+            Key::Incident(IncidentId(3001)),
+            Key::Alarm(AlarmId(7)),
+            Key::Sensor("smoke-b12-2-06".into()),
+            Key::Camera("c208".into()),
+            Key::Light("fire".into()),
+            Key::Patrol(PatrolId(u64::MAX)),
+            Key::Message(MessageId(0)),
+            Key::Credential("gw-3".into()),
+        ];
+        assert_eq!(keys.each_ref().map(Key::kind).as_slice(), Key::KINDS.iter().map(|k| k.0).collect::<Vec<_>>());
+        for key in keys {
+            let (kind, id) = key.parts();
+            assert_eq!(Key::parse(kind, &id), Some(key));
+        }
+        for (kind, id) in
+            [("alarm", "x"), ("alarm", "+7"), ("alarm", "07"), ("alarm", ""), ("site", "1"), ("counters", "")]
+        {
+            assert_eq!(Key::parse(kind, id), None, "{kind}/{id}");
+        }
     }
 }

@@ -33,7 +33,7 @@ use std::{
 use axum::Router;
 use domain::{
     ids::{MessageId, UnitId},
-    patrol::Light,
+    light::Light,
     refusal::Refusal,
     site::Site,
 };

@@ -6,7 +6,7 @@ use domain::{
     event::Mode,
     ids::UnitId,
     input::{Input, Observation},
-    patrol::Light,
+    light::Light,
     time::Timestamp,
 };
 use link::intake::Submission;

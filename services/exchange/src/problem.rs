@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::refusal::{Code, Refusal};
+use domain::refusal::{Code, Fault, Refusal};
 use link::intake::IntakeError;
 use serde_json::json;
 
@@ -84,12 +84,12 @@ impl From<Unsigned> for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let code = refusal.code;
-        let status = match (code, &refusal.field) {
-            (Code::Forbidden, _) => StatusCode::FORBIDDEN,
-            (Code::NoSite, _) => StatusCode::SERVICE_UNAVAILABLE,
-            (_, Some(_)) => StatusCode::UNPROCESSABLE_ENTITY,
-            (code, None) if code.as_str().starts_with("no_") => StatusCode::NOT_FOUND,
-            _ => StatusCode::CONFLICT,
+        let status = match refusal.fault() {
+            Fault::Forbidden => StatusCode::FORBIDDEN,
+            Fault::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Fault::Field => StatusCode::UNPROCESSABLE_ENTITY,
+            Fault::Missing => StatusCode::NOT_FOUND,
+            Fault::Conflict => StatusCode::CONFLICT,
         };
         let new = Self::new(status, code.as_str(), code.zh(), code.en());
         Self { field: refusal.field.map(Cow::into_owned), ..new }

@@ -9,7 +9,8 @@ use axum::http::StatusCode;
 use domain::{
     ids::{MessageId, TaskId},
     input::{Actor, Command, Input, Observation, Outgoing},
-    patrol::{Light, PatrolKind},
+    light::Light,
+    patrol::PatrolKind,
 };
 use exchange::{Config, config::Secret, sign};
 use serde_json::{Value, json};

@@ -1,6 +1,8 @@
 //! The gateway's own copy of the state: loaded from one read transaction, then kept by the events of the log. Only the
 //! hub's task writes it; readers hold the lock for the length of one view and never across an await.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
@@ -53,19 +55,18 @@ impl Seen {
         self.revs.get(key).copied().unwrap_or_else(|| self.head.map_or(0, |h| h.seq))
     }
 
-    /// Whether memory has the aggregate, or it is of a kind that is never forgotten.
+    /// Whether memory has the aggregate.
     pub(crate) fn holds(&self, key: &Key) -> bool {
-        held(&self.state, key)
+        self.state.holds(key)
     }
 
     /// Forgets what ended long ago, as the writer does, and by and by its revisions.
     pub(crate) fn trim(&mut self) {
         let Self { state, revs, .. } = self;
         state.trim();
-        let kept = state.alarms.len() + state.incidents.len() + state.patrols.len() + state.messages.len();
         // Seldom, because it looks at each.
-        if revs.len() > SPARE_REVS + 2 * (kept + state.cameras.len() + state.sensors.len() + state.accounts.len()) {
-            revs.retain(|key, _| held(state, key));
+        if revs.len() > SPARE_REVS + 2 * state.len() {
+            revs.retain(|key, _| state.holds(key));
         }
     }
 
@@ -77,16 +78,6 @@ impl Seen {
         }
         let shown = view::state(&self.state, key, self.rev(key), sight, &Fetched(values));
         (!matches!(shown.kind, Some(feed::state::Kind::Gone(_)))).then_some(shown)
-    }
-}
-
-fn held(state: &State, key: &Key) -> bool {
-    match key {
-        Key::Alarm(id) => state.alarms.contains_key(id),
-        Key::Incident(id) => state.incidents.contains_key(id),
-        Key::Patrol(id) => state.patrols.contains_key(id),
-        Key::Message(id) => state.messages.contains_key(id),
-        _ => true,
     }
 }
 
@@ -141,7 +132,7 @@ impl Mirror {
 
     /// Loads anew what memory holds, from one read transaction.
     pub(crate) async fn load(&self) -> Result<Position, GatewayError> {
-        let (position, rows) = self.store.snapshot(&[], KEEP_ENDED).await?;
+        let (position, rows) = self.store.snapshot(&wire::document::KINDS, KEEP_ENDED).await?;
         let mut fresh = Seen { head: Some(position), ..Seen::default() };
         for row in rows.iter().filter(|r| !r.deleted) {
             take(&mut fresh, row)?;
@@ -209,7 +200,7 @@ impl Mirror {
         key: &Key,
         get: impl Fn(&State) -> Option<T>,
     ) -> Result<Option<T>, GatewayError> {
-        if self.knows(key) {
+        if self.read().holds(key) {
             return Ok(get(&self.read().state));
         }
         match self.row(key).await? {
@@ -221,15 +212,6 @@ impl Mirror {
     async fn row(&self, key: &Key) -> ledger::Result<Option<DocumentRow>> {
         let (kind, id) = key.parts();
         self.store.document(kind, &row_id(id)).await
-    }
-
-    fn knows(&self, key: &Key) -> bool {
-        let seen = self.read();
-        match key {
-            Key::Incident(id) => seen.state.incidents.contains_key(id),
-            Key::Alarm(id) => seen.state.alarms.contains_key(id),
-            _ => true,
-        }
     }
 
     /// A document as `audience` may see it.
@@ -295,33 +277,12 @@ pub(crate) fn stream(key: &Key) -> String {
     if id.is_empty() { kind.to_owned() } else { format!("{kind}/{id}") }
 }
 
-/// Reads the key of a row.
-fn key_of(kind: &str, id: &str) -> Option<Key> {
-    use domain::ids::{AlarmId, IncidentId, MessageId, PatrolId};
-    Some(match kind {
-        "site" => Key::Site,
-        "account" => Key::Account(id.into()),
-        "duty" => Key::Duty,
-        "alarm" => Key::Alarm(AlarmId(id.parse().ok()?)),
-        "incident" => Key::Incident(IncidentId(id.parse().ok()?)),
-        "sensor" => Key::Sensor(id.into()),
-        "camera" => Key::Camera(id.into()),
-        "light" => Key::Light(id.into()),
-        "patrol" => Key::Patrol(PatrolId(id.parse().ok()?)),
-        "message" => Key::Message(MessageId(id.parse().ok()?)),
-        "unreadable" => Key::Unreadable,
-        "erasures" => Key::Erasures,
-        "credential" => Key::Credential(id.into()),
-        _ => return None,
-    })
-}
-
 /// Takes a document into a state.
 pub(crate) fn take(seen: &mut Seen, row: &DocumentRow) -> Result<(), GatewayError> {
     let id = if row.id == "-" { "" } else { &row.id };
     wire::document::load(&mut seen.state, &row.kind, id, &row.payload)
         .map_err(|source| GatewayError::Stored { what: format!("document {}/{id}", row.kind), source })?;
-    if let Some(key) = key_of(&row.kind, id) {
+    if let Some(key) = Key::parse(&row.kind, id) {
         seen.revs.insert(key, row.rev_seq);
     }
     Ok(())

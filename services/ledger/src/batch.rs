@@ -112,6 +112,10 @@ impl Batch {
         if d.columns.units.len() > limits::UNITS {
             return Err(LedgerError::invalid("document units", format!("more than {}", limits::UNITS)));
         }
+        if d.columns.refs.len() > limits::REFS {
+            return Err(LedgerError::invalid("document refs", format!("more than {}", limits::REFS)));
+        }
+        d.columns.refs.iter().flat_map(|(role, id)| [role, id]).try_for_each(|n| name("document ref", n))?;
         let optional = [&d.columns.stage, &d.columns.grid];
         optional.into_iter().flatten().chain(&d.columns.units).try_for_each(|n| name("document column", n))
     }
@@ -135,7 +139,8 @@ impl Batch {
             .chain(self.vault.iter().flat_map(|v| [v.full.expose().len(), v.masked.expose().len()]))
             .chain(self.outbox.iter().map(|o| o.payload.len()))
             .chain(self.keys.iter().map(|k| k.outcome.len()));
-        let mut total = 0;
+        let refs = self.documents.iter().flat_map(|d| &d.columns.refs);
+        let mut total = refs.map(|(role, id)| role.len() + id.len()).sum::<usize>();
         for size in sizes {
             if size > limits::PAYLOAD {
                 return Err(LedgerError::invalid("payload", format!("more than {} bytes", limits::PAYLOAD)));

@@ -44,8 +44,8 @@ pub use blob::BlobReader;
 pub use bus::{Bus, Delivery, LocalBus, Published, Subscription};
 pub use error::{LedgerError, Result};
 pub use model::{
-    BlobId, BlobInfo, Columns, Credential, DocumentRow, EventRow, Head, InputKey, KeyRow, NewBlob, Opened, OutboxRow,
-    Position, Query, Secret, Session, StoredEvent, StoredOutbox, VaultRow, limits,
+    BlobId, BlobInfo, Columns, Credential, DocumentRow, DueRow, EventRow, Head, InputKey, KeyRow, NewBlob, Opened,
+    OutboxRow, Position, Query, Secret, Session, StoredEvent, StoredOutbox, Tally, TallyBy, VaultRow, limits,
 };
 pub use port::{
     Accounts, Blobs, FoundBlob, Log, Outbox, PendingObservation, Reading, Rollup, RuleState, Store, Stranger,

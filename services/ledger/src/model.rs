@@ -16,9 +16,9 @@ pub mod limits {
     pub const READINGS: usize = 16_384;
     /// Bytes of one payload or one vault value.
     pub const PAYLOAD: usize = 1 << 20;
-    /// Bytes of all payloads and values of a batch.
+    /// Bytes of all payloads, values and references of a batch.
     pub const BATCH_BYTES: usize = 32 << 20;
-    /// Bytes of a kind, stage, grid, unit, stream, subject, scope, target or id.
+    /// Bytes of a kind, stage, grid, unit, role, stream, subject, scope, target or id.
     pub const NAME: usize = 128;
     /// Nothing is put off for longer, milliseconds: what is due later was written by a clock that was ahead.
     pub const PUT_OFF_MS: i64 = 900_000;
@@ -26,6 +26,8 @@ pub mod limits {
     pub const KEY: usize = 256;
     /// Units of one document.
     pub const UNITS: usize = 64;
+    /// References of one document, and of one [`crate::Query`].
+    pub const REFS: usize = 64;
     /// Rows that one read returns at most.
     pub const PAGE: usize = 1_000;
     /// Documents of one snapshot.
@@ -147,6 +149,12 @@ pub struct Columns {
     pub grid: Option<String>,
     /// The time that reports select by, ms.
     pub at_ms: i64,
+    /// When something is to happen to the document, ms; [`crate::Log::due`] finds it then.
+    pub due_ms: Option<i64>,
+    /// What the document refers to, as role and id: `("building", "b12")`. Lists and access select by them. In the
+    /// caller's order, without doubles, at most [`limits::REFS`]. A deleted document keeps its last ones for those who are
+    /// told that it is gone; no list finds it by them.
+    pub refs: Vec<(String, String)>,
 }
 
 /// The current state of one aggregate.
@@ -291,10 +299,65 @@ pub struct Query {
     pub from_ms: Option<i64>,
     /// `at_ms` before.
     pub until_ms: Option<i64>,
+    /// References, role and id, that the document has all of; at most [`limits::REFS`]. What the first one selects is
+    /// walked, so name the rarest first.
+    pub refs: Vec<(String, String)>,
     /// Ids before this one: the last of the page before.
     pub before: Option<String>,
     /// Rows, at most [`limits::PAGE`].
     pub limit: usize,
+}
+
+impl Query {
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.refs.len() > limits::REFS {
+            return Err(LedgerError::invalid("query refs", format!("more than {}", limits::REFS)));
+        }
+        Ok(())
+    }
+}
+
+/// What a [`Tally`] counts by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TallyBy {
+    /// [`Columns::grid`].
+    Grid,
+    /// [`Columns::level`]; the group is the number.
+    Level,
+    /// [`Columns::stage`].
+    Stage,
+    /// The ids of [`Columns::refs`] in this role. A document with several counts under each, one without not at all.
+    Ref(String),
+}
+
+/// How many documents of which group. The largest groups come first, equal ones by name; documents without the column
+/// are a group without a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// Which documents. [`Query::limit`] bounds the groups; [`Query::before`] must be `None`.
+    pub of: Query,
+    /// What groups them.
+    pub by: TallyBy,
+}
+
+impl Tally {
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.of.before.is_some() {
+            return Err(LedgerError::invalid("tally", "has no pages"));
+        }
+        self.of.check()
+    }
+}
+
+/// A document whose time has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueRow {
+    /// Kind.
+    pub kind: String,
+    /// Id within the kind.
+    pub id: String,
+    /// [`Columns::due_ms`].
+    pub due_ms: i64,
 }
 
 /// Name of a blob: 128 random bits in hex, so that it cannot be guessed.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tokio::io::AsyncRead;
 
 use crate::{
-    Archived, Archiving, Batch, BlobId, BlobInfo, BlobReader, Credential, DocumentRow, Head, InputKey, KeyRow, NewBlob,
-    Opened, Position, Query, Result, Session, StoredEvent, StoredOutbox,
+    Archived, Archiving, Batch, BlobId, BlobInfo, BlobReader, Credential, DocumentRow, DueRow, Head, InputKey, KeyRow,
+    NewBlob, Opened, Position, Query, Result, Session, StoredEvent, StoredOutbox, Tally,
 };
 
 /// The durable order.
@@ -33,16 +33,28 @@ pub trait Log: Send + Sync {
     /// As [`Log::tail`], of one stream.
     async fn stream_tail(&self, stream: &str, after: u64, limit: usize) -> Result<Vec<StoredEvent>>;
 
-    /// Documents of these kinds (all kinds when empty) with the head that they belong to, from one read transaction:
-    /// the open ones, and of the others the newest `ended` of each kind, so that what ended long ago costs nothing.
-    /// More than [`limits::SNAPSHOT`](crate::limits::SNAPSHOT) are `Invalid`.
+    /// Documents of these kinds, and of no others, with the head that they belong to, from one read transaction: the open
+    /// ones, and of the others the newest `ended` of each kind, so that what ended long ago costs nothing. More than [`limits::SNAPSHOT`](crate::limits::SNAPSHOT) are `Invalid`.
     async fn snapshot(&self, kinds: &[&str], ended: usize) -> Result<(Position, Vec<DocumentRow>)>;
 
     /// One document; `None` also when it was deleted.
     async fn document(&self, kind: &str, id: &str) -> Result<Option<DocumentRow>>;
 
+    /// The documents of these kinds and ids, in the order asked, from one read; missing and deleted ones are left out.
+    /// At most [`limits::PAGE`](crate::limits::PAGE).
+    async fn documents_named(&self, names: &[(&str, &str)]) -> Result<Vec<DocumentRow>>;
+
     /// A page of documents, newest id first, without deleted ones.
     async fn documents(&self, query: &Query) -> Result<Vec<DocumentRow>>;
+
+    /// How many documents, without deleted ones, are in each group; at most [`Query::limit`] and
+    /// [`limits::PAGE`](crate::limits::PAGE) groups. Reads each document that counts, so it costs as much as they are many.
+    async fn tally(&self, tally: &Tally) -> Result<Vec<(Option<String>, u64)>>;
+
+    /// Documents whose [`due_ms`](crate::Columns::due_ms) is at or before `now_ms`, without deleted ones, soonest first,
+    /// then by kind and id; at most `limit` and [`limits::PAGE`](crate::limits::PAGE). The same ones again until their
+    /// next revision puts the time off.
+    async fn due(&self, now_ms: i64, limit: usize) -> Result<Vec<DueRow>>;
 
     /// Documents, deleted ones too, whose latest revision is after `after` and at most `upto`, by revision.
     /// The range may span at most [`limits::PAGE`](crate::limits::PAGE) events.

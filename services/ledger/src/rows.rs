@@ -59,6 +59,16 @@ pub(crate) fn split_units(column: &str) -> Vec<String> {
     column.lines().map(str::to_owned).collect()
 }
 
+/// The references of a document as one column, as [`join_units`] does.
+pub(crate) fn join_refs(refs: &[(String, String)]) -> String {
+    refs.iter().map(|(role, id)| format!("{role}\t{id}")).collect::<Vec<_>>().join("\n")
+}
+
+/// What [`join_refs`] joined.
+pub(crate) fn split_refs(column: &str) -> Vec<(String, String)> {
+    column.lines().filter_map(|line| line.split_once('\t')).map(|(role, id)| (role.to_owned(), id.to_owned())).collect()
+}
+
 /// Refuses a writer that was fenced off, or believes the log elsewhere.
 pub(crate) fn check_head(expected: Head, actual: Head) -> Result<()> {
     if actual.log_id == expected.log_id && actual.term != expected.term {
@@ -81,6 +91,20 @@ pub(crate) fn last_documents(documents: &[DocumentRow]) -> Vec<&DocumentRow> {
     last_of(documents, |d| (&*d.kind, &*d.id))
 }
 
+/// The documents that were asked for by name, in that order.
+pub(crate) fn in_order(asked: &[(&str, &str)], found: &[DocumentRow]) -> Vec<DocumentRow> {
+    let found: HashMap<_, _> = found.iter().map(|d| ((&*d.kind, &*d.id), d)).collect();
+    asked.iter().filter_map(|name| found.get(name)).map(|d| (*d).clone()).collect()
+}
+
+/// Refuses to read so many rows by name at once.
+pub(crate) fn check_page(what: &'static str, rows: usize) -> Result<()> {
+    if rows > limits::PAGE {
+        return Err(LedgerError::invalid(what, format!("more than {}", limits::PAGE)));
+    }
+    Ok(())
+}
+
 /// Document, unit: the pairs that lists by unit look up.
 pub(crate) fn units_of<'a>(documents: &[&'a DocumentRow]) -> Vec<(&'a str, &'a str, &'a str)> {
     documents
@@ -88,6 +112,28 @@ pub(crate) fn units_of<'a>(documents: &[&'a DocumentRow]) -> Vec<(&'a str, &'a s
         .filter(|d| !d.deleted)
         .flat_map(|d| d.columns.units.iter().map(|u| (u.as_str(), &*d.kind, &*d.id)))
         .collect()
+}
+
+/// A row of `document_refs`: what lists by reference look up.
+pub(crate) struct RefRow<'a> {
+    pub(crate) role: &'a str,
+    pub(crate) ref_id: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) sort: String,
+    pub(crate) id: &'a str,
+}
+
+/// The references of the documents that stay.
+pub(crate) fn refs_of<'a>(documents: &[&'a DocumentRow]) -> Vec<RefRow<'a>> {
+    let row = |d: &'a DocumentRow, (role, ref_id): &'a (String, String)| RefRow {
+        role,
+        ref_id,
+        kind: &d.kind,
+        sort: sort_key(&d.id),
+        id: &d.id,
+    };
+    let kept = documents.iter().filter(|d| !d.deleted);
+    kept.flat_map(|d| d.columns.refs.iter().map(move |r| row(d, r))).collect()
 }
 
 #[cfg(test)]

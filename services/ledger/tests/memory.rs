@@ -40,6 +40,8 @@ ledger::conformance! { @tests Memory::new();
         a_snapshot_holds_what_is_open_and_the_newest_that_ended,
         a_snapshot_and_its_head_agree, a_restore_makes_old_cursors_worthless, a_dropped_append_is_whole_or_nothing,
         a_batch_of_many_rows_is_stored;
+    record: documents_are_found_by_what_they_refer_to, what_is_due_comes_soonest_first, documents_are_read_by_name,
+        documents_are_counted, limits_of_references_are_refused;
     sealed: an_erased_subject_is_gone, a_batch_cannot_write_and_erase_a_subject;
     side: the_outbox_delivers_at_least_once, login_failures_are_counted, sessions_are_bounded_and_end;
     bus: a_reader_yields_each_event_once_on_a_good_bus, a_reader_yields_each_event_once_on_a_bad_bus,

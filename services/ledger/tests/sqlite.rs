@@ -64,6 +64,11 @@ proptest! {
     }
 
     #[test]
+    fn records_agree_with_a_model(batches in prop::collection::vec(prop::collection::vec(any::<[u8; 6]>(), 0..30), 0..6)) {
+        block_on(async { conformance::record::agrees_with_a_model(&Sqlite::new(), &batches).await });
+    }
+
+    #[test]
     fn a_reader_yields_each_event_once_whatever_the_bus_does(
         seed: u64,
         (dropped, doubled, held) in (0..34_u8, 0..33_u8, 0..33_u8),

@@ -14,8 +14,8 @@ use std::{
 
 use ledger::{
     Batch, BlobId, Credential, DocumentRow, FoundBlob, Head, InputKey, KeyRow, LedgerError, NewBlob, Opened, OutboxRow,
-    PendingObservation, PostgresOptions, PostgresStore, PostgresTelemetry, Reading, RuleState, Session, SqliteOptions,
-    SqliteStore, SqliteTelemetry, Store, Stranger, Telemetry, TelemetryBatch, VaultRow,
+    PendingObservation, PostgresOptions, PostgresStore, PostgresTelemetry, Query, Reading, RuleState, Session,
+    SqliteOptions, SqliteStore, SqliteTelemetry, Store, Stranger, Tally, TallyBy, Telemetry, TelemetryBatch, VaultRow,
     conformance::{document, event},
     testing::postgres::PostgresServer,
     transfer::{self, Backup, Contents, Place, Restored},
@@ -107,6 +107,8 @@ async fn fill(store: &dyn Store, telemetry: &dyn Telemetry) -> (Head, BlobId) {
         let mut columns = document("incident", "x", last).columns;
         columns.units = vec!["fire".into(), "police".into()];
         (columns.level, columns.stage) = (Some(3), Some("open".into()));
+        columns.due_ms = Some(round as i64 + 40);
+        columns.refs = vec![("grid".into(), "g1".into()), ("building".into(), format!("{round} 栋"))];
         let rich = DocumentRow { columns, ..document("incident", &round.to_string(), last) };
         let gone = DocumentRow { deleted: true, open: false, ..document("patrol", &round.to_string(), last) };
         let outbox = |n: u64| OutboxRow {
@@ -189,7 +191,10 @@ async fn all(store: &dyn Store, telemetry: &dyn Telemetry, photo: &BlobId) -> BT
     BTreeMap::from([
         ("seq", head.seq.to_string()),
         ("events", format!("{events:?}")),
-        ("documents", format!("{:?}", store.snapshot(&[], 1_000).await.unwrap().1)),
+        ("documents", format!("{:?}", store.snapshot(&["incident", "patrol"], 1_000).await.unwrap().1)),
+        ("due", format!("{:?}", store.due(i64::MAX, 9).await.unwrap())),
+        ("by reference", format!("{:?}", store.documents(&in_grid()).await.unwrap())),
+        ("tally", format!("{:?}", store.tally(&by_building()).await.unwrap())),
         ("tombstones", format!("{:?}", store.documents_between(head.seq - 900, head.seq).await.unwrap())),
         ("outbox", format!("{outbox:?}")),
         ("vault", values.collect::<Vec<_>>().join("\n")),
@@ -205,6 +210,14 @@ async fn all(store: &dyn Store, telemetry: &dyn Telemetry, photo: &BlobId) -> BT
         ("pending", format!("{:?}", telemetry.pending(10).await.unwrap())),
         ("strangers", format!("{:?}", telemetry.strangers().await.unwrap())),
     ])
+}
+
+fn in_grid() -> Query {
+    Query { kind: "incident".into(), refs: vec![("grid".into(), "g1".into())], limit: 9, ..Query::default() }
+}
+
+fn by_building() -> Tally {
+    Tally { of: in_grid(), by: TallyBy::Ref("building".into()) }
 }
 
 async fn works_on(store: &dyn Store, telemetry: &dyn Telemetry) {

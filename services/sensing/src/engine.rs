@@ -496,7 +496,7 @@ impl Engine {
         let measure = device.together(measure, kept);
         device.told = true;
         if stores {
-            let unit = if measure.unit == Unit::Flag { Some(FLAG) } else { unit(device.kind) };
+            let unit = if measure.unit == Unit::Flag { Some(FLAG) } else { device.kind.unit() };
             out.telemetry.readings.push(row(device.id.to_string(), measure.value, unit));
         }
         if let Some(ends) = heard.and_then(|h| h.ends_s) {
@@ -781,19 +781,6 @@ const DOUBT_BACK_MS: i64 = 120_000;
 const FLAG: &str = "有/无";
 
 /// Unit of a kind's values.
-const fn unit(kind: SensorKind) -> Option<&'static str> {
-    match kind {
-        SensorKind::Smoke => Some("dB/m"),
-        SensorKind::Gas => Some("%LEL"),
-        SensorKind::ElectricalFire => Some("mA"),
-        SensorKind::HydrantPressure => Some("MPa"),
-        SensorKind::Manhole => Some("°"),
-        SensorKind::WaterLevel => Some("m"),
-        SensorKind::EbikeCharging => Some("A"),
-        SensorKind::CallPoint | SensorKind::Lift | SensorKind::Sos | SensorKind::FireLane => None,
-    }
-}
-
 #[cfg(test)]
 #[path = "engine_tests.rs"]
 mod tests;

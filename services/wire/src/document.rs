@@ -1,7 +1,13 @@
 //! Documents: the current state of each aggregate as bytes. Loading all documents of a state and its counters into an
 //! empty [`State`] gives an equal one.
 
-use domain::{State, event::Key};
+use std::sync::LazyLock;
+
+use domain::{
+    State,
+    event::Key,
+    thing::{Thing as _, Tier},
+};
 use prost::Message as _;
 
 use crate::{
@@ -15,6 +21,11 @@ use crate::{
 pub const VERSION: u32 = 1;
 /// Kind of the document of the counters; its id is empty.
 pub const COUNTERS: &str = "counters";
+/// Kinds of the documents that a [`State`] is loaded from: those of live things, and the counters.
+pub static KINDS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let live = Key::KINDS.iter().filter(|(_, tier)| *tier == Tier::Live).map(|(kind, _)| *kind);
+    live.chain([COUNTERS]).collect()
+});
 
 /// The bytes of the document of `key`; `None` if the state has no such aggregate.
 pub fn encode(state: &State, key: &Key) -> Option<Vec<u8>> {
@@ -24,7 +35,7 @@ pub fn encode(state: &State, key: &Key) -> Option<Vec<u8>> {
         Key::Duty => Kind::Duty(put_duty(&state.duty)),
         Key::Alarm(id) => Kind::Alarm(state.alarms.get(id)?.put()?),
         Key::Incident(id) => Kind::Incident(state.incidents.get(id)?.put()?),
-        Key::Sensor(id) => state.sensors.get(id).map(|(on, since)| Kind::Sensor(put_sensor(id, *on, *since)))?,
+        Key::Sensor(id) => Kind::Sensor(state.sensors.get(id)?.put()?),
         Key::Camera(id) => Kind::Camera(state.cameras.get(id)?.put()?),
         Key::Light(id) => Kind::Light(state.lights.get(id)?.put()?),
         Key::Patrol(id) => Kind::Patrol(state.patrols.get(id)?.put()?),
@@ -63,16 +74,19 @@ pub fn load(state: &mut State, kind: &str, id: &str, bytes: &[u8]) -> Result<(),
     if (found_kind, found_id.as_str()) != (kind, id) {
         return Err(WireError::Mismatch { row: format!("{kind}/{id}"), bytes: format!("{found_kind}/{found_id}") });
     }
-    adopt(state, read, key.as_ref());
+    match key {
+        Some(key) => state.copy(&read, &key),
+        None => state.counters = read.counters,
+    }
     Ok(())
 }
 
 /// Reads the content into an empty state; `None` are the counters.
 fn take(read: &mut State, content: Kind) -> Result<Option<Key>, WireError> {
     macro_rules! entry {
-        ($map:ident, $id:ident, $key:ident, $stored:expr) => {{
+        ($map:ident, $key:ident, $stored:expr) => {{
             let value = one(&read.$map, $stored)?;
-            let id = value.$id.clone();
+            let id = value.id();
             read.$map.insert(id.clone(), value);
             Key::$key(id)
         }};
@@ -82,22 +96,18 @@ fn take(read: &mut State, content: Kind) -> Result<Option<Key>, WireError> {
             read.site = Some(Field::get(Some(stored), "Document.site")?);
             Key::Site
         }
-        Kind::Account(stored) => entry!(accounts, id, Account, stored),
+        Kind::Account(stored) => entry!(accounts, Account, stored),
         Kind::Duty(stored) => {
             read.duty = get_duty(stored)?;
             Key::Duty
         }
-        Kind::Alarm(stored) => entry!(alarms, id, Alarm, stored),
-        Kind::Incident(stored) => entry!(incidents, id, Incident, stored),
-        Kind::Sensor(stored) => {
-            let (id, facts) = get_sensor(stored)?;
-            read.sensors.insert(id.clone(), facts);
-            Key::Sensor(id)
-        }
-        Kind::Camera(stored) => entry!(cameras, camera, Camera, stored),
-        Kind::Light(stored) => entry!(lights, unit, Light, stored),
-        Kind::Patrol(stored) => entry!(patrols, id, Patrol, stored),
-        Kind::Message(stored) => entry!(messages, id, Message, stored),
+        Kind::Alarm(stored) => entry!(alarms, Alarm, stored),
+        Kind::Incident(stored) => entry!(incidents, Incident, stored),
+        Kind::Sensor(stored) => entry!(sensors, Sensor, stored),
+        Kind::Camera(stored) => entry!(cameras, Camera, stored),
+        Kind::Light(stored) => entry!(lights, Light, stored),
+        Kind::Patrol(stored) => entry!(patrols, Patrol, stored),
+        Kind::Message(stored) => entry!(messages, Message, stored),
         Kind::Unreadable(stored) => {
             read.unreadable = get_unreadable(stored)?;
             Key::Unreadable
@@ -106,7 +116,7 @@ fn take(read: &mut State, content: Kind) -> Result<Option<Key>, WireError> {
             read.erased = get_erasures(stored)?;
             Key::Erasures
         }
-        Kind::Credential(stored) => entry!(credentials, device, Credential, stored),
+        Kind::Credential(stored) => entry!(credentials, Credential, stored),
         Kind::Counters(stored) => {
             read.counters = Field::get(Some(stored), "Document.counters")?;
             return Ok(None);
@@ -117,44 +127,4 @@ fn take(read: &mut State, content: Kind) -> Result<Option<Key>, WireError> {
 /// A value of the map's type.
 fn one<K, V: Field<Option<P>>, P>(_: &std::collections::BTreeMap<K, V>, stored: P) -> Result<V, WireError> {
     V::get(Some(stored), "Document.kind")
-}
-
-fn adopt(state: &mut State, read: State, key: Option<&Key>) {
-    match key {
-        None => state.counters = read.counters,
-        Some(Key::Site) => state.site = read.site,
-        Some(Key::Duty) => state.duty = read.duty,
-        Some(Key::Unreadable) => state.unreadable = read.unreadable,
-        Some(Key::Erasures) => state.erased = read.erased,
-        Some(_) => {
-            state.accounts.extend(read.accounts);
-            state.alarms.extend(read.alarms);
-            state.incidents.extend(read.incidents);
-            state.sensors.extend(read.sensors);
-            state.cameras.extend(read.cameras);
-            state.lights.extend(read.lights);
-            state.patrols.extend(read.patrols);
-            state.messages.extend(read.messages);
-            state.credentials.extend(read.credentials);
-        }
-    }
-}
-
-/// The keys of everything that `state` holds, in the order in which a reader wants them: the site first.
-pub fn keys(state: &State) -> Vec<Key> {
-    let mut keys = Vec::new();
-    keys.extend(state.site.iter().map(|_| Key::Site));
-    keys.extend(state.accounts.keys().cloned().map(Key::Account));
-    keys.extend((!state.duty.is_empty()).then_some(Key::Duty));
-    keys.extend(state.alarms.keys().copied().map(Key::Alarm));
-    keys.extend(state.incidents.keys().copied().map(Key::Incident));
-    keys.extend(state.sensors.keys().cloned().map(Key::Sensor));
-    keys.extend(state.cameras.keys().cloned().map(Key::Camera));
-    keys.extend(state.lights.keys().cloned().map(Key::Light));
-    keys.extend(state.patrols.keys().copied().map(Key::Patrol));
-    keys.extend(state.messages.keys().copied().map(Key::Message));
-    keys.extend((state.unreadable != domain::state::Unreadable::default()).then_some(Key::Unreadable));
-    keys.extend((!state.erased.is_empty()).then_some(Key::Erasures));
-    keys.extend(state.credentials.keys().cloned().map(Key::Credential));
-    keys
 }

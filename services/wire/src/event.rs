@@ -3,7 +3,20 @@
 //! An event row holds kind, version and bytes. [`encode`] always writes [`VERSION`]; [`decode`] reads every version that
 //! was ever released: an old one is decoded by its own schema and brought up to the present one, step by step.
 
-use domain::event::{Body, Event};
+use domain::{
+    account::{AccountEvent, DutyEvent},
+    alarm::AlarmEvent,
+    camera::CameraEvent,
+    device::{CredentialEvent, SensorEvent},
+    erasure::ErasureEvent,
+    event::{Body, Event},
+    incident::IncidentEvent,
+    light::LightEvent,
+    message::MessageEvent,
+    patrol::PatrolEvent,
+    site::SiteEvent,
+    unreadable::UnreadableEvent,
+};
 use prost::Message as _;
 
 use crate::{WireError, field::Field, store as pb};
@@ -50,84 +63,102 @@ fn get_event(stored: pb::Event) -> Result<Event, WireError> {
     })
 }
 
+/// Kind by kind: `Stored name = variant of the domain { fields }`.
 macro_rules! bodies {
-    ($($name:ident { $($field:ident),* })*) => {
-        /// Every variant of [`Body`], for samples: one that is left out does not compile.
+    ($($kind:ident($event:ident): $($name:ident = $variant:ident { $($field:ident),* })*;)*) => {
+        /// Every event, for samples: one that is left out does not compile.
         #[cfg(test)]
         #[derive(Clone, Copy, Debug)]
-        pub(crate) enum Variant { $($name),* }
+        pub(crate) enum Variant { $($($name),*),* }
         #[cfg(test)]
         impl Variant {
-            pub(crate) const ALL: &'static [Self] = &[$(Self::$name),*];
+            pub(crate) const ALL: &'static [Self] = &[$($(Self::$name),*),*];
         }
 
         fn put_body(body: &Body) -> pb::event::Body {
             match body {
-                $(Body::$name { $($field),* } => pb::event::Body::$name(pb::$name { $($field: Field::put($field)),* }),)*
+                $(Body::$kind(what) => match what {
+                    $($event::$variant { $($field),* } => {
+                        pb::event::Body::$name(pb::$name { $($field: Field::put($field)),* })
+                    })*
+                },)*
             }
         }
 
         fn get_body(stored: pb::event::Body) -> Result<Body, WireError> {
             Ok(match stored {
-                $(pb::event::Body::$name(pb::$name { $($field),* }) => Body::$name {
+                $($(pb::event::Body::$name(pb::$name { $($field),* }) => Body::$kind($event::$variant {
                     $($field: Field::get($field, concat!(stringify!($name), ".", stringify!($field)))?),*
-                },)*
+                }),)*)*
             })
         }
     };
 }
 
 bodies! {
-    SiteChanged { site }
-    AccountChanged { account }
-    DutyChanged { post, account }
-    AlarmRaised { alarm, kind, level, place, code, evidence }
-    AlarmEvidence { alarm, level, kind, evidence }
-    AlarmSourceCleared { alarm, source }
-    AlarmConfirmed { alarm }
-    AlarmSounded { alarm }
-    AlarmJudged { alarm, verdict, incident, text }
-    AlarmShelved { alarm, until, reason }
-    AlarmUnshelved { alarm }
-    AlarmExhibit { alarm, exhibit }
-    AlarmMoved { alarm, incident }
-    AlarmPlaced { alarm, place }
-    Reported { incident, class, level, place, channel, code, reporter, text, alarm }
-    Accepted { incident }
-    Rejected { incident, reason }
-    Merged { incident, into }
-    Absorbed { incident, from, alarms, exhibits, level }
-    Filed { incident, class, level }
-    Approved { incident }
-    ApprovalRefused { incident, reason }
-    TaskPushed { incident, task, unit, terms, text, replaces }
-    TaskDelivered { incident, task, receipt, external }
-    TaskAcknowledged { incident, task }
-    TaskEnRoute { incident, task }
-    TaskOnScene { incident, task }
-    TaskFeedback { incident, task, result, text, photos }
-    TaskDeclined { incident, task, reason }
-    TaskRecalled { incident, task, reason }
-    ReworkOrdered { incident, task, reason }
-    Verified { incident, text }
-    Closed { incident, text }
-    Reopened { incident, reason }
-    Noted { incident, text }
-    PlaceCorrected { incident, place, before }
-    AttentionCalled { incident, why, task }
-    Attended { incident, text }
-    ExhibitAdded { incident, exhibit }
-    SensorLink { sensor, online }
-    CameraFact { camera, state, fault, since }
-    DeviceCredentialIssued { device, voice, behind, hash }
-    DeviceCredentialRevoked { device }
-    LightChanged { unit, light, last }
-    PatrolPlanned { patrol, kind, subject, due }
-    PatrolStarted { patrol, total }
-    PatrolFound { patrol, finding }
-    PatrolFinished { patrol, checked }
-    MessageKept { message }
-    MessageSent { message, ok }
-    Unreadable { source, why, size }
-    Erased { subject }
+    Site(SiteEvent):
+        SiteChanged = Changed { site };
+    Account(AccountEvent):
+        AccountChanged = Changed { account };
+    Duty(DutyEvent):
+        DutyChanged = Changed { post, account };
+    Alarm(AlarmEvent):
+        AlarmRaised = Raised { alarm, kind, level, place, code, evidence }
+        AlarmEvidence = EvidenceAdded { alarm, level, kind, evidence }
+        AlarmSourceCleared = SourceCleared { alarm, source }
+        AlarmConfirmed = Confirmed { alarm }
+        AlarmSounded = Sounded { alarm }
+        AlarmJudged = Judged { alarm, verdict, incident, text }
+        AlarmShelved = Shelved { alarm, until, reason }
+        AlarmUnshelved = Unshelved { alarm }
+        AlarmExhibit = ExhibitAdded { alarm, exhibit }
+        AlarmMoved = Moved { alarm, incident }
+        AlarmPlaced = Placed { alarm, place };
+    Incident(IncidentEvent):
+        Reported = Reported { incident, class, level, place, channel, code, reporter, text, alarm }
+        Accepted = Accepted { incident }
+        Rejected = Rejected { incident, reason }
+        Merged = Merged { incident, into }
+        Absorbed = Absorbed { incident, from, alarms, exhibits, level }
+        Filed = Filed { incident, class, level }
+        Approved = Approved { incident }
+        ApprovalRefused = ApprovalRefused { incident, reason }
+        TaskPushed = TaskPushed { incident, task, unit, terms, text, replaces }
+        TaskDelivered = TaskDelivered { incident, task, receipt, external }
+        TaskAcknowledged = TaskAcknowledged { incident, task }
+        TaskEnRoute = TaskEnRoute { incident, task }
+        TaskOnScene = TaskOnScene { incident, task }
+        TaskFeedback = TaskFeedback { incident, task, result, text, photos }
+        TaskDeclined = TaskDeclined { incident, task, reason }
+        TaskRecalled = TaskRecalled { incident, task, reason }
+        ReworkOrdered = ReworkOrdered { incident, task, reason }
+        Verified = Verified { incident, text }
+        Closed = Closed { incident, text }
+        Reopened = Reopened { incident, reason }
+        Noted = Noted { incident, text }
+        PlaceCorrected = PlaceCorrected { incident, place, before }
+        AttentionCalled = AttentionCalled { incident, why, task }
+        Attended = Attended { incident, text }
+        ExhibitAdded = ExhibitAdded { incident, exhibit };
+    Sensor(SensorEvent):
+        SensorLink = Linked { sensor, online };
+    Camera(CameraEvent):
+        CameraFact = Changed { camera, state, fault, since };
+    Credential(CredentialEvent):
+        DeviceCredentialIssued = Issued { device, voice, behind, hash }
+        DeviceCredentialRevoked = Revoked { device };
+    Light(LightEvent):
+        LightChanged = Changed { unit, light, last };
+    Patrol(PatrolEvent):
+        PatrolPlanned = Planned { patrol, kind, subject, due }
+        PatrolStarted = Started { patrol, total }
+        PatrolFound = Found { patrol, finding }
+        PatrolFinished = Finished { patrol, checked };
+    Message(MessageEvent):
+        MessageKept = Kept { message }
+        MessageSent = Sent { message, ok };
+    Unreadable(UnreadableEvent):
+        Unreadable = Counted { source, why, size };
+    Erasures(ErasureEvent):
+        Erased = Erased { subject };
 }

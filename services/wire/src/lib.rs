@@ -9,6 +9,8 @@
 //! Nothing here decides anything, and nothing blocks.
 
 #![warn(missing_docs)]
+// A new key, event, command or role is thought about wherever one is matched.
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
 
 mod convert;
 pub mod document;

@@ -1,21 +1,19 @@
 //! `decide(&state, input, context) → events or refusal`. A [`Draft`] collects the events of one input and keeps the
 //! touched aggregates as they will be, so that later steps of the same input see the earlier ones.
 
-mod alarm;
-mod device;
-mod incident;
 mod observe;
-mod task;
+mod tick;
 
 use crate::{
     access,
     alarm::Alarm,
+    erasure::ErasureEvent,
     event::{Body, By, Event, Key, Mode},
     ids::*,
     incident::Incident,
     input::{Actor, Command, Input, Outgoing, Refs},
     refusal::{Code, Refusal},
-    site::{Class, Place, Site},
+    site::{Class, Site, SiteEvent},
     state::{Counters, State},
     text::{MAX_TEXT, Ref, Secret, SecretKind, Subject},
     time::Timestamp,
@@ -65,16 +63,16 @@ pub fn decide(state: &State, input: &Input, context: Context) -> Result<Decision
 
 /// The decision in the making.
 pub(crate) struct Draft<'a> {
-    base: &'a State,
+    pub(crate) base: &'a State,
     /// Copies of the touched aggregates, with the events so far applied.
     scratch: State,
     context: Context,
-    by: By,
-    mode: Mode,
+    pub(crate) by: By,
+    pub(crate) mode: Mode,
     /// When the author says that it was.
-    claimed: Option<Timestamp>,
-    counters: Counters,
-    out: Decision,
+    pub(crate) claimed: Option<Timestamp>,
+    pub(crate) counters: Counters,
+    pub(crate) out: Decision,
 }
 
 impl<'a> Draft<'a> {
@@ -95,48 +93,49 @@ impl<'a> Draft<'a> {
         self.out
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.context.now
     }
 
-    fn site(&self) -> Result<&'a Site, Refusal> {
+    pub(crate) fn site(&self) -> Result<&'a Site, Refusal> {
         self.base.site.as_deref().ok_or(Code::NoSite.into())
     }
 
-    fn class(&self, id: &ClassId) -> Result<&'a Class, Refusal> {
+    pub(crate) fn class(&self, id: &ClassId) -> Result<&'a Class, Refusal> {
         self.site()?.class(id).ok_or(Refusal::field(Code::NoClass, "class"))
     }
 
     /// The alarm as it will be after the events so far.
-    fn alarm(&self, id: AlarmId) -> Result<&Alarm, Refusal> {
+    pub(crate) fn alarm(&self, id: AlarmId) -> Result<&Alarm, Refusal> {
         let found = self.scratch.alarms.get(&id).or_else(|| self.base.alarms.get(&id));
         found.ok_or(Code::NoAlarm.into())
     }
 
     /// The alarm of a command; exercise and real do not mix.
-    fn alarm_in_mode(&self, id: AlarmId) -> Result<&Alarm, Refusal> {
+    pub(crate) fn alarm_in_mode(&self, id: AlarmId) -> Result<&Alarm, Refusal> {
         let alarm = self.alarm(id)?;
         if alarm.mode == self.mode { Ok(alarm) } else { Err(Code::ModeMismatch.into()) }
     }
 
     /// The incident as it will be after the events so far.
-    fn incident(&self, id: IncidentId) -> Result<&Incident, Refusal> {
+    pub(crate) fn incident(&self, id: IncidentId) -> Result<&Incident, Refusal> {
         let found = self.scratch.incidents.get(&id).or_else(|| self.base.incidents.get(&id));
         found.ok_or(Code::NoIncident.into())
     }
 
     /// The incident of a command; exercise and real do not mix.
-    fn incident_in_mode(&self, id: IncidentId) -> Result<&Incident, Refusal> {
+    pub(crate) fn incident_in_mode(&self, id: IncidentId) -> Result<&Incident, Refusal> {
         let incident = self.incident(id)?;
         if incident.mode == self.mode { Ok(incident) } else { Err(Code::ModeMismatch.into()) }
     }
 
-    fn emit(&mut self, body: Body) {
-        self.emit_at(None, body);
+    pub(crate) fn emit(&mut self, what: impl Into<Body>) {
+        self.emit_at(None, what);
     }
 
     /// An event whose author says when it really was.
-    fn emit_at(&mut self, happened: Option<Timestamp>, body: Body) {
+    pub(crate) fn emit_at(&mut self, happened: Option<Timestamp>, what: impl Into<Body>) {
+        let body = what.into();
         self.touch(&body.key());
         let event = Event {
             at: self.context.now,
@@ -151,34 +150,28 @@ impl<'a> Draft<'a> {
     }
 
     /// Events that the centre itself causes while somebody else's input is decided.
-    fn emit_as(&mut self, by: By, body: Body) {
+    pub(crate) fn emit_as(&mut self, by: By, what: impl Into<Body>) {
         let before = std::mem::replace(&mut self.by, by);
-        self.emit(body);
+        self.emit(what);
         self.by = before;
     }
 
     /// Lets something leave the centre, which only what is real does: an exercise or a test reaches people on our own
     /// pages, striped, and no system or telephone of anybody else.
-    fn send(&mut self, outgoing: Outgoing) {
+    pub(crate) fn send(&mut self, outgoing: Outgoing) {
         if self.mode == Mode::Real {
             self.out.outgoing.push(outgoing);
         }
     }
 
     fn touch(&mut self, key: &Key) {
-        match key {
-            Key::Alarm(id) if !self.scratch.alarms.contains_key(id) => {
-                self.scratch.alarms.extend(self.base.alarms.get(id).map(|a| (*id, a.clone())));
-            }
-            Key::Incident(id) if !self.scratch.incidents.contains_key(id) => {
-                self.scratch.incidents.extend(self.base.incidents.get(id).map(|i| (*id, i.clone())));
-            }
-            _ => {}
+        if !self.scratch.holds(key) {
+            self.scratch.copy(self.base, key);
         }
     }
 
     /// Puts a value into the vault.
-    fn seal(&mut self, subject: Subject, kind: SecretKind, value: &str) -> Ref {
+    pub(crate) fn seal(&mut self, subject: Subject, kind: SecretKind, value: &str) -> Ref {
         let id = VaultId(self.counters.vault);
         self.counters.vault += 1;
         self.out.secrets.push(Secret { id, subject, kind, value: value.trim().to_owned() });
@@ -186,7 +179,13 @@ impl<'a> Draft<'a> {
     }
 
     /// A text that must be there.
-    fn text(&mut self, subject: Subject, value: &str, missing: Code, field: &'static str) -> Result<Ref, Refusal> {
+    pub(crate) fn text(
+        &mut self,
+        subject: Subject,
+        value: &str,
+        missing: Code,
+        field: &'static str,
+    ) -> Result<Ref, Refusal> {
         match self.optional_text(subject, Some(value), field)? {
             Some(text) => Ok(text),
             None => Err(Refusal::field(missing, field)),
@@ -194,7 +193,7 @@ impl<'a> Draft<'a> {
     }
 
     /// A text that may be absent; blanks count as absent.
-    fn optional_text(
+    pub(crate) fn optional_text(
         &mut self,
         subject: Subject,
         value: Option<&str>,
@@ -207,30 +206,8 @@ impl<'a> Draft<'a> {
         Ok(Some(self.seal(subject, SecretKind::Text, value)))
     }
 
-    fn check_place(&self, place: &Place) -> Result<(), Refusal> {
-        let site = self.site()?;
-        let building = place.building.as_ref().map(|b| site.building(b));
-        let fits = match building {
-            Some(None) => false,
-            Some(Some(b)) => {
-                b.grid == place.grid
-                    && place.unit.is_none_or(|u| (1..=b.units).contains(&u))
-                    && place.floor.is_none_or(|f| f >= -2 && i16::from(f) <= i16::from(b.floors))
-                    && place.flat.is_none_or(|f| (1..=b.flats_per_floor).contains(&f))
-            }
-            None => place.unit.is_none() && place.floor.is_none() && place.flat.is_none(),
-        };
-        let landmark = place.landmark.as_ref().is_none_or(|l| site.landmark(l).is_some());
-        let point = place.point.x.is_finite() && place.point.y.is_finite();
-        if fits && landmark && point && site.grid(&place.grid).is_some() {
-            Ok(())
-        } else {
-            Err(Refusal::field(Code::NoPlace, "place"))
-        }
-    }
-
     /// A case code: eight characters without the ones that are misread.
-    fn case_code(&mut self) -> String {
+    pub(crate) fn case_code(&mut self) -> String {
         const LETTERS: &[u8] = b"23456789ABCDEFGHJKMNPQRSTUVWXYZ";
         let mut bits = self.context.entropy;
         // Several codes of one input differ.
@@ -246,41 +223,51 @@ impl<'a> Draft<'a> {
 
     fn command(&mut self, actor: &Actor, command: &Command) -> Result<(), Refusal> {
         match command {
-            Command::SetSite(site) => self.emit(Body::SiteChanged { site: site.clone() }),
-            Command::SetAccount { account, name } => {
-                let subject = Subject::Account(account.id.clone());
-                let name = self.seal(subject, SecretKind::Published, name);
-                let account = crate::account::Account { name, ..account.clone() };
-                self.emit(Body::AccountChanged { account });
-            }
-            Command::SetDuty { post, account } => {
-                if account.as_ref().is_some_and(|a| !self.base.accounts.contains_key(a)) {
-                    return Err(Refusal::field(Code::NoAccount, "account"));
-                }
-                self.emit(Body::DutyChanged { post: *post, account: account.clone() });
-            }
-            Command::Erase(subject) => self.emit(Body::Erased { subject: subject.clone() }),
+            Command::SetSite(site) => self.emit(SiteEvent::Changed { site: site.clone() }),
+            Command::SetAccount { account, name } => self.set_account(account, name),
+            Command::SetDuty { post, account } => self.set_duty(*post, account.as_ref())?,
+            Command::Erase(subject) => self.emit(ErasureEvent::Erased { subject: subject.clone() }),
             Command::IssueCredential { device, voice, behind, hash } => {
                 self.issue_credential(device, *voice, behind, hash)?;
             }
             Command::RevokeCredential(device) => self.revoke_credential(device)?,
-            Command::ConfirmAlarm(_)
-            | Command::JudgeAlarm { .. }
-            | Command::ShelveAlarm { .. }
-            | Command::UnshelveAlarm(_) => self.alarm_command(command)?,
+            Command::ConfirmAlarm(alarm) => self.confirm_alarm(*alarm)?,
+            Command::JudgeAlarm { alarm, verdict, class, text } => {
+                self.judge(*alarm, *verdict, class.as_ref(), text.as_deref())?;
+            }
+            Command::ShelveAlarm { alarm, span, reason } => self.shelve(*alarm, *span, reason)?,
+            Command::UnshelveAlarm(alarm) => self.unshelve(*alarm)?,
             Command::PlaceAlarm { alarm, place } => self.place_alarm(*alarm, place)?,
             Command::PlaceMessage { message, place, class } => self.place_message(*message, place, class.as_ref())?,
-            Command::Push { .. }
-            | Command::Deliver { .. }
-            | Command::Acknowledge(_)
-            | Command::EnRoute(_)
-            | Command::OnScene(_)
-            | Command::Feedback { .. }
-            | Command::Decline { .. }
-            | Command::Recall { .. }
-            | Command::Reassign { .. }
-            | Command::Rework { .. } => self.task_command(command)?,
-            _ => self.incident_command(actor, command)?,
+            Command::Report { class, level, place, channel, reporter, text, into } => {
+                let id = self.report(class, *level, place, *channel, reporter.as_ref(), text.as_deref())?;
+                self.reported(actor, id, *into)?;
+            }
+            Command::Attend { incident, text } => self.attend(*incident, text.as_deref())?,
+            Command::Accept(incident) => self.accept(*incident)?,
+            Command::Reject { incident, reason } => self.reject(*incident, reason)?,
+            Command::Merge { incident, into } => self.merge(*incident, *into)?,
+            Command::File { incident, class, level } => self.file(*incident, class.as_ref(), *level)?,
+            Command::Approve(incident) => self.approve(*incident)?,
+            Command::RefuseApproval { incident, reason } => self.refuse_approval(*incident, reason)?,
+            Command::Verify { incident, text } => self.verify(*incident, text.as_deref())?,
+            Command::Close { incident, text } => self.close(*incident, text.as_deref())?,
+            Command::Reopen { incident, reason } => self.reopen(*incident, reason)?,
+            Command::Note { incident, text } => self.note(*incident, text)?,
+            Command::CorrectPlace { incident, place } => self.correct_place(*incident, place)?,
+            Command::AddExhibit { of, exhibit } => self.add_exhibit(*of, exhibit)?,
+            Command::Push { incident, targets, text } => self.push(*incident, targets, text.as_deref())?,
+            Command::Deliver { task, receipt, external } => self.deliver(*task, *receipt, external.clone())?,
+            Command::Acknowledge(task) => self.acknowledge(*task)?,
+            Command::EnRoute(task) => self.en_route(*task)?,
+            Command::OnScene(task) => self.on_scene(*task)?,
+            Command::Feedback { task, result, text, photos } => {
+                self.feedback(*task, *result, text.as_deref(), photos)?;
+            }
+            Command::Decline { task, reason } => self.decline(*task, reason)?,
+            Command::Recall { task, reason } => drop(self.recall(*task, reason.as_deref())?),
+            Command::Reassign { task, unit, reason } => self.reassign(*task, unit, reason.as_deref())?,
+            Command::Rework { task, reason } => self.rework(*task, reason)?,
         }
         Ok(())
     }

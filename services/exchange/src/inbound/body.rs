@@ -128,11 +128,9 @@ pub(super) fn department(body: &[u8]) -> Result<What, Problem> {
 fn update(fields: &Fields) -> Result<Update, Problem> {
     fields.time("at")?;
     let text = fields.text("text", MAX_TEXT)?;
-    let result = match fields.text("result", 32)?.as_deref() {
-        None | Some("done") => FeedbackResult::Done,
-        Some("need_support") => FeedbackResult::NeedSupport,
-        Some("nothing_found") => FeedbackResult::NothingFound,
-        Some(_) => return Err(Problem::field("result")),
+    let result = match fields.text("result", 32)? {
+        None => FeedbackResult::Done,
+        Some(name) => FeedbackResult::parse(&name).ok_or_else(|| Problem::field("result"))?,
     };
     let step = match fields.needed("step", 32)?.as_str() {
         "acknowledge" => Step::Acknowledge,
@@ -145,11 +143,9 @@ fn update(fields: &Fields) -> Result<Update, Problem> {
     if text.is_none() && matches!(step, Step::Feedback(_) | Step::Decline) {
         return Err(Problem::field("text"));
     }
-    let mode = match fields.text("mode", 16)?.as_deref() {
-        None | Some("real") => Mode::Real,
-        Some("exercise") => Mode::Exercise,
-        Some("test") => Mode::Test,
-        Some(_) => return Err(Problem::field("mode")),
+    let mode = match fields.text("mode", 16)? {
+        None => Mode::Real,
+        Some(name) => Mode::parse(&name).ok_or_else(|| Problem::field("mode"))?,
     };
     let task = TaskId(fields.number("task")?);
     Ok(Update { task, step, mode, text, external: fields.text("external_number", MAX_EXTERNAL)? })

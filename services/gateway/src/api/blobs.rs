@@ -1,5 +1,7 @@
 //! Photos in; photos, stills and clips out.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 use axum::{
     Json,
     body::Body,
@@ -149,7 +151,7 @@ async fn may_see(desk: &Desk, caller: &Caller, subject: &str) -> Result<bool, Pr
             }
             alarm.incident
         }
-        _ => None,
+        Some(Subject::Person(_) | Subject::Account(_) | Subject::Message(_) | Subject::Device(_)) | None => None,
     };
     // Whoever handles the incident sees how it began, in what was merged into it too.
     while let Some(id) = incident {

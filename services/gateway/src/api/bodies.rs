@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::shapes::{LevelName, ModeName};
+use super::shapes::{LevelName, ModeName, same_members};
 use crate::places::PlaceInput;
 
 /// No fields.
@@ -78,6 +78,7 @@ pub(crate) enum ChannelName {
     /// Seen on a camera.
     Video,
 }
+same_members!(ChannelName = domain::incident::Channel { Call, Visit, Forwarded, Department, Grid, Video });
 /// How much of a reporter others may know.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -90,6 +91,7 @@ pub(crate) enum ReporterKindName {
     /// 匿名.
     Anonymous,
 }
+same_members!(ReporterKindName = domain::incident::ReporterKind { Named, Confidential, Anonymous });
 /// Who reports.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -208,6 +210,7 @@ pub(crate) enum VerdictName {
     /// 检修.
     Maintenance,
 }
+same_members!(VerdictName = domain::alarm::Verdict { Genuine, False, Test, Maintenance });
 /// A verdict.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -250,6 +253,7 @@ pub(crate) enum ResultName {
     /// 现场无此事.
     NothingFound,
 }
+same_members!(ResultName = domain::task::FeedbackResult { Done, NeedSupport, NothingFound });
 /// A feedback: text, photos or both.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -288,6 +292,7 @@ pub(crate) enum PostName {
     /// 值班员.
     Officer,
 }
+same_members!(PostName = domain::account::DutyPost { Leader, Chief, Officer });
 /// Takes or leaves a duty post.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -3,14 +3,11 @@
 use axum::{Json, extract::State};
 use domain::{
     access::{self, Reach, Right},
-    account::DutyPost,
-    alarm::Verdict,
     event::Mode,
     ids::{AlarmId, BlobId, IncidentId, MessageId, TaskId},
-    incident::{Channel, ReporterKind},
     input::{Actor, Command, Input, PushTarget, ReporterInput},
     refusal::{Code, Refusal},
-    task::{FeedbackResult, Receipt},
+    task::Receipt,
     text::Subject,
     time::{Millis, Timestamp},
 };
@@ -20,9 +17,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::bodies::{
-    ChannelName, Decline, FeedbackGiven, File, Judge, MaybeReason, MaybeWords, Merge, MessagePlace, NewPlace, Nothing,
-    PostName, Push, Reason, Reassign, Report, ReporterKindName, ResultName, SetDuty, Shelve, Step, Target, TaskReceipt,
-    VerdictName, Words,
+    Decline, FeedbackGiven, File, Judge, MaybeReason, MaybeWords, Merge, MessagePlace, NewPlace, Nothing, Push, Reason,
+    Reassign, Report, SetDuty, Shelve, Step, Target, TaskReceipt, Words,
 };
 use crate::{
     body::{CommandKey, Given},
@@ -302,12 +298,7 @@ command! {
     judge, "/api/v1/alarms/{id}/judge", "alarms", Judge, AlarmId,
     |alarm, Judge { verdict, class, text }, desk| Command::JudgeAlarm {
         alarm,
-        verdict: match verdict {
-            VerdictName::Genuine => Verdict::Genuine,
-            VerdictName::False => Verdict::False,
-            VerdictName::Test => Verdict::Test,
-            VerdictName::Maintenance => Verdict::Maintenance,
-        },
+        verdict: verdict.into(),
         class: filled(class).map(Into::into),
         text: filled(text),
     }
@@ -360,11 +351,7 @@ command! {
     /// Feeds back 反馈.
     feedback, "/api/v1/tasks/{id}/feedback", "tasks", FeedbackGiven, TaskId,
     |task, FeedbackGiven { result, text, photos, at }, desk| {
-        let result = match result {
-            ResultName::Done => FeedbackResult::Done,
-            ResultName::NeedSupport => FeedbackResult::NeedSupport,
-            ResultName::NothingFound => FeedbackResult::NothingFound,
-        };
+        let result = result.into();
         let photos = own_photos(&desk, task, photos).await?;
         (Command::Feedback { task, result, text: filled(text), photos }, at)
     }
@@ -429,20 +416,9 @@ pub(crate) async fn report(
         class: class.into(),
         level: level.map(Into::into),
         place: places::resolve(desk.site()?.as_ref(), &place)?,
-        channel: match channel {
-            ChannelName::Call => Channel::Call,
-            ChannelName::Visit => Channel::Visit,
-            ChannelName::Forwarded => Channel::Forwarded,
-            ChannelName::Department => Channel::Department,
-            ChannelName::Grid => Channel::Grid,
-            ChannelName::Video => Channel::Video,
-        },
+        channel: channel.into(),
         reporter: reporter.map(|r| ReporterInput {
-            kind: r.kind.map(|k| match k {
-                ReporterKindName::Named => ReporterKind::Named,
-                ReporterKindName::Confidential => ReporterKind::Confidential,
-                ReporterKindName::Anonymous => ReporterKind::Anonymous,
-            }),
+            kind: r.kind.map(Into::into),
             person: r.phone.as_deref().and_then(|p| person(&desk, p)),
             name: filled(r.name),
             phone: filled(r.phone),
@@ -467,11 +443,7 @@ pub(crate) async fn set_duty(
     given: Given<SetDuty>,
 ) -> Result<Json<Accepted>, Problem> {
     let SetDuty { post, account } = given.value;
-    let post = match post {
-        PostName::Leader => DutyPost::Leader,
-        PostName::Chief => DutyPost::Chief,
-        PostName::Officer => DutyPost::Officer,
-    };
+    let post = post.into();
     let command = Command::SetDuty { post, account: filled(account).map(Into::into) };
     submit(&desk, &caller, key, given.request, Mode::Real, command).await
 }

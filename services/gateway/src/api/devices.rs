@@ -12,7 +12,7 @@ use ledger::{Reading, Rollup};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{shapes::Name, site::sensor_kind};
+use super::shapes::Name;
 use crate::{
     body::{Asked, NameId},
     desk::Desk,
@@ -57,17 +57,9 @@ pub(crate) struct Device {
     at: Option<i64>,
 }
 
-const fn measure(kind: SensorKind) -> &'static str {
-    match kind {
-        SensorKind::Smoke => "dB/m",
-        SensorKind::Gas => "%LEL",
-        SensorKind::ElectricalFire => "mA",
-        SensorKind::HydrantPressure => "MPa",
-        SensorKind::Manhole => "°",
-        SensorKind::WaterLevel => "m",
-        SensorKind::EbikeCharging => "A",
-        SensorKind::CallPoint | SensorKind::Lift | SensorKind::Sos | SensorKind::FireLane => "",
-    }
+/// The unit of measure, empty of a state or a code.
+fn unit(kind: SensorKind) -> String {
+    kind.unit().unwrap_or_default().to_owned()
 }
 
 fn may(caller: &Caller) -> Result<(), Problem> {
@@ -91,15 +83,15 @@ pub(crate) async fn list(State(desk): State<Desk>, caller: Caller) -> Result<Jso
         let reading = latest.get(s.id.as_str());
         Device {
             id: s.id.to_string(),
-            kind: sensor_kind(s.kind).to_owned(),
+            kind: s.kind.name().to_owned(),
             name: (&s.name).into(),
             grid: s.place.grid.to_string(),
             building: s.place.building.as_ref().map(ToString::to_string),
             place: places::label(&site, &s.place).zh,
-            online: link.map(|(online, _)| *online),
-            since: link.map(|(_, since)| since.0),
+            online: link.map(|facts| facts.online),
+            since: link.map(|facts| facts.since.0),
             value: reading.map(|r| r.value),
-            unit: reading.and_then(|r| r.unit.clone()).unwrap_or_else(|| measure(s.kind).to_owned()),
+            unit: reading.and_then(|r| r.unit.clone()).unwrap_or_else(|| unit(s.kind)),
             at: reading.map(|r| r.at_ms),
         }
     };
@@ -276,7 +268,7 @@ pub(crate) async fn history(
     }
     let more = points.len() > POINTS;
     points.truncate(POINTS);
-    let unit = measure(kind).to_owned();
+    let unit = unit(kind);
     Ok(Json(History { resolution, from, until, unit, step: resolution.step(), more, points }))
 }
 

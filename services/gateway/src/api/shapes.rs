@@ -77,6 +77,18 @@ macro_rules! optional {
 }
 optional!(Text, Place, By, Reporter);
 
+/// An enumeration of the interface whose members are called as those of the domain.
+macro_rules! same_members {
+    ($name:ident = $domain:path { $($member:ident),* }) => {
+        impl From<$name> for $domain {
+            fn from(name: $name) -> Self {
+                match name { $($name::$member => Self::$member),* }
+            }
+        }
+    };
+}
+pub(crate) use same_members;
+
 /// Priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -90,15 +102,7 @@ pub(crate) enum LevelName {
     Red,
 }
 
-impl From<LevelName> for domain::site::Level {
-    fn from(level: LevelName) -> Self {
-        match level {
-            LevelName::Normal => Self::Normal,
-            LevelName::Yellow => Self::Yellow,
-            LevelName::Red => Self::Red,
-        }
-    }
-}
+same_members!(LevelName = domain::site::Level { Normal, Yellow, Red });
 impl From<domain::site::Level> for LevelName {
     fn from(level: domain::site::Level) -> Self {
         match level {
@@ -122,15 +126,7 @@ pub(crate) enum ModeName {
     Test,
 }
 
-impl From<ModeName> for domain::event::Mode {
-    fn from(mode: ModeName) -> Self {
-        match mode {
-            ModeName::Real => Self::Real,
-            ModeName::Exercise => Self::Exercise,
-            ModeName::Test => Self::Test,
-        }
-    }
-}
+same_members!(ModeName = domain::event::Mode { Real, Exercise, Test });
 
 /// A name in both languages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]

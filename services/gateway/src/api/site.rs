@@ -1,7 +1,7 @@
 //! The site document for screens: geometry, devices, units, classes.
 
 use axum::{Json, extract::State};
-use domain::site::{LandmarkKind, Point, SensorKind, Site as Domain, UnitKind};
+use domain::site::{Point, Site as Domain};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -261,42 +261,6 @@ pub(crate) struct Tour {
     dwell: i64,
 }
 
-/// Stable name of a kind of sensor.
-pub(crate) const fn sensor_kind(kind: SensorKind) -> &'static str {
-    match kind {
-        SensorKind::Smoke => "smoke",
-        SensorKind::CallPoint => "call_point",
-        SensorKind::Gas => "gas",
-        SensorKind::ElectricalFire => "electrical_fire",
-        SensorKind::HydrantPressure => "hydrant_pressure",
-        SensorKind::Lift => "lift",
-        SensorKind::Manhole => "manhole",
-        SensorKind::WaterLevel => "water_level",
-        SensorKind::Sos => "sos",
-        SensorKind::FireLane => "fire_lane",
-        SensorKind::EbikeCharging => "ebike_charging",
-    }
-}
-
-const fn landmark_kind(kind: LandmarkKind) -> &'static str {
-    match kind {
-        LandmarkKind::Square => "square",
-        LandmarkKind::School => "school",
-        LandmarkKind::Gate => "gate",
-        LandmarkKind::Road => "road",
-        LandmarkKind::Parking => "parking",
-        LandmarkKind::Plant => "plant",
-    }
-}
-
-pub(crate) const fn unit_kind(kind: UnitKind) -> &'static str {
-    match kind {
-        UnitKind::Department => "department",
-        UnitKind::Firm => "firm",
-        UnitKind::Grid => "grid",
-    }
-}
-
 fn building(b: &domain::site::Building) -> Building {
     Building {
         id: b.id.to_string(),
@@ -320,7 +284,7 @@ fn building(b: &domain::site::Building) -> Building {
 fn landmark(l: &domain::site::Landmark) -> Landmark {
     Landmark {
         id: l.id.to_string(),
-        kind: landmark_kind(l.kind).to_owned(),
+        kind: l.kind.name().to_owned(),
         grid: l.grid.to_string(),
         name: (&l.name).into(),
         aliases: l.aliases.clone(),
@@ -371,7 +335,7 @@ fn class(c: &domain::site::Class) -> Class {
 fn sensors(site: &Domain) -> Vec<SensorCount> {
     let mut counts = std::collections::BTreeMap::new();
     for sensor in &site.sensors {
-        *counts.entry(sensor_kind(sensor.kind)).or_insert(0) += 1;
+        *counts.entry(sensor.kind.name()).or_insert(0) += 1;
     }
     counts.into_iter().map(|(kind, count)| SensorCount { kind: kind.to_owned(), count }).collect()
 }
@@ -408,7 +372,7 @@ fn shown(s: &Domain) -> Site {
         units: (s.units.iter())
             .map(|u| Unit {
                 id: u.id.to_string(),
-                kind: unit_kind(u.kind).to_owned(),
+                kind: u.kind.name().to_owned(),
                 name: (&u.name).into(),
                 initials: u.initials.clone(),
                 capacity: u.capacity,

@@ -11,10 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{feed::state::Kind, view};
 
-use super::{
-    shapes::{By, Incident, LevelName, ModeName, Name, Place, Show, Task, Text},
-    site::unit_kind,
-};
+use super::shapes::{By, Incident, LevelName, ModeName, Name, Place, Show, Task, Text};
 use crate::{body::Asked, desk::Desk, mirror::Seen, problem::Problem, session::Caller, texts::Values};
 
 /// Whose tasks.
@@ -130,7 +127,7 @@ pub(crate) async fn units(State(desk): State<Desk>, caller: Caller) -> Result<Js
     let seen = desk.mirror.read();
     let load = |u: &domain::site::Unit| UnitLoad {
         id: u.id.to_string(),
-        kind: unit_kind(u.kind).to_owned(),
+        kind: u.kind.name().to_owned(),
         name: (&u.name).into(),
         live: seen.state.load(&u.id),
         capacity: u.capacity,

@@ -16,9 +16,9 @@ use domain::{
     access::Audience,
     account::{Account, Role},
     alarm::Verdict,
-    event::{Body, By, Event, Key, Mode},
+    event::{By, Event, Key, Mode},
     ids::{AlarmId, IncidentId, VaultId},
-    incident::Channel,
+    incident::{Channel, IncidentEvent},
     input::{Actor, Command, Input, Observation, PushTarget, Refs},
     site::{Level, Place, Point},
     state::KEEP_ENDED,
@@ -92,13 +92,13 @@ async fn room(weather: Arc<Counted>, most: usize) -> Room {
     room_of(store, most).await
 }
 
-fn event(body: Body) -> Event {
-    Event { at: Timestamp(NOW), happened: None, mode: Mode::Real, by: By::System, vault_next: 2, body }
+fn event(what: IncidentEvent) -> Event {
+    Event { at: Timestamp(NOW), happened: None, mode: Mode::Real, by: By::System, vault_next: 2, body: what.into() }
 }
 
 /// An event.
 pub(super) fn remark() -> EventRow {
-    let event = event(Body::Noted { incident: IncidentId(1), text: VaultId(1) });
+    let event = event(IncidentEvent::Noted { incident: IncidentId(1), text: VaultId(1) });
     EventRow {
         at_ms: NOW,
         kind: event.body.name().to_owned(),
@@ -111,7 +111,7 @@ pub(super) fn remark() -> EventRow {
 
 /// As if memory had the incident of the remarks.
 fn remember(room: &Room) {
-    let reported = Body::Reported {
+    let reported = IncidentEvent::Reported {
         incident: IncidentId(1),
         class: "noise".into(),
         level: Level::Yellow,

@@ -2,6 +2,8 @@
 //!
 //! Lock order: streams, then the mirror, then one stream; none across an await.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     pin::pin,
@@ -12,6 +14,7 @@ use std::{
 use domain::{
     access::{self, Audience, Sight},
     event::{Body, Event, Key},
+    incident::IncidentEvent,
 };
 use futures::FutureExt;
 use ledger::{Bus, Known, Position, Published, Reader, Step, Store};
@@ -364,14 +367,7 @@ impl Hub {
     ) -> Result<Vec<ledger::DocumentRow>, GatewayError> {
         let mut rows = Vec::new();
         for (message, t) in published.iter().zip(taken) {
-            let begins = matches!(
-                t.event.body,
-                Body::Reported { .. }
-                    | Body::AlarmRaised { .. }
-                    | Body::PatrolPlanned { .. }
-                    | Body::MessageKept { .. }
-            );
-            let absent = !begins && !self.mirror.read().holds(&t.key);
+            let absent = !t.event.begins() && !self.mirror.read().holds(&t.key);
             if !absent || taken.iter().any(|o| o.seq < t.seq && o.key == t.key) {
                 continue;
             }
@@ -417,13 +413,13 @@ impl Hub {
             // Whoever holds the erased values drops them with everything else. Together with the mirror, so that nobody
             // comes past the erasure without: it might go on from there elsewhere.
             if let Some(head) = seen.head
-                && taken.iter().any(|t| matches!(t.event.body, Body::Erased { .. }))
+                && taken.iter().any(|t| matches!(t.event.body, Body::Erasures(_)))
             {
                 self.mirror.texts.forget();
                 self.void(&mut all, head, Why::Policy);
             }
             // Together with the mirror, so that nobody is given what came later under rights of before.
-            if taken.iter().any(|t| matches!(t.event.body, Body::AccountChanged { .. })) && heard() {
+            if taken.iter().any(|t| matches!(t.event.body, Body::Account(_))) && heard() {
                 judge_anew(&mut all);
             }
             streams
@@ -454,8 +450,8 @@ impl Hub {
     /// What a batch means beyond its own frames.
     fn afterwards(&self, taken: &[Taken]) {
         for t in taken {
-            if let Body::AccountChanged { account } = &t.event.body {
-                self.sessions.account_changed(account.id.clone());
+            if let Key::Account(id) = &t.key {
+                self.sessions.account_changed(id.clone());
             }
         }
     }
@@ -564,7 +560,7 @@ fn read(published: &[Arc<Published>]) -> Result<Vec<Taken>, GatewayError> {
 /// How many of these events are one batch. A correction of a place is its own: whoever saw the case at another gateway,
 /// just before, is told that it is gone.
 fn together(taken: &[Taken]) -> usize {
-    let moves = |t: &Taken| matches!(t.event.body, Body::PlaceCorrected { .. });
+    let moves = |t: &Taken| matches!(t.event.body, Body::Incident(IncidentEvent::PlaceCorrected { .. }));
     taken.iter().position(moves).unwrap_or(taken.len()).max(1)
 }
 

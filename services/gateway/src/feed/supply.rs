@@ -1,8 +1,10 @@
 //! What clients get that are not up to date: snapshots, and what came before the ring. Both are made once and shared, a
 //! few at a time, so that ten thousand clients that come at once cost no more than one.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
@@ -10,7 +12,9 @@ use std::{
 use bytes::Bytes;
 use domain::{
     access::{self, Sight},
-    event::{Body as EventBody, Key},
+    event::{Body, Key},
+    incident::IncidentEvent,
+    thing::InSnapshot,
     time::Timestamp,
 };
 use ledger::{Position, limits};
@@ -74,7 +78,7 @@ impl History {
     pub(super) fn look(&self, cursor: u64) -> Option<(Vec<Bytes>, u64)> {
         match self.ring.look(cursor) {
             Look::Messages(messages, upto) if !messages.is_empty() => Some((messages, upto)),
-            _ => None,
+            Look::Messages(..) | Look::Off => None,
         }
     }
 }
@@ -165,7 +169,7 @@ impl Hub {
         for stored in self.store.tail(start, limits::PAGE).await?.iter().filter(|s| s.seq <= head.seq) {
             match read_event(stored) {
                 // A client must drop what was erased, and what went out of its sight while it was away.
-                Ok(event) if !matches!(event.body, EventBody::Erased { .. } | EventBody::PlaceCorrected { .. }) => {
+                Ok(event) if !loses_sight(&event.body) => {
                     taken.push(Taken { seq: stored.seq, key: event.body.key(), event, last: false });
                 }
                 // Nor does it lead over what cannot be read.
@@ -234,39 +238,27 @@ fn cached(stream: &Stream, epoch: u64, now: i64) -> Option<Snapshot> {
     (behind == 0 || fresh).then_some(cached)
 }
 
+/// Takes something out of somebody's sight.
+fn loses_sight(body: &Body) -> bool {
+    matches!(body, Body::Erasures(_) | Body::Incident(IncidentEvent::PlaceCorrected { .. }))
+}
+
 /// What a snapshot holds: everything open or lasting, and of what ended the newest of the last day.
 fn snapshot_keys(seen: &Seen, now: i64) -> Vec<Key> {
     let since = Timestamp(now - RECENT_MS);
     let state = &seen.state;
-    let mut left = [RECENT; 4];
-    let mut keys = wire::document::keys(state);
+    let mut recent: HashMap<&str, usize> = HashMap::new();
+    let mut keys = state.keys();
     // Newest first, so that the bound keeps them.
     keys.reverse();
-    keys.retain(|key| {
-        let (kind, open, recent) = match key {
-            Key::Alarm(id) => (
-                0,
-                state.alarms.get(id).is_some_and(|a| a.open()),
-                state.alarms.get(id).is_some_and(|a| a.last >= since),
-            ),
-            Key::Incident(id) => {
-                let incident = state.incidents.get(id);
-                let ended = incident.and_then(|i| i.times.ended);
-                (1, incident.is_some_and(|i| i.open()), ended.is_some_and(|e| e >= since))
-            }
-            Key::Patrol(id) => {
-                let patrol = state.patrols.get(id);
-                (2, false, patrol.is_some_and(|p| p.finished.is_none() || p.due >= since))
-            }
-            Key::Message(id) => (3, false, state.messages.get(id).is_some_and(|m| m.at >= since)),
-            _ => return true,
-        };
-        let Some(left) = left.get_mut(kind) else { return false };
-        let kept = open || (recent && *left > 0);
-        if kept && !open {
-            *left -= 1;
+    keys.retain(|key| match state.in_snapshot(key, since) {
+        InSnapshot::Always => true,
+        InSnapshot::Recent => {
+            let taken = recent.entry(key.kind()).or_default();
+            *taken += 1;
+            *taken <= RECENT
         }
-        kept
+        InSnapshot::Past => false,
     });
     keys.reverse();
     keys

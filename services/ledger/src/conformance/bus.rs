@@ -20,7 +20,12 @@ pub async fn write(store: &dyn Store, bus: &dyn Bus, mut head: Head, sizes: &[us
         let batch = Batch {
             events: seqs.clone().map(|s| event("a/1", &s.to_string())).collect(),
             documents: seqs
-                .map(|s| DocumentRow { deleted: s % 5 == 0, ..document("a", &(s % 3).to_string(), s) })
+                .map(|s| {
+                    let mut row = DocumentRow { deleted: s % 5 == 0, ..document("a", &(s % 3).to_string(), s) };
+                    row.columns.due_ms = (s % 2 == 0).then_some(7);
+                    row.columns.refs = (0..s % 4).map(|n| ("grid".to_owned(), n.to_string())).collect();
+                    row
+                })
                 .collect(),
             ..Batch::new(head)
         };
@@ -60,7 +65,7 @@ pub async fn follows(store: Arc<dyn Store>, bus: &dyn Bus, sizes: &[usize], poll
     let upto = head.seq + sizes.iter().sum::<usize>() as u64;
     let (end, documents) = tokio::join!(write(&*store, bus, head, sizes), read(&mut reader, upto));
     assert_eq!(end.seq, upto);
-    let (position, snapshot) = store.snapshot(&[], usize::MAX).await.unwrap();
+    let (position, snapshot) = store.snapshot(&["a"], usize::MAX).await.unwrap();
     assert_eq!(position, reader.cursor());
     let documents: Vec<_> = documents.into_values().filter(|d| !d.deleted).collect();
     assert_eq!(documents, snapshot, "a follower that merges documents converges");

@@ -113,7 +113,7 @@ fn full_batch(store: &dyn Store, head: crate::Head, key: &str) -> Batch {
 async fn assert_untouched(store: &dyn Store, head: crate::Head) {
     assert_eq!(store.head().await.unwrap(), head);
     assert_eq!(store.tail(0, 100).await.unwrap().len() as u64, head.seq);
-    assert_eq!(store.snapshot(&[], usize::MAX).await.unwrap().1.len() as u64, head.seq);
+    assert_eq!(store.snapshot(&["incident"], usize::MAX).await.unwrap().1.len() as u64, head.seq);
     assert_eq!(store.outbox_waiting().await.unwrap(), head.seq);
     assert_eq!(store.open(&[head.seq + 1]).await.unwrap(), [(head.seq + 1, Opened::Missing)]);
 }
@@ -178,6 +178,7 @@ pub async fn documents_are_filtered_and_paged(backend: &dyn Backend) {
             units: if n > 6 { vec!["fire".into(), "property".into()] } else { vec!["grid".into()] },
             grid: (n == 5).then(|| "53062100101".into()),
             at_ms: 1_000 * i64::try_from(n).unwrap(),
+            ..Columns::default()
         };
         let batch = Batch { events: vec![event("incident/1", "x")], documents: vec![d], ..Batch::new(head) };
         head = store.append(&batch).await.unwrap();
@@ -246,10 +247,11 @@ pub async fn a_snapshot_holds_what_is_open_and_the_newest_that_ended(backend: &d
     let events = vec![event("a/1", "x"); 7];
     store.append(&Batch { events, documents, ..Batch::new(head) }).await.unwrap();
     let found = async |kinds: &[&str], ended| ids(&store.snapshot(kinds, ended).await.unwrap().1).join(" ");
-    assert_eq!(found(&[], 0).await, "1 11");
-    assert_eq!(found(&[], 2).await, "1 9 10 11 1", "two of each kind, by kind and number");
+    assert_eq!(found(&["a", "b"], 0).await, "1 11");
+    assert_eq!(found(&["b", "a"], 2).await, "1 9 10 11 1", "two of each kind, by kind and number");
     assert_eq!(found(&["a"], 1).await, "1 10 11");
-    assert_eq!(found(&[], usize::MAX).await, "1 2 9 10 11 1");
+    assert_eq!(found(&["a", "b", "c"], usize::MAX).await, "1 2 9 10 11 1");
+    assert_eq!(found(&[], usize::MAX).await, "", "a kind that nobody names is in no snapshot");
 }
 
 /// What is too large is refused whole.

@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod bus;
 pub mod log;
+pub mod record;
 pub mod sealed;
 pub mod side;
 pub mod telemetry;
@@ -78,6 +79,9 @@ macro_rules! conformance {
                 a_snapshot_holds_what_is_open_and_the_newest_that_ended,
                 a_snapshot_and_its_head_agree, a_restore_makes_old_cursors_worthless, a_dropped_append_is_whole_or_nothing,
                 a_batch_of_many_rows_is_stored;
+            record: documents_are_found_by_what_they_refer_to, what_is_due_comes_soonest_first,
+                documents_are_read_by_name, documents_are_counted, limits_of_references_are_refused,
+                random_batches_agree_with_a_model;
             sealed: values_are_sealed_and_open, an_erased_subject_is_gone, a_batch_cannot_write_and_erase_a_subject,
                 blobs_are_sealed_and_open, blobs_are_bounded, blobs_read_by_range, orphan_blobs_are_swept,
                 a_blob_of_an_erased_subject_is_gone;

@@ -5,7 +5,7 @@ use runtime::telemetry::names;
 use super::{LOCKED_HEAD, PostgresStore, db::conflict, read_head, slots::Lease};
 use crate::{
     Batch, BlobId, DocumentRow, EventRow, Head, KeyRow, LedgerError, OutboxRow, Result,
-    rows::{check_head, int, join_units, last_documents, sort_key, units_of},
+    rows::{check_head, int, join_refs, join_units, last_documents, refs_of, sort_key, units_of},
 };
 
 /// One column of rows, as an array to `unnest`.
@@ -77,12 +77,13 @@ async fn insert_events(tx: &mut Lease, after: u64, events: &[EventRow]) -> Resul
 }
 
 const UPSERT: &str = "INSERT INTO documents \
-     (kind, id, sort, rev_seq, deleted, open, level, stage, units, grid, at_ms, payload) SELECT * FROM unnest(\
+     (kind, id, sort, rev_seq, deleted, open, level, stage, units, grid, at_ms, payload, due_ms, refs) SELECT * FROM unnest(\
      $1::text[], $2::text[], $3::text[], $4::bigint[], $5::bool[], $6::bool[], $7::smallint[], $8::text[], \
-     $9::text[], $10::text[], $11::bigint[], $12::bytea[]) \
+     $9::text[], $10::text[], $11::bigint[], $12::bytea[], $13::bigint[], $14::text[]) \
      ON CONFLICT (kind, id) DO UPDATE SET rev_seq = excluded.rev_seq, deleted = excluded.deleted, \
      open = excluded.open, level = excluded.level, stage = excluded.stage, units = excluded.units, \
-     grid = excluded.grid, at_ms = excluded.at_ms, payload = excluded.payload";
+     grid = excluded.grid, at_ms = excluded.at_ms, payload = excluded.payload, due_ms = excluded.due_ms, \
+     refs = excluded.refs";
 
 async fn upsert_documents(tx: &mut Lease, documents: &[DocumentRow]) -> Result<()> {
     let rows = last_documents(documents);
@@ -101,9 +102,12 @@ async fn upsert_documents(tx: &mut Lease, documents: &[DocumentRow]) -> Result<(
         .bind(column!(rows, |d| join_units(&d.columns.units)))
         .bind(column!(rows, |d| d.columns.grid.as_deref()))
         .bind(column!(rows, |d| d.columns.at_ms))
-        .bind(column!(rows, |d| if d.deleted { &[][..] } else { &*d.payload }));
+        .bind(column!(rows, |d| if d.deleted { &[][..] } else { &*d.payload }))
+        .bind(column!(rows, |d| d.columns.due_ms))
+        .bind(column!(rows, |d| join_refs(&d.columns.refs)));
     tx.execute(sql).await?;
-    replace_units(tx, &rows).await
+    replace_units(tx, &rows).await?;
+    replace_refs(tx, &rows).await
 }
 
 async fn replace_units(tx: &mut Lease, documents: &[&DocumentRow]) -> Result<()> {
@@ -123,6 +127,28 @@ async fn replace_units(tx: &mut Lease, documents: &[&DocumentRow]) -> Result<()>
     .bind(column!(units, |u| u.0))
     .bind(column!(units, |u| u.1))
     .bind(column!(units, |u| u.2));
+    tx.execute(sql).await.map(drop)
+}
+
+async fn replace_refs(tx: &mut Lease, documents: &[&DocumentRow]) -> Result<()> {
+    let sql = sqlx::query(
+        "DELETE FROM document_refs r USING unnest($1::text[], $2::text[]) AS d (kind, id) \
+         WHERE r.kind = d.kind AND r.id = d.id",
+    );
+    tx.execute(sql.bind(column!(documents, |d| &*d.kind)).bind(column!(documents, |d| &*d.id))).await?;
+    let refs = refs_of(documents);
+    if refs.is_empty() {
+        return Ok(());
+    }
+    let sql = sqlx::query(
+        "INSERT INTO document_refs (role, ref_id, kind, sort, id) \
+         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) ON CONFLICT DO NOTHING",
+    )
+    .bind(column!(refs, |r| r.role))
+    .bind(column!(refs, |r| r.ref_id))
+    .bind(column!(refs, |r| r.kind))
+    .bind(column!(refs, |r| &*r.sort))
+    .bind(column!(refs, |r| r.id));
     tx.execute(sql).await.map(drop)
 }
 

@@ -45,6 +45,7 @@ pub use telemetry::PostgresTelemetry;
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, sql: include_str!("../../migrations/postgres/ledger_0001.sql") },
     Migration { version: 2, sql: include_str!("../../migrations/postgres/ledger_0002.sql") },
+    Migration { version: 3, sql: include_str!("../../migrations/postgres/ledger_0003.sql") },
 ];
 /// Connections of one process for reading, besides the one that writes.
 const READERS: u32 = 4;

@@ -11,15 +11,22 @@ use super::{
     slots::{Lease, Statement},
 };
 use crate::{
-    Archived, Archiving, Batch, Columns, DocumentRow, EventRow, Head, InputKey, KeyRow, LedgerError, Log, Position,
-    Query, Result, StoredEvent,
+    Archived, Archiving, Batch, Columns, DocumentRow, DueRow, EventRow, Head, InputKey, KeyRow, LedgerError, Log,
+    Position, Query, Result, StoredEvent, Tally, TallyBy,
     archive::{self, EventRows},
     limits,
-    rows::{changed, int, new_id, page, sort_key, split_units},
+    rows::{changed, check_page, in_order, int, new_id, page, sort_key, split_refs, split_units},
 };
 
-const DOCUMENT: &str = "SELECT d.kind, d.id, d.rev_seq, d.deleted, d.open, d.level, d.stage, d.units, d.grid, d.at_ms, d.payload \
-     FROM documents d WHERE ";
+/// The columns of a document.
+macro_rules! columns {
+    () => {
+        "SELECT d.kind, d.id, d.rev_seq, d.deleted, d.open, d.level, d.stage, d.units, d.grid, d.at_ms, d.payload, d.due_ms, \
+         d.refs"
+    };
+}
+const COLUMNS: &str = columns!();
+const DOCUMENT: &str = concat!(columns!(), " FROM documents d WHERE ");
 
 #[async_trait]
 impl Log for PostgresStore {
@@ -56,15 +63,11 @@ impl Log for PostgresStore {
         let head = read_head(&mut tx, HEAD).await?;
         let mut found = Vec::new();
         let mut open = QueryBuilder::<Postgres>::new(DOCUMENT);
-        open.push("NOT d.deleted AND d.open");
-        if !kinds.is_empty() {
-            open.push(" AND d.kind = ANY(").push_bind(kinds.to_vec()).push(")");
-        }
+        open.push("NOT d.deleted AND d.open AND d.kind = ANY(").push_bind(kinds.to_vec()).push(")");
         gather(&mut tx, open, &mut found).await?;
-        let kinds = if ended == 0 { Vec::new() } else { known_kinds(&mut tx, kinds).await? };
-        for kind in kinds {
+        for kind in kinds.iter().filter(|_| ended > 0) {
             let mut sql = QueryBuilder::<Postgres>::new(DOCUMENT);
-            sql.push("NOT d.deleted AND NOT d.open AND d.kind = ").push_bind(kind);
+            sql.push("NOT d.deleted AND NOT d.open AND d.kind = ").push_bind(*kind);
             sql.push(" ORDER BY d.sort DESC");
             if ended <= limits::SNAPSHOT {
                 sql.push(" LIMIT ").push_bind(page(ended, limits::SNAPSHOT));
@@ -82,7 +85,32 @@ impl Log for PostgresStore {
         Ok(self.db.collect(sql.build(), document, 1).await?.pop())
     }
 
+    async fn documents_named(&self, names: &[(&str, &str)]) -> Result<Vec<DocumentRow>> {
+        check_page("names", names.len())?;
+        // As with keys: one that cannot be stored must not keep the others from being found.
+        let fit: Vec<_> = names.iter().filter(|(kind, id)| !kind.contains('\0') && !id.contains('\0')).collect();
+        let mut sql = QueryBuilder::<Postgres>::new(DOCUMENT);
+        sql.push("NOT d.deleted AND (d.kind, d.id) IN (SELECT * FROM unnest(");
+        sql.push_bind(column!(fit, |n| n.0)).push("::text[], ").push_bind(column!(fit, |n| n.1)).push("::text[]))");
+        Ok(in_order(names, &self.db.collect(sql.build(), document, limits::PAGE).await?))
+    }
+
+    async fn tally(&self, tally: &Tally) -> Result<Vec<(Option<String>, u64)>> {
+        tally.check()?;
+        let group = |row: &PgRow| Ok((get(row, 0)?, get_u64(row, 1)?));
+        self.db.collect(count(tally).build(), group, limits::PAGE).await
+    }
+
+    async fn due(&self, now_ms: i64, limit: usize) -> Result<Vec<DueRow>> {
+        let sql = sqlx::query(
+            "SELECT d.kind, d.id, d.due_ms FROM documents d WHERE d.due_ms <= $1 AND NOT d.deleted \
+             ORDER BY d.due_ms, d.kind, d.sort LIMIT $2",
+        );
+        self.db.collect(sql.bind(now_ms).bind(page(limit, limits::PAGE)), due, limits::PAGE).await
+    }
+
     async fn documents(&self, query: &Query) -> Result<Vec<DocumentRow>> {
+        query.check()?;
         self.db.collect(select(query).build(), document, limits::PAGE).await
     }
 
@@ -100,9 +128,7 @@ impl Log for PostgresStore {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        if keys.len() > limits::PAGE {
-            return Err(LedgerError::invalid("keys", format!("more than {}", limits::PAGE)));
-        }
+        check_page("keys", keys.len())?;
         // A key with a zero byte is never stored; it must not keep the others from being found.
         let keys: Vec<_> = keys.iter().filter(|k| !k.scope.contains('\0') && !k.key.contains('\0')).collect();
         let sql = sqlx::query(
@@ -202,19 +228,6 @@ async fn gather(tx: &mut Lease, mut sql: QueryBuilder<Postgres>, into: &mut Vec<
     Ok(())
 }
 
-/// `kinds`, or all that there are, found by skipping through the index.
-async fn known_kinds(tx: &mut Lease, kinds: &[&str]) -> Result<Vec<String>> {
-    if !kinds.is_empty() {
-        return Ok(kinds.iter().map(|k| (*k).to_owned()).collect());
-    }
-    let sql = sqlx::query(
-        "WITH RECURSIVE k (kind) AS ((SELECT kind FROM documents ORDER BY kind LIMIT 1) UNION ALL \
-         SELECT (SELECT d.kind FROM documents d WHERE d.kind > k.kind ORDER BY d.kind LIMIT 1) \
-         FROM k WHERE k.kind IS NOT NULL) SELECT kind FROM k WHERE kind IS NOT NULL",
-    );
-    tx.collect(sql, |row| get(row, 0), limits::SNAPSHOT).await
-}
-
 impl PostgresStore {
     /// Runs a bounded removal by age: `$1` is the age, `$2` the bound.
     pub(super) async fn sweep(&self, sql: Statement<'_>, before_ms: i64) -> Result<usize> {
@@ -223,23 +236,62 @@ impl PostgresStore {
 }
 
 fn select(query: &Query) -> QueryBuilder<Postgres> {
-    let mut sql = QueryBuilder::<Postgres>::new(DOCUMENT);
-    sql.push("NOT d.deleted AND d.kind = ").push_bind(query.kind.clone());
+    let mut sql = QueryBuilder::<Postgres>::new(COLUMNS);
+    let walked = if query.refs.is_empty() { "d.sort" } else { "r.sort" };
+    filter(&mut sql, query, "");
+    if let Some(before) = &query.before {
+        sql.push(" AND ").push(walked).push(" < ").push_bind(sort_key(before));
+    }
+    sql.push(" ORDER BY ").push(walked).push(" DESC LIMIT ").push_bind(page(query.limit, limits::PAGE));
+    sql
+}
+
+fn count(tally: &Tally) -> QueryBuilder<Postgres> {
+    let (group, role) = match &tally.by {
+        TallyBy::Grid => ("d.grid", None),
+        TallyBy::Level => ("CAST(d.level AS TEXT) COLLATE \"C\"", None),
+        TallyBy::Stage => ("d.stage", None),
+        TallyBy::Ref(role) => ("g.ref_id", Some(role)),
+    };
+    let mut sql = QueryBuilder::<Postgres>::new("SELECT ");
+    sql.push(group).push(", count(*)");
+    filter(&mut sql, &tally.of, if role.is_some() { ", document_refs g" } else { "" });
+    if let Some(role) = role {
+        sql.push(" AND g.kind = d.kind AND g.id = d.id AND g.role = ").push_bind(&**role);
+    }
+    sql.push(" GROUP BY 1 ORDER BY 2 DESC, 1 NULLS LAST LIMIT ").push_bind(page(tally.of.limit, limits::PAGE));
+    sql
+}
+
+/// From which tables, and all conditions but those of pages.
+fn filter(sql: &mut QueryBuilder<Postgres>, query: &Query, more: &str) {
+    let mut refs = query.refs.iter();
+    if let Some((role, id)) = refs.next() {
+        sql.push(" FROM document_refs r, documents d").push(more).push(" WHERE r.role = ").push_bind(&**role);
+        sql.push(" AND r.ref_id = ").push_bind(&**id).push(" AND r.kind = ").push_bind(&*query.kind);
+        sql.push(" AND d.kind = r.kind AND d.id = r.id AND NOT d.deleted");
+    } else {
+        sql.push(" FROM documents d").push(more).push(" WHERE NOT d.deleted AND d.kind = ").push_bind(&*query.kind);
+    }
+    for (role, id) in refs {
+        sql.push(" AND EXISTS (SELECT 1 FROM document_refs o WHERE o.kind = d.kind AND o.sort = d.sort AND o.role = ");
+        sql.push_bind(&**role).push(" AND o.ref_id = ").push_bind(&**id).push(")");
+    }
     // Written out so that the partial index of open documents serves.
     match query.open {
         Some(true) => sql.push(" AND d.open"),
         Some(false) => sql.push(" AND NOT d.open"),
-        None => &mut sql,
+        None => &mut *sql,
     };
     if let Some(stage) = &query.stage {
-        sql.push(" AND d.stage = ").push_bind(stage.clone());
+        sql.push(" AND d.stage = ").push_bind(&**stage);
     }
     if let Some(grid) = &query.grid {
-        sql.push(" AND d.grid = ").push_bind(grid.clone());
+        sql.push(" AND d.grid = ").push_bind(&**grid);
     }
     if let Some(unit) = &query.unit {
         sql.push(" AND EXISTS (SELECT 1 FROM document_units u WHERE u.kind = d.kind AND u.id = d.id AND u.unit = ");
-        sql.push_bind(unit.clone()).push(")");
+        sql.push_bind(&**unit).push(")");
     }
     if let Some(from) = query.from_ms {
         sql.push(" AND d.at_ms >= ").push_bind(from);
@@ -247,11 +299,10 @@ fn select(query: &Query) -> QueryBuilder<Postgres> {
     if let Some(until) = query.until_ms {
         sql.push(" AND d.at_ms < ").push_bind(until);
     }
-    if let Some(before) = &query.before {
-        sql.push(" AND d.sort < ").push_bind(sort_key(before));
-    }
-    sql.push(" ORDER BY d.sort DESC LIMIT ").push_bind(page(query.limit, limits::PAGE));
-    sql
+}
+
+fn due(row: &PgRow) -> Result<DueRow> {
+    Ok(DueRow { kind: get(row, 0)?, id: get(row, 1)?, due_ms: get(row, 2)? })
 }
 
 fn event(row: &PgRow) -> Result<StoredEvent> {
@@ -281,6 +332,8 @@ fn document(row: &PgRow) -> Result<DocumentRow> {
             units: split_units(get(row, 7)?),
             grid: get(row, 8)?,
             at_ms: get(row, 9)?,
+            due_ms: get(row, 11)?,
+            refs: split_refs(get(row, 12)?),
         },
         payload: get::<Vec<u8>>(row, 10)?.into(),
     })

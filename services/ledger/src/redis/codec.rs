@@ -77,6 +77,18 @@ struct SentDocument {
     at_ms: i64,
     #[prost(bytes = "bytes", tag = "11")]
     payload: Bytes,
+    #[prost(sint64, optional, tag = "12")]
+    due_ms: Option<i64>,
+    #[prost(message, repeated, tag = "13")]
+    refs: Vec<SentRef>,
+}
+
+#[derive(prost::Message)]
+struct SentRef {
+    #[prost(string, tag = "1")]
+    role: String,
+    #[prost(string, tag = "2")]
+    id: String,
 }
 
 /// Encodes, tags and checks.
@@ -159,7 +171,7 @@ fn sent(published: &Published) -> Sent {
 
 fn sent_document(document: &DocumentRow) -> SentDocument {
     let DocumentRow { kind, id, rev_seq, deleted, open, columns, payload } = document;
-    let Columns { level, stage, units, grid, at_ms } = columns;
+    let Columns { level, stage, units, grid, at_ms, due_ms, refs } = columns;
     SentDocument {
         kind: kind.clone(),
         id: id.clone(),
@@ -172,6 +184,8 @@ fn sent_document(document: &DocumentRow) -> SentDocument {
         units: units.clone(),
         at_ms: *at_ms,
         payload: payload.clone(),
+        due_ms: *due_ms,
+        refs: refs.iter().map(|(role, id)| SentRef { role: role.clone(), id: id.clone() }).collect(),
     }
 }
 
@@ -187,9 +201,11 @@ fn published(log_id: u64, seq: u64, event: SentEvent) -> Option<Published> {
 }
 
 fn document(sent: SentDocument) -> Option<DocumentRow> {
-    let SentDocument { kind, id, rev_seq, deleted, open, level, stage, grid, units, at_ms, payload } = sent;
+    let SentDocument { kind, id, rev_seq, deleted, open, level, stage, grid, units, at_ms, payload, due_ms, refs } =
+        sent;
     let level = level.map(TryInto::try_into).transpose().ok()?;
-    let columns = Columns { level, stage, units, grid, at_ms };
+    let refs = refs.into_iter().map(|r| (r.role, r.id)).collect();
+    let columns = Columns { level, stage, units, grid, at_ms, due_ms, refs };
     Some(DocumentRow { kind, id, rev_seq, deleted, open, columns, payload })
 }
 
@@ -202,8 +218,18 @@ mod tests {
 
     fn rows() -> impl Strategy<Value = Published> {
         let opaque = || prop::collection::vec(any::<u8>(), 0..40).prop_map(Bytes::from);
-        let columns = (any::<Option<i16>>(), any::<Option<String>>(), any::<Vec<String>>(), any::<Option<String>>())
-            .prop_map(|(level, stage, units, grid)| Columns { level, stage, units, grid, at_ms: -7 });
+        let listed = (any::<Option<i16>>(), any::<Option<String>>(), any::<Vec<String>>(), any::<Option<String>>());
+        let columns = (listed, any::<Option<i64>>(), any::<Vec<(String, String)>>()).prop_map(
+            |((level, stage, units, grid), due_ms, refs)| Columns {
+                level,
+                stage,
+                units,
+                grid,
+                at_ms: -7,
+                due_ms,
+                refs,
+            },
+        );
         let document = (any::<String>(), any::<String>(), any::<u64>(), any::<(bool, bool)>(), columns, opaque())
             .prop_map(|(kind, id, rev_seq, (deleted, open), columns, payload)| DocumentRow {
                 kind,

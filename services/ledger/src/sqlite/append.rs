@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Batch, BlobId, DocumentRow, EventRow, Head, KeyRow, LedgerError, Log, OutboxRow, Result,
     erasures::key_hash,
-    rows::{check_head, int, join_units, last_documents, sort_key, units_of},
+    rows::{check_head, int, join_refs, join_units, last_documents, refs_of, sort_key, units_of},
 };
 
 /// Rows that go to the database in one script.
@@ -146,13 +146,15 @@ async fn insert_events(script: &mut Script<'_>, after: u64, events: &[EventRow])
 
 const UPSERT_TAIL: &str = " ON CONFLICT (kind, id) DO UPDATE SET rev_seq = excluded.rev_seq, \
      deleted = excluded.deleted, open = excluded.open, level = excluded.level, stage = excluded.stage, \
-     units = excluded.units, grid = excluded.grid, at_ms = excluded.at_ms, payload = excluded.payload";
+     units = excluded.units, grid = excluded.grid, at_ms = excluded.at_ms, payload = excluded.payload, \
+     due_ms = excluded.due_ms, refs = excluded.refs";
 
 async fn upsert_documents(script: &mut Script<'_>, documents: &[DocumentRow]) -> Result<()> {
     for chunk in last_documents(documents).chunks(CHUNK) {
         let sql = script.statement(chunk.len()).await?;
         sql.push(
-            "INSERT INTO documents (kind, id, sort, rev_seq, deleted, open, level, stage, units, grid, at_ms, payload) ",
+            "INSERT INTO documents \
+             (kind, id, sort, rev_seq, deleted, open, level, stage, units, grid, at_ms, payload, due_ms, refs) ",
         );
         sql.push_values(chunk, |mut row, d| {
             let c = &d.columns;
@@ -160,10 +162,11 @@ async fn upsert_documents(script: &mut Script<'_>, documents: &[DocumentRow]) ->
             row.push_bind(int(d.rev_seq)).push_bind(d.deleted);
             row.push_bind(d.open && !d.deleted).push_bind(c.level).push_bind(c.stage.as_deref());
             row.push_bind(join_units(&c.units)).push_bind(c.grid.as_deref()).push_bind(c.at_ms);
-            row.push_bind(if d.deleted { &[] } else { &*d.payload });
+            row.push_bind(if d.deleted { &[] } else { &*d.payload }).push_bind(c.due_ms).push_bind(join_refs(&c.refs));
         });
         sql.push(UPSERT_TAIL);
         replace_units(script, chunk).await?;
+        replace_refs(script, chunk).await?;
     }
     Ok(())
 }
@@ -180,6 +183,23 @@ async fn replace_units(script: &mut Script<'_>, documents: &[&DocumentRow]) -> R
         sql.push("INSERT OR IGNORE INTO document_units (unit, kind, id) ");
         sql.push_values(chunk, |mut row, (unit, kind, id)| {
             row.push_bind(*unit).push_bind(*kind).push_bind(*id);
+        });
+    }
+    Ok(())
+}
+
+async fn replace_refs(script: &mut Script<'_>, documents: &[&DocumentRow]) -> Result<()> {
+    let sql = script.statement(documents.len()).await?;
+    sql.push("DELETE FROM document_refs WHERE (kind, id) IN (");
+    sql.push_values(documents, |mut row, d| {
+        row.push_bind(&*d.kind).push_bind(&*d.id);
+    });
+    sql.push(")");
+    for chunk in refs_of(documents).chunks(CHUNK) {
+        let sql = script.statement(chunk.len()).await?;
+        sql.push("INSERT OR IGNORE INTO document_refs (role, ref_id, kind, sort, id) ");
+        sql.push_values(chunk, |mut row, r| {
+            row.push_bind(r.role).push_bind(r.ref_id).push_bind(r.kind).push_bind(r.sort.clone()).push_bind(r.id);
         });
     }
     Ok(())

@@ -37,6 +37,7 @@ pub use telemetry::SqliteTelemetry;
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, sql: include_str!("../../migrations/sqlite/ledger_0001.sql") },
     Migration { version: 2, sql: include_str!("../../migrations/sqlite/ledger_0002.sql") },
+    Migration { version: 3, sql: include_str!("../../migrations/sqlite/ledger_0003.sql") },
 ];
 
 /// Where a [`SqliteStore`] keeps things.

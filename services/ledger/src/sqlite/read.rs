@@ -10,16 +10,23 @@ use super::{
     read_head,
 };
 use crate::{
-    Archived, Archiving, Batch, Columns, DocumentRow, EventRow, Head, InputKey, KeyRow, LedgerError, Log, Position,
-    Query, Result, StoredEvent,
+    Archived, Archiving, Batch, Columns, DocumentRow, DueRow, EventRow, Head, InputKey, KeyRow, LedgerError, Log,
+    Position, Query, Result, StoredEvent, Tally, TallyBy,
     archive::{self, EventRows},
     limits,
-    rows::{changed, int, new_id, page, sort_key, split_units},
+    rows::{changed, check_page, in_order, int, new_id, page, sort_key, split_refs, split_units},
 };
 
 const EVENT: &str = "SELECT seq, at_ms, kind, version, stream, mode, payload FROM events ";
-const DOCUMENT: &str = "SELECT d.kind, d.id, d.rev_seq, d.deleted, d.open, d.level, d.stage, d.units, d.grid, d.at_ms, d.payload \
-     FROM documents d WHERE ";
+/// The columns of a document.
+macro_rules! columns {
+    () => {
+        "SELECT d.kind, d.id, d.rev_seq, d.deleted, d.open, d.level, d.stage, d.units, d.grid, d.at_ms, d.payload, d.due_ms, \
+         d.refs"
+    };
+}
+const COLUMNS: &str = columns!();
+const DOCUMENT: &str = concat!(columns!(), " FROM documents d WHERE ");
 
 #[async_trait]
 impl Log for SqliteStore {
@@ -57,20 +64,16 @@ impl Log for SqliteStore {
         let head = read_head(&mut tx).await?;
         let mut found = Vec::new();
         let mut open = QueryBuilder::<Sqlite>::new(DOCUMENT);
-        open.push("d.deleted = 0 AND d.open = 1");
-        if !kinds.is_empty() {
-            open.push(" AND d.kind IN (");
-            let mut list = open.separated(", ");
-            for kind in kinds {
-                list.push_bind(*kind);
-            }
-            open.push(")");
-        }
-        gather(&mut tx, open, &mut found).await?;
-        let kinds = if ended == 0 { Vec::new() } else { known_kinds(&mut tx, kinds).await? };
+        open.push("d.deleted = 0 AND d.open = 1 AND d.kind IN (");
+        let mut list = open.separated(", ");
         for kind in kinds {
+            list.push_bind(*kind);
+        }
+        open.push(")");
+        gather(&mut tx, open, &mut found).await?;
+        for kind in kinds.iter().filter(|_| ended > 0) {
             let mut sql = QueryBuilder::<Sqlite>::new(DOCUMENT);
-            sql.push("d.deleted = 0 AND d.open = 0 AND d.kind = ").push_bind(kind);
+            sql.push("d.deleted = 0 AND d.open = 0 AND d.kind = ").push_bind(*kind);
             sql.push(" ORDER BY d.sort DESC LIMIT ").push_bind(page(ended, limits::SNAPSHOT + 1));
             gather(&mut tx, sql, &mut found).await?;
         }
@@ -84,7 +87,31 @@ impl Log for SqliteStore {
         Ok(self.collect(sql, document, 1).await?.pop())
     }
 
+    async fn documents_named(&self, names: &[(&str, &str)]) -> Result<Vec<DocumentRow>> {
+        check_page("names", names.len())?;
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut sql = QueryBuilder::<Sqlite>::new(DOCUMENT);
+        sql.push("d.deleted = 0 AND (d.kind, d.id) IN (");
+        sql.push_values(names, |mut row, (kind, id)| {
+            row.push_bind(*kind).push_bind(*id);
+        });
+        sql.push(")");
+        Ok(in_order(names, &self.collect(sql, document, limits::PAGE).await?))
+    }
+
+    async fn tally(&self, tally: &Tally) -> Result<Vec<(Option<String>, u64)>> {
+        tally.check()?;
+        self.collect(count(tally), |row| Ok((get(row, 0)?, get_u64(row, 1)?)), limits::PAGE).await
+    }
+
+    async fn due(&self, now_ms: i64, limit: usize) -> Result<Vec<DueRow>> {
+        self.collect(soonest(now_ms, limit), due, limits::PAGE).await
+    }
+
     async fn documents(&self, query: &Query) -> Result<Vec<DocumentRow>> {
+        query.check()?;
         self.collect(select(query), document, limits::PAGE).await
     }
 
@@ -102,9 +129,7 @@ impl Log for SqliteStore {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        if keys.len() > limits::PAGE {
-            return Err(LedgerError::invalid("keys", format!("more than {}", limits::PAGE)));
-        }
+        check_page("keys", keys.len())?;
         let mut sql = QueryBuilder::<Sqlite>::new(
             "SELECT scope, key, request_hash, outcome, at_ms FROM input_keys WHERE (scope, key) IN (",
         );
@@ -198,15 +223,6 @@ async fn gather(tx: &mut SqliteConnection, mut sql: QueryBuilder<Sqlite>, into: 
     Ok(())
 }
 
-/// `kinds`, or all that there are.
-async fn known_kinds(tx: &mut SqliteConnection, kinds: &[&str]) -> Result<Vec<String>> {
-    if !kinds.is_empty() {
-        return Ok(kinds.iter().map(|k| (*k).to_owned()).collect());
-    }
-    let rows = sqlx::query("SELECT DISTINCT kind FROM documents").fetch_all(tx).await.map_err(db_error)?;
-    rows.iter().map(|row| get(row, 0)).collect()
-}
-
 impl SqliteStore {
     /// Runs a read that returns at most `most` rows; more are a mistake of the caller, not cut off.
     pub(super) async fn collect<T>(
@@ -241,13 +257,60 @@ impl SqliteStore {
 }
 
 pub(super) fn select(query: &Query) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::<Sqlite>::new(DOCUMENT);
-    sql.push("d.deleted = 0 AND d.kind = ").push_bind(&*query.kind);
+    let mut sql = QueryBuilder::<Sqlite>::new(COLUMNS);
+    let walked = if query.refs.is_empty() { "d.sort" } else { "r.sort" };
+    filter(&mut sql, query, "");
+    if let Some(before) = &query.before {
+        sql.push(" AND ").push(walked).push(" < ").push_bind(sort_key(before));
+    }
+    sql.push(" ORDER BY ").push(walked).push(" DESC LIMIT ").push_bind(page(query.limit, limits::PAGE));
+    sql
+}
+
+pub(super) fn count(tally: &Tally) -> QueryBuilder<Sqlite> {
+    let (group, role) = match &tally.by {
+        TallyBy::Grid => ("d.grid", None),
+        TallyBy::Level => ("CAST(d.level AS TEXT)", None),
+        TallyBy::Stage => ("d.stage", None),
+        TallyBy::Ref(role) => ("g.ref_id", Some(role)),
+    };
+    let mut sql = QueryBuilder::<Sqlite>::new("SELECT ");
+    sql.push(group).push(", count(*)");
+    filter(&mut sql, &tally.of, if role.is_some() { " CROSS JOIN document_refs g" } else { "" });
+    if let Some(role) = role {
+        sql.push(" AND g.kind = d.kind AND g.id = d.id AND g.role = ").push_bind(&**role);
+    }
+    sql.push(" GROUP BY 1 ORDER BY 2 DESC, 1 NULLS LAST LIMIT ").push_bind(page(tally.of.limit, limits::PAGE));
+    sql
+}
+
+pub(super) fn soonest(now_ms: i64, limit: usize) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new("SELECT d.kind, d.id, d.due_ms FROM documents d WHERE d.due_ms <= ");
+    // Written out so that the partial index serves.
+    sql.push_bind(now_ms).push(" AND d.due_ms IS NOT NULL AND d.deleted = 0 ORDER BY d.due_ms, d.kind, d.sort LIMIT ");
+    sql.push_bind(page(limit, limits::PAGE));
+    sql
+}
+
+/// From which tables, and all conditions but those of pages. The order of the tables is SQLite's order of walking them.
+fn filter(sql: &mut QueryBuilder<Sqlite>, query: &Query, more: &str) {
+    let mut refs = query.refs.iter();
+    if let Some((role, id)) = refs.next() {
+        sql.push(" FROM document_refs r CROSS JOIN documents d").push(more).push(" WHERE r.role = ").push_bind(&**role);
+        sql.push(" AND r.ref_id = ").push_bind(&**id).push(" AND r.kind = ").push_bind(&*query.kind);
+        sql.push(" AND d.kind = r.kind AND d.id = r.id AND d.deleted = 0");
+    } else {
+        sql.push(" FROM documents d").push(more).push(" WHERE d.deleted = 0 AND d.kind = ").push_bind(&*query.kind);
+    }
+    for (role, id) in refs {
+        sql.push(" AND EXISTS (SELECT 1 FROM document_refs o WHERE o.kind = d.kind AND o.sort = d.sort AND o.role = ");
+        sql.push_bind(&**role).push(" AND o.ref_id = ").push_bind(&**id).push(")");
+    }
     // Written out so that the partial index of open documents serves.
     match query.open {
         Some(true) => sql.push(" AND d.open = 1"),
         Some(false) => sql.push(" AND d.open = 0"),
-        None => &mut sql,
+        None => &mut *sql,
     };
     if let Some(stage) = &query.stage {
         sql.push(" AND d.stage = ").push_bind(&**stage);
@@ -265,11 +328,10 @@ pub(super) fn select(query: &Query) -> QueryBuilder<Sqlite> {
     if let Some(until) = query.until_ms {
         sql.push(" AND d.at_ms < ").push_bind(until);
     }
-    if let Some(before) = &query.before {
-        sql.push(" AND d.sort < ").push_bind(sort_key(before));
-    }
-    sql.push(" ORDER BY d.sort DESC LIMIT ").push_bind(page(query.limit, limits::PAGE));
-    sql
+}
+
+fn due(row: &SqliteRow) -> Result<DueRow> {
+    Ok(DueRow { kind: get(row, 0)?, id: get(row, 1)?, due_ms: get(row, 2)? })
 }
 
 fn event(row: &SqliteRow) -> Result<StoredEvent> {
@@ -299,6 +361,8 @@ fn document(row: &SqliteRow) -> Result<DocumentRow> {
             units: split_units(get(row, 7)?),
             grid: get(row, 8)?,
             at_ms: get(row, 9)?,
+            due_ms: get(row, 11)?,
+            refs: split_refs(get(row, 12)?),
         },
         payload: get::<Vec<u8>>(row, 10)?.into(),
     })

@@ -7,7 +7,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     Archiving, Batch, BlobId, Blobs, EventRow, FoundBlob, LedgerError, LocalBus, Log, NewBlob, Opened, Outbox,
-    OutboxRow, Position, Query, Reader, Reading, Step, StoredEvent, Telemetry, TelemetryBatch, Vault, VaultRow,
+    OutboxRow, Position, Query, Reader, Reading, Step, StoredEvent, Tally, TallyBy, Telemetry, TelemetryBatch, Vault,
+    VaultRow,
     conformance::{append, document, event, holds},
 };
 
@@ -35,7 +36,7 @@ fn batch(head: Head) -> Batch {
 async fn assert_whole(store: &SqliteStore) -> Head {
     let head = store.head().await.unwrap();
     assert_eq!(store.tail(0, 1_000).await.unwrap().len() as u64, head.seq);
-    assert_eq!(store.snapshot(&[], usize::MAX).await.unwrap().1.len() as u64, head.seq);
+    assert_eq!(store.snapshot(&["a"], usize::MAX).await.unwrap().1.len() as u64, head.seq);
     assert_eq!(store.outbox_waiting().await.unwrap(), head.seq);
     let opened = store.open(&[head.seq, head.seq + 1]).await.unwrap();
     assert!(head.seq == 0 || matches!(opened[0].1, Opened::Value { .. }));
@@ -202,14 +203,38 @@ async fn lists_follow_an_index() {
         (Query { stage, before, ..base }, "documents_stage (kind=? AND stage=? AND sort<?)"),
     ];
     for (query, index) in queries {
-        let mut sql = read::select(&query);
-        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sql.sql().as_str()));
-        let mut arguments = sql.build();
-        let arguments = sqlx::Execute::take_arguments(&mut arguments).unwrap().unwrap();
-        let plan = sqlx::query_with(explain, arguments).fetch_all(&store.db.reader).await.unwrap();
-        let plan: Vec<String> = plan.iter().map(|row| get(row, 3).unwrap()).collect();
-        assert_eq!(plan, [format!("SEARCH d USING INDEX {index}")]);
+        assert_eq!(plan(&store, read::select(&query)).await, [format!("SEARCH d USING INDEX {index}")]);
     }
+}
+
+/// How SQLite goes about a query.
+async fn plan(store: &SqliteStore, mut sql: sqlx::QueryBuilder<sqlx::Sqlite>) -> Vec<String> {
+    let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sql.sql().as_str()));
+    let mut arguments = sql.build();
+    let arguments = sqlx::Execute::take_arguments(&mut arguments).unwrap().unwrap();
+    let plan = sqlx::query_with(explain, arguments).fetch_all(&store.db.reader).await.unwrap();
+    plan.iter().map(|row| get(row, 3).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn lists_by_reference_timers_and_counts_follow_an_index() {
+    let folder = folder();
+    let store = open(folder.path()).await.unwrap();
+    let pair = |role: &str, id: &str| (role.to_owned(), id.to_owned());
+    let one = Query { kind: "person".into(), refs: vec![pair("household", "7")], limit: 50, ..Query::default() };
+    let two = Query { refs: vec![pair("household", "7"), pair("grid", "g1")], before: Some("9".into()), ..one.clone() };
+    let document = "SEARCH d USING INDEX sqlite_autoindex_documents_1 (kind=? AND id=?)";
+    let walk = "SEARCH r USING PRIMARY KEY (role=? AND ref_id=? AND kind=?)";
+    assert_eq!(plan(&store, read::select(&one)).await, [walk, document], "no sorting");
+    let found = plan(&store, read::select(&two)).await;
+    let walk_on = "SEARCH r USING PRIMARY KEY (role=? AND ref_id=? AND kind=? AND sort<?)";
+    let also = "SEARCH o EXISTS USING PRIMARY KEY (role=? AND ref_id=? AND kind=? AND sort=?)";
+    assert_eq!(found, [walk_on, document, also]);
+    let due = "SEARCH d USING INDEX documents_due (due_ms>? AND due_ms<?)";
+    assert_eq!(plan(&store, read::soonest(1, 50)).await, [due]);
+    let found = plan(&store, read::count(&Tally { of: one, by: TallyBy::Ref("building".into()) })).await;
+    let group = "SEARCH g USING COVERING INDEX document_refs_document (kind=? AND id=? AND role=?)";
+    assert_eq!(found[..3], [walk, document, group], "{found:?}");
 }
 
 /// Copies the files as a power cut would leave them, with the write-ahead log cut off after `wal` bytes.

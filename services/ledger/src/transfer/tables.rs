@@ -113,11 +113,19 @@ static DOCUMENTS: Table = Table::of(
         text("grid"),
         int("at_ms"),
         bytes("payload"),
+        int("due_ms"),
+        text("refs"),
     ],
     &["kind", "id"],
 );
 static DOCUMENT_UNITS: Table =
     Table::of(Part::Log, "document_units", &[text("kind"), text("id"), text("unit")], &["kind", "id", "unit"]);
+static DOCUMENT_REFS: Table = Table::of(
+    Part::Log,
+    "document_refs",
+    &[text("role"), text("ref_id"), text("kind"), text("sort"), text("id")],
+    &["role", "ref_id", "kind", "sort"],
+);
 pub(crate) static SUBJECT_KEYS: Table =
     Table::of(Part::Log, "subject_keys", &[int("key_id"), text("subject"), bytes("wrapped")], &["key_id"]);
 pub(crate) static ERASURES: Table =
@@ -206,11 +214,12 @@ static STRANGERS: Table = Table::of(
 pub(crate) static COUNTERS: Table = Table::new("counters", &[text("name"), int("last")], &["name"]);
 
 /// Tables of the databases, those that others refer to first; then the counters.
-pub(crate) static TABLES: [&Table; 20] = [
+pub(crate) static TABLES: [&Table; 21] = [
     &META,
     &EVENTS,
     &DOCUMENTS,
     &DOCUMENT_UNITS,
+    &DOCUMENT_REFS,
     &SUBJECT_KEYS,
     &ERASURES,
     &VAULT,

@@ -2,7 +2,12 @@
 
 use std::{path::Path, process::Command};
 
-use domain::{alarm::Source, event::Body, text::Ref};
+use domain::{
+    alarm::{AlarmEvent, Source},
+    event::Body,
+    incident::IncidentEvent,
+    text::Ref,
+};
 use ledger::{Opened, SqliteOptions, SqliteStore, Store, limits, testing::postgres::PostgresServer};
 use tempfile::TempDir;
 
@@ -101,12 +106,12 @@ async fn what(store: &dyn Store, body: Body) -> What {
         other => panic!("the words are {other:?}"),
     };
     match body {
-        Body::Reported { text: Some(text), .. } => What::Report(words(text).await),
-        Body::Noted { text, .. } => What::Remark(words(text).await),
-        Body::AlarmRaised { evidence, .. } | Body::AlarmEvidence { evidence, .. } => {
+        Body::Incident(IncidentEvent::Reported { text: Some(text), .. }) => What::Report(words(text).await),
+        Body::Incident(IncidentEvent::Noted { text, .. }) => What::Remark(words(text).await),
+        Body::Alarm(AlarmEvent::Raised { evidence, .. } | AlarmEvent::EvidenceAdded { evidence, .. }) => {
             edge(evidence.source, Some(Began { at: evidence.at.0, value: evidence.value }))
         }
-        Body::AlarmSourceCleared { source, .. } => edge(source, None),
+        Body::Alarm(AlarmEvent::SourceCleared { source, .. }) => edge(source, None),
         _ => What::Other,
     }
 }

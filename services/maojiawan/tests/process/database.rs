@@ -1,7 +1,7 @@
 //! A PostgreSQL that is gone, stands still or cannot be written, under the real centre: inputs are refused in words and in a
 //! code, nothing is half done, and it is over by itself.
 
-use domain::event::Body;
+use domain::{event::Body, incident::IncidentEvent};
 use ledger::{Log as _, Opened, Vault as _, limits, testing::postgres::PostgresServer};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -113,7 +113,7 @@ async fn reports(store: &ledger::PostgresStore) -> Vec<String> {
             assert_eq!(stored.seq, seq + 1, "the log has no gaps");
             seq = stored.seq;
             let e = &stored.event;
-            if let Body::Reported { text: Some(text), .. } =
+            if let Body::Incident(IncidentEvent::Reported { text: Some(text), .. }) =
                 wire::event::decode(&e.kind, e.version, &e.payload).unwrap().body
             {
                 match store.open(&[text.0]).await.unwrap().remove(0).1 {

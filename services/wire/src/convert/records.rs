@@ -4,17 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     account::{Duty, Holder},
-    device::{Credential, Voice},
-    ids::SensorId,
-    patrol::{CameraFacts, DepartmentLight, Finding, Light, Message, Patrol, PatrolKind},
-    state::{Counters, Unreadable},
+    camera::CameraFacts,
+    device::{Credential, SensorFacts, Voice},
+    light::{DepartmentLight, Light},
+    message::Message,
+    patrol::{Finding, Patrol, PatrolKind},
+    state::Counters,
     text::Subject,
-    time::Timestamp,
+    unreadable::Unreadable,
 };
 
 use crate::{
     WireError,
-    field::{Field, enums, messages},
+    field::{Field, as_message, enums, messages},
     store as pb,
 };
 
@@ -54,14 +56,16 @@ pub(crate) fn get_duty(stored: pb::DutyDoc) -> Result<Duty, WireError> {
     stored.holders.into_iter().map(holder).collect()
 }
 
-pub(crate) fn put_sensor(sensor: &SensorId, online: bool, since: Timestamp) -> pb::SensorDoc {
-    pb::SensorDoc { sensor: sensor.put(), online, since: since.put() }
-}
-
-pub(crate) fn get_sensor(stored: pb::SensorDoc) -> Result<(SensorId, (bool, Timestamp)), WireError> {
-    let since = Field::get(stored.since, "SensorDoc.since")?;
-    Ok((Field::get(stored.sensor, "SensorDoc.sensor")?, (stored.online, since)))
-}
+as_message!(SensorFacts as pb::SensorDoc:
+|facts: &SensorFacts| {
+    let SensorFacts { sensor, online, since } = facts;
+    pb::SensorDoc { sensor: sensor.put(), online: *online, since: since.put() }
+},
+|stored: pb::SensorDoc| Ok(SensorFacts {
+    sensor: Field::get(stored.sensor, "SensorDoc.sensor")?,
+    online: stored.online,
+    since: Field::get(stored.since, "SensorDoc.since")?,
+}));
 
 pub(crate) fn put_unreadable(unreadable: &Unreadable) -> pb::UnreadableDoc {
     let Unreadable { counts, last } = unreadable;

@@ -3,9 +3,20 @@
 use std::sync::Arc;
 
 use domain::{
+    account::{AccountEvent, DutyEvent},
+    alarm::AlarmEvent,
+    camera::CameraEvent,
+    device::{CredentialEvent, SensorEvent},
+    erasure::ErasureEvent,
     event::{Body, Event},
     ids::*,
+    incident::IncidentEvent,
     input::{Outgoing, Refs},
+    light::LightEvent,
+    message::MessageEvent,
+    patrol::PatrolEvent,
+    site::SiteEvent,
+    unreadable::UnreadableEvent,
 };
 
 use super::Dice;
@@ -19,32 +30,36 @@ impl Dice {
 
     fn body(&mut self, variant: Variant) -> Body {
         match variant {
-            Variant::SiteChanged => Body::SiteChanged { site: Arc::new(self.site()) },
-            Variant::AccountChanged => Body::AccountChanged { account: self.account() },
-            Variant::DutyChanged => Body::DutyChanged { post: self.pick(), account: self.opt(Self::id) },
-            Variant::SensorLink => Body::SensorLink { sensor: self.id(), online: self.flag() },
-            Variant::CameraFact => Body::CameraFact {
+            Variant::SiteChanged => SiteEvent::Changed { site: Arc::new(self.site()) }.into(),
+            Variant::AccountChanged => AccountEvent::Changed { account: self.account() }.into(),
+            Variant::DutyChanged => DutyEvent::Changed { post: self.pick(), account: self.opt(Self::id) }.into(),
+            Variant::SensorLink => SensorEvent::Linked { sensor: self.id(), online: self.flag() }.into(),
+            Variant::CameraFact => CameraEvent::Changed {
                 camera: self.id(),
                 state: self.text(),
                 fault: self.opt(Self::text),
                 since: self.at(),
-            },
-            Variant::DeviceCredentialIssued => Body::DeviceCredentialIssued {
+            }
+            .into(),
+            Variant::DeviceCredentialIssued => CredentialEvent::Issued {
                 device: self.id(),
                 voice: self.pick(),
                 behind: self.list(Self::id),
                 hash: self.vault(),
-            },
-            Variant::DeviceCredentialRevoked => Body::DeviceCredentialRevoked { device: self.id() },
-            Variant::LightChanged => {
-                Body::LightChanged { unit: self.id(), light: self.pick(), last: self.opt(Self::at) }
             }
-            Variant::MessageKept => Body::MessageKept { message: self.message() },
-            Variant::MessageSent => Body::MessageSent { message: MessageId(self.roll()), ok: self.flag() },
-            Variant::Unreadable => Body::Unreadable { source: self.text(), why: self.text(), size: self.roll() },
-            Variant::Erased => Body::Erased { subject: self.subject() },
+            .into(),
+            Variant::DeviceCredentialRevoked => CredentialEvent::Revoked { device: self.id() }.into(),
+            Variant::LightChanged => {
+                LightEvent::Changed { unit: self.id(), light: self.pick(), last: self.opt(Self::at) }.into()
+            }
+            Variant::MessageKept => MessageEvent::Kept { message: self.message() }.into(),
+            Variant::MessageSent => MessageEvent::Sent { message: MessageId(self.roll()), ok: self.flag() }.into(),
+            Variant::Unreadable => {
+                UnreadableEvent::Counted { source: self.text(), why: self.text(), size: self.roll() }.into()
+            }
+            Variant::Erased => ErasureEvent::Erased { subject: self.subject() }.into(),
             Variant::PatrolPlanned | Variant::PatrolStarted | Variant::PatrolFound | Variant::PatrolFinished => {
-                self.patrol_body(variant)
+                self.patrol_body(variant).into()
             }
             Variant::AlarmRaised
             | Variant::AlarmEvidence
@@ -56,7 +71,7 @@ impl Dice {
             | Variant::AlarmUnshelved
             | Variant::AlarmExhibit
             | Variant::AlarmMoved
-            | Variant::AlarmPlaced => self.alarm_body(variant),
+            | Variant::AlarmPlaced => self.alarm_body(variant).into(),
             Variant::TaskPushed
             | Variant::TaskDelivered
             | Variant::TaskAcknowledged
@@ -65,7 +80,7 @@ impl Dice {
             | Variant::TaskFeedback
             | Variant::TaskDeclined
             | Variant::TaskRecalled
-            | Variant::ReworkOrdered => self.task_body(variant),
+            | Variant::ReworkOrdered => self.task_body(variant).into(),
             Variant::Reported
             | Variant::Accepted
             | Variant::Rejected
@@ -81,27 +96,27 @@ impl Dice {
             | Variant::PlaceCorrected
             | Variant::AttentionCalled
             | Variant::Attended
-            | Variant::ExhibitAdded => self.incident_body(variant),
+            | Variant::ExhibitAdded => self.incident_body(variant).into(),
         }
     }
 
-    fn patrol_body(&mut self, variant: Variant) -> Body {
+    fn patrol_body(&mut self, variant: Variant) -> PatrolEvent {
         let patrol = PatrolId(self.roll());
         match variant {
             Variant::PatrolPlanned => {
-                Body::PatrolPlanned { patrol, kind: self.pick(), subject: self.text(), due: self.at() }
+                PatrolEvent::Planned { patrol, kind: self.pick(), subject: self.text(), due: self.at() }
             }
-            Variant::PatrolStarted => Body::PatrolStarted { patrol, total: self.u32() },
-            Variant::PatrolFound => Body::PatrolFound { patrol, finding: self.finding() },
-            Variant::PatrolFinished => Body::PatrolFinished { patrol, checked: self.u32() },
+            Variant::PatrolStarted => PatrolEvent::Started { patrol, total: self.u32() },
+            Variant::PatrolFound => PatrolEvent::Found { patrol, finding: self.finding() },
+            Variant::PatrolFinished => PatrolEvent::Finished { patrol, checked: self.u32() },
             other => unreachable!("{other:?} is no event of a patrol"),
         }
     }
 
-    fn alarm_body(&mut self, variant: Variant) -> Body {
+    fn alarm_body(&mut self, variant: Variant) -> AlarmEvent {
         let alarm = AlarmId(self.roll());
         match variant {
-            Variant::AlarmRaised => Body::AlarmRaised {
+            Variant::AlarmRaised => AlarmEvent::Raised {
                 alarm,
                 kind: self.id(),
                 level: self.pick(),
@@ -110,30 +125,30 @@ impl Dice {
                 evidence: self.evidence(),
             },
             Variant::AlarmEvidence => {
-                Body::AlarmEvidence { alarm, level: self.pick(), kind: self.id(), evidence: self.evidence() }
+                AlarmEvent::EvidenceAdded { alarm, level: self.pick(), kind: self.id(), evidence: self.evidence() }
             }
-            Variant::AlarmSourceCleared => Body::AlarmSourceCleared { alarm, source: self.source() },
-            Variant::AlarmConfirmed => Body::AlarmConfirmed { alarm },
-            Variant::AlarmSounded => Body::AlarmSounded { alarm },
-            Variant::AlarmJudged => Body::AlarmJudged {
+            Variant::AlarmSourceCleared => AlarmEvent::SourceCleared { alarm, source: self.source() },
+            Variant::AlarmConfirmed => AlarmEvent::Confirmed { alarm },
+            Variant::AlarmSounded => AlarmEvent::Sounded { alarm },
+            Variant::AlarmJudged => AlarmEvent::Judged {
                 alarm,
                 verdict: self.pick(),
                 incident: self.opt(|d| IncidentId(d.roll())),
                 text: self.opt(Self::vault),
             },
-            Variant::AlarmShelved => Body::AlarmShelved { alarm, until: self.at(), reason: self.vault() },
-            Variant::AlarmUnshelved => Body::AlarmUnshelved { alarm },
-            Variant::AlarmExhibit => Body::AlarmExhibit { alarm, exhibit: self.exhibit() },
-            Variant::AlarmMoved => Body::AlarmMoved { alarm, incident: IncidentId(self.roll()) },
-            Variant::AlarmPlaced => Body::AlarmPlaced { alarm, place: self.place() },
+            Variant::AlarmShelved => AlarmEvent::Shelved { alarm, until: self.at(), reason: self.vault() },
+            Variant::AlarmUnshelved => AlarmEvent::Unshelved { alarm },
+            Variant::AlarmExhibit => AlarmEvent::ExhibitAdded { alarm, exhibit: self.exhibit() },
+            Variant::AlarmMoved => AlarmEvent::Moved { alarm, incident: IncidentId(self.roll()) },
+            Variant::AlarmPlaced => AlarmEvent::Placed { alarm, place: self.place() },
             other => unreachable!("{other:?} is no event of an alarm"),
         }
     }
 
-    fn incident_body(&mut self, variant: Variant) -> Body {
+    fn incident_body(&mut self, variant: Variant) -> IncidentEvent {
         let incident = IncidentId(self.roll());
         match variant {
-            Variant::Reported => Body::Reported {
+            Variant::Reported => IncidentEvent::Reported {
                 incident,
                 class: self.id(),
                 level: self.pick(),
@@ -144,39 +159,39 @@ impl Dice {
                 text: self.opt(Self::vault),
                 alarm: self.opt(|d| AlarmId(d.roll())),
             },
-            Variant::Accepted => Body::Accepted { incident },
-            Variant::Rejected => Body::Rejected { incident, reason: self.vault() },
-            Variant::Merged => Body::Merged { incident, into: IncidentId(self.roll()) },
-            Variant::Absorbed => Body::Absorbed {
+            Variant::Accepted => IncidentEvent::Accepted { incident },
+            Variant::Rejected => IncidentEvent::Rejected { incident, reason: self.vault() },
+            Variant::Merged => IncidentEvent::Merged { incident, into: IncidentId(self.roll()) },
+            Variant::Absorbed => IncidentEvent::Absorbed {
                 incident,
                 from: IncidentId(self.roll()),
                 alarms: self.later(|d| AlarmId(d.roll())),
                 exhibits: self.later(Self::exhibit),
                 level: self.later(Self::pick).pop(),
             },
-            Variant::Filed => Body::Filed { incident, class: self.id(), level: self.pick() },
-            Variant::Approved => Body::Approved { incident },
-            Variant::ApprovalRefused => Body::ApprovalRefused { incident, reason: self.vault() },
-            Variant::Verified => Body::Verified { incident, text: self.opt(Self::vault) },
-            Variant::Closed => Body::Closed { incident, text: self.opt(Self::vault) },
-            Variant::Reopened => Body::Reopened { incident, reason: self.vault() },
-            Variant::Noted => Body::Noted { incident, text: self.vault() },
+            Variant::Filed => IncidentEvent::Filed { incident, class: self.id(), level: self.pick() },
+            Variant::Approved => IncidentEvent::Approved { incident },
+            Variant::ApprovalRefused => IncidentEvent::ApprovalRefused { incident, reason: self.vault() },
+            Variant::Verified => IncidentEvent::Verified { incident, text: self.opt(Self::vault) },
+            Variant::Closed => IncidentEvent::Closed { incident, text: self.opt(Self::vault) },
+            Variant::Reopened => IncidentEvent::Reopened { incident, reason: self.vault() },
+            Variant::Noted => IncidentEvent::Noted { incident, text: self.vault() },
             Variant::PlaceCorrected => {
-                Body::PlaceCorrected { incident, place: self.place(), before: self.later(Self::place).pop() }
+                IncidentEvent::PlaceCorrected { incident, place: self.place(), before: self.later(Self::place).pop() }
             }
             Variant::AttentionCalled => {
-                Body::AttentionCalled { incident, why: self.pick(), task: self.opt(|d| TaskId(d.roll())) }
+                IncidentEvent::AttentionCalled { incident, why: self.pick(), task: self.opt(|d| TaskId(d.roll())) }
             }
-            Variant::Attended => Body::Attended { incident, text: self.opt(Self::vault) },
-            Variant::ExhibitAdded => Body::ExhibitAdded { incident, exhibit: self.exhibit() },
+            Variant::Attended => IncidentEvent::Attended { incident, text: self.opt(Self::vault) },
+            Variant::ExhibitAdded => IncidentEvent::ExhibitAdded { incident, exhibit: self.exhibit() },
             other => unreachable!("{other:?} is no event of an incident"),
         }
     }
 
-    fn task_body(&mut self, variant: Variant) -> Body {
+    fn task_body(&mut self, variant: Variant) -> IncidentEvent {
         let (incident, task) = (IncidentId(self.roll()), TaskId(self.roll()));
         match variant {
-            Variant::TaskPushed => Body::TaskPushed {
+            Variant::TaskPushed => IncidentEvent::TaskPushed {
                 incident,
                 task,
                 unit: self.id(),
@@ -185,21 +200,21 @@ impl Dice {
                 replaces: self.opt(|d| TaskId(d.roll())),
             },
             Variant::TaskDelivered => {
-                Body::TaskDelivered { incident, task, receipt: self.pick(), external: self.opt(Self::text) }
+                IncidentEvent::TaskDelivered { incident, task, receipt: self.pick(), external: self.opt(Self::text) }
             }
-            Variant::TaskAcknowledged => Body::TaskAcknowledged { incident, task },
-            Variant::TaskEnRoute => Body::TaskEnRoute { incident, task },
-            Variant::TaskOnScene => Body::TaskOnScene { incident, task },
-            Variant::TaskFeedback => Body::TaskFeedback {
+            Variant::TaskAcknowledged => IncidentEvent::TaskAcknowledged { incident, task },
+            Variant::TaskEnRoute => IncidentEvent::TaskEnRoute { incident, task },
+            Variant::TaskOnScene => IncidentEvent::TaskOnScene { incident, task },
+            Variant::TaskFeedback => IncidentEvent::TaskFeedback {
                 incident,
                 task,
                 result: self.pick(),
                 text: self.opt(Self::vault),
                 photos: self.list(Self::id),
             },
-            Variant::TaskDeclined => Body::TaskDeclined { incident, task, reason: self.vault() },
-            Variant::TaskRecalled => Body::TaskRecalled { incident, task, reason: self.opt(Self::vault) },
-            Variant::ReworkOrdered => Body::ReworkOrdered { incident, task, reason: self.vault() },
+            Variant::TaskDeclined => IncidentEvent::TaskDeclined { incident, task, reason: self.vault() },
+            Variant::TaskRecalled => IncidentEvent::TaskRecalled { incident, task, reason: self.opt(Self::vault) },
+            Variant::ReworkOrdered => IncidentEvent::ReworkOrdered { incident, task, reason: self.vault() },
             other => unreachable!("{other:?} is no event of a task"),
         }
     }

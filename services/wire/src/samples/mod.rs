@@ -6,7 +6,8 @@ mod inputs;
 mod state;
 
 use domain::{
-    account::Account, alarm::*, event::By, ids::*, incident::*, patrol::*, site::*, task::*, text::Subject, time::*,
+    account::Account, alarm::*, event::By, ids::*, incident::*, message::Message, patrol::*, site::*, task::*,
+    text::Subject, time::*,
 };
 
 pub(crate) use state::{place, site};

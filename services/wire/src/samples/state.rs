@@ -3,8 +3,20 @@
 use std::sync::Arc;
 
 use domain::{
-    State, account::Holder, alarm::*, attention::Attention, device::Credential, ids::*, incident::*, patrol::*,
-    site::*, state::*, task::*,
+    State,
+    account::Holder,
+    alarm::*,
+    attention::Attention,
+    camera::CameraFacts,
+    device::{Credential, SensorFacts},
+    ids::*,
+    incident::*,
+    light::DepartmentLight,
+    patrol::*,
+    site::*,
+    state::*,
+    task::*,
+    unreadable::Unreadable,
 };
 
 use super::{Dice, Listed};
@@ -265,7 +277,7 @@ impl Dice {
             duty: duty.into_iter().collect(),
             alarms: self.list(Self::alarm).into_iter().map(|a| (a.id, a)).collect(),
             incidents: self.list(Self::incident).into_iter().map(|i| (i.id, i)).collect(),
-            sensors: self.list(|d| (d.id(), (d.flag(), d.at()))).into_iter().collect(),
+            sensors: self.list(Self::sensor_facts).into_iter().map(|s| (s.sensor.clone(), s)).collect(),
             cameras: cameras.into_iter().map(|c| (c.camera.clone(), c)).collect(),
             lights: lights.into_iter().map(|l| (l.unit.clone(), l)).collect(),
             patrols: self.list(Self::patrol).into_iter().map(|p| (p.id, p)).collect(),
@@ -279,6 +291,10 @@ impl Dice {
             // Last: the numbers of what is older stay as they are.
             credentials: self.list(Self::credential).into_iter().map(|c| (c.device.clone(), c)).collect(),
         }
+    }
+
+    fn sensor_facts(&mut self) -> SensorFacts {
+        SensorFacts { sensor: self.id(), online: self.flag(), since: self.at() }
     }
 
     fn credential(&mut self) -> Credential {

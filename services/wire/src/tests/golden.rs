@@ -50,7 +50,7 @@ fn documents() {
     let sample = Dice::full().state();
     let mut read = State::default();
     let mut numbers = BTreeMap::<&str, u32>::new();
-    for key in document::keys(&sample) {
+    for key in sample.keys() {
         let (kind, id) = key.parts();
         let number = numbers.entry(kind).or_default();
         *number += 1;
@@ -85,7 +85,7 @@ fn additions() {
     }
     let sample = Dice::fuller().state();
     for kind in ["site", "alarm", "incident"] {
-        let key = document::keys(&sample).into_iter().find(|key| key.parts().0 == kind).unwrap();
+        let key = sample.keys().into_iter().find(|key| key.parts().0 == kind).unwrap();
         let golden = compare(&format!("document.{kind}.later"), &document::encode(&sample, &key).unwrap());
         let mut read = State::default();
         document::load(&mut read, kind, &key.parts().1, &golden).unwrap();
@@ -96,7 +96,7 @@ fn additions() {
 #[test]
 fn every_file_has_its_sample() {
     let files = fs::read_dir(folder()).unwrap().count();
-    let documents = document::keys(&Dice::full().state()).len() + 1;
+    let documents = Dice::full().state().keys().len() + 1;
     let kinds = Variant::ALL.len() + documents + Dice::full().outgoing().len() + 1 + ADDED.len() + 3;
     assert_eq!(files, kinds);
 }

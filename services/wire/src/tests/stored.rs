@@ -1,6 +1,6 @@
 //! What was written reads back; what was not written by us is an error.
 
-use domain::{State, account::Role, event::Key, patrol::Light, site::*};
+use domain::{State, account::Role, event::Key, light::Light, site::*};
 use proptest::prelude::*;
 use prost::Message as _;
 
@@ -16,7 +16,7 @@ use crate::{
 /// A state from its documents.
 fn reload(state: &State) -> State {
     let mut read = State::default();
-    for key in document::keys(state) {
+    for key in state.keys() {
         let (kind, id) = key.parts();
         document::load(&mut read, kind, &id, &document::encode(state, &key).unwrap()).unwrap();
     }
@@ -70,7 +70,7 @@ proptest! {
         let mut dice = Dice::seeded(seed);
         let state = dice.state();
         let events = Variant::ALL.iter().map(|v| event::encode(&dice.event(*v))).collect::<Vec<_>>();
-        let documents = document::keys(&state).into_iter().filter_map(|k| document::encode(&state, &k));
+        let documents = state.keys().into_iter().filter_map(|k| document::encode(&state, &k));
         for mut bytes in events.into_iter().chain(documents) {
             let place = at.index(bytes.len());
             bytes[place] = with;
@@ -106,8 +106,10 @@ fn full_and_empty_states_read_back() {
     assert_eq!(reload(&State::default()), State::default());
     let full = Dice::full().state();
     assert_eq!(reload(&full), full);
-    let kinds: std::collections::BTreeSet<_> = document::keys(&full).iter().map(|k| k.parts().0).collect();
+    let mut kinds: std::collections::BTreeSet<_> = full.keys().iter().map(|k| k.parts().0).collect();
     assert_eq!(kinds.len(), 13, "the full state has a document of every kind");
+    kinds.insert(document::COUNTERS);
+    assert_eq!(kinds, document::KINDS.iter().copied().collect(), "and all of them are loaded");
 }
 
 #[test]

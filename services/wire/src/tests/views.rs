@@ -17,7 +17,6 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 use crate::{
-    document,
     event::Variant,
     feed::{self, state::Kind},
     samples::{self, Dice},
@@ -55,7 +54,7 @@ fn holds(bytes: &[u8], needle: &str) -> bool {
 fn seen(dice: &mut Dice, sight: Sight) -> Vec<Vec<u8>> {
     let state = dice.state();
     let vault = Vault::of(&state);
-    let states = document::keys(&state).into_iter().map(|k| view::state(&state, &k, 9, sight, &vault).encode_to_vec());
+    let states = state.keys().into_iter().map(|k| view::state(&state, &k, 9, sight, &vault).encode_to_vec());
     let mut all: Vec<_> = states.collect();
     for variant in Variant::ALL {
         let event = dice.event(*variant);
@@ -125,7 +124,7 @@ proptest! {
         let mut dice = Dice::seeded(seed);
         let state = dice.state();
         for sight in [Sight::Facts, Sight::Text] {
-            for key in document::keys(&state) {
+            for key in state.keys() {
                 view::state(&state, &key, 1, sight, &Strict(view::refs_of_state(&state, &key)));
             }
             for variant in Variant::ALL {
@@ -148,7 +147,7 @@ fn facts_hold_no_value_and_text_does() {
 fn hidden_tells_nothing() {
     let state = story();
     let vault = Vault::of(&state);
-    for key in document::keys(&state) {
+    for key in state.keys() {
         let (kind, id) = key.parts();
         let gone = Kind::Gone(feed::Gone { kind: kind.to_owned(), id });
         assert_eq!(view::state(&state, &key, 9, Sight::Hidden, &vault).kind, Some(gone));
@@ -263,7 +262,7 @@ fn an_event_of_a_task_names_the_unit() {
     let state = story();
     let own = &state.incidents[&IncidentId(3001)];
     let mut event = Dice::full().event(Variant::TaskOnScene);
-    event.body = domain::event::Body::TaskOnScene { incident: own.id, task: own.tasks[1].id };
+    event.body = domain::incident::IncidentEvent::TaskOnScene { incident: own.id, task: own.tasks[1].id }.into();
     let line = view::event(&state, 7, &event, Sight::Facts, &Vault::of(&state));
     assert_eq!((line.seq, line.kind.as_str(), line.incident), (7, "task_on_scene", 3001));
     assert_eq!((line.task, line.unit), (own.tasks[1].id.0, own.tasks[1].unit.to_string()));
@@ -272,7 +271,8 @@ fn an_event_of_a_task_names_the_unit() {
 #[test]
 fn an_erased_person_has_no_key_in_the_feed() {
     let mut event = Dice::full().event(Variant::Erased);
-    event.body = domain::event::Body::Erased { subject: domain::text::Subject::Person("SECRET".into()) };
+    event.body =
+        domain::erasure::ErasureEvent::Erased { subject: domain::text::Subject::Person("SECRET".into()) }.into();
     let line = view::event(&State::default(), 1, &event, Sight::Text, &Vault::of(&State::default()));
     assert_eq!(line.detail, "person");
     assert!(!holds(&line.encode_to_vec(), "SECRET"));

@@ -46,7 +46,7 @@ impl View<'_> {
         let (kind, id) = source_name(&evidence.source);
         let rule = match &evidence.source {
             Source::Sensor { rule, .. } | Source::Rule { rule, .. } => rule.to_string(),
-            _ => String::new(),
+            Source::Camera(_) | Source::Message(_) | Source::Unit { .. } => String::new(),
         };
         feed::AlarmSource {
             kind: kind.to_owned(),

@@ -2,8 +2,11 @@
 
 use domain::{
     account::Account,
+    camera::CameraFacts,
     ids::SensorId,
-    patrol::{CameraFacts, DepartmentLight, Finding, Message, Patrol},
+    light::DepartmentLight,
+    message::Message,
+    patrol::{Finding, Patrol},
 };
 
 use super::{View, case::source_name, ms};
@@ -35,8 +38,8 @@ impl View<'_> {
     }
 
     pub(super) fn sensor(&self, id: &SensorId) -> Option<feed::SensorLink> {
-        let (online, since) = self.state.sensors.get(id)?;
-        Some(feed::SensorLink { id: id.to_string(), online: *online, since: since.0 })
+        let facts = self.state.sensors.get(id)?;
+        Some(feed::SensorLink { id: id.to_string(), online: facts.online, since: facts.since.0 })
     }
 
     pub(super) fn camera(&self, facts: &CameraFacts) -> feed::Camera {

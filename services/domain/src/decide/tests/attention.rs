@@ -1,7 +1,7 @@
 //! What is red or asks from the scene sounds until a person of the centre takes it, and again when nobody acts.
 
 use super::*;
-use crate::attention::Why;
+use crate::{attention::Why, incident::IncidentEvent};
 
 /// What asks of a case: why, and whether it sounds.
 fn asks(w: &World, id: IncidentId) -> Vec<(Why, bool)> {
@@ -80,7 +80,7 @@ fn a_confirmed_alarm_that_gets_worse_sounds_again() {
     site.alarm_kinds[2].level = Level::Red;
     w.system(Command::SetSite(Arc::new(site)));
     let decision = w.message("12栋着火");
-    assert!(decision.events.iter().any(|e| e.body == Body::AlarmSounded { alarm }), "{:?}", decision.events);
+    assert!(decision.events.iter().any(|e| e.body == AlarmEvent::Sounded { alarm }.into()), "{:?}", decision.events);
 }
 
 #[test]
@@ -274,7 +274,10 @@ fn a_corrected_place_keeps_the_old_one() {
     let old = w.state.incidents[&id].place.clone();
     let place = Place { floor: Some(3), ..place() };
     let decision = w.chief(Command::CorrectPlace { incident: id, place: place.clone() }).unwrap();
-    let [Event { body: Body::PlaceCorrected { before, .. }, .. }] = &decision.events[..] else { panic!() };
+    let [Event { body: Body::Incident(IncidentEvent::PlaceCorrected { before, .. }), .. }] = &decision.events[..]
+    else {
+        panic!()
+    };
     assert_eq!(before, &Some(old));
     assert_eq!(w.state.incidents[&id].place, place);
 }

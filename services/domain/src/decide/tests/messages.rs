@@ -1,6 +1,7 @@
 //! What residents write: nothing urgent is silent, nothing goes to a wrong place, and no answer starts a loop.
 
 use super::*;
+use crate::message::MessageEvent;
 
 const PHONE: &str = "19900001234";
 
@@ -23,9 +24,9 @@ impl World {
 
 fn answers(decision: &Decision) -> Vec<String> {
     let sealed = |id: VaultId| decision.secrets.iter().find(|s| s.id == id).unwrap().value.clone();
-    let kept = decision.events.iter().filter_map(|e| match &e.body {
-        Body::MessageKept { message } if !message.inbound => Some(sealed(message.text)),
-        _ => None,
+    let kept = decision.events.iter().filter_map(|e| {
+        let Body::Message(MessageEvent::Kept { message }) = &e.body else { return None };
+        (!message.inbound).then(|| sealed(message.text))
     });
     let sent = decision.outgoing.iter().filter(|o| matches!(o, Outgoing::Sms { .. })).count();
     let kept: Vec<_> = kept.collect();

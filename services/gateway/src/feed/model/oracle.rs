@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use domain::{
     State,
     access::{self, Audience, Sight},
+    account::AccountEvent,
     event::{Body, Event, Key},
+    incident::IncidentEvent,
     input::Actor,
 };
 use ledger::{Log as _, Opened, StoredEvent, Vault as _, limits, testing::memory::MemoryStore};
@@ -39,10 +41,12 @@ pub(super) async fn inputs(store: &MemoryStore, log: &[StoredEvent], acks: &[Ack
     for stored in log {
         let body = decode(stored).body;
         let key = body.key();
-        let text = match body {
-            Body::Reported { text, .. } => text,
-            Body::Noted { text, .. } => Some(text),
-            _ => None,
+        let text = if let Body::Incident(IncidentEvent::Reported { text, .. }) = body {
+            text
+        } else if let Body::Incident(IncidentEvent::Noted { text, .. }) = body {
+            Some(text)
+        } else {
+            None
         };
         let Some(text) = text else { continue };
         match store.open(&[text.0]).await.unwrap().remove(0).1 {
@@ -83,7 +87,7 @@ type Rights = BTreeMap<String, Vec<(u64, Option<Audience>)>>;
 fn rights(log: &[StoredEvent]) -> Rights {
     let mut rights = Rights::new();
     for stored in log {
-        let Body::AccountChanged { account } = decode(stored).body else { continue };
+        let Body::Account(AccountEvent::Changed { account }) = decode(stored).body else { continue };
         let (id, role, unit, grid) = (account.id.clone(), account.role, account.unit.clone(), account.grid.clone());
         let audience = Audience::of(&Actor::Account { id, role, unit, grid }).ok().filter(|_| account.active);
         rights.entry(account.id.to_string()).or_default().push((stored.seq, audience));

@@ -1,14 +1,14 @@
 //! What a memory ledger holds, and the changes to it: each is whole or refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Batch, Credential, DocumentRow, Head, InputKey, KeyRow, LedgerError, Opened, OutboxRow, Query, Result, Secret,
-    Session, StoredEvent, StoredOutbox, limits,
+    Batch, Credential, DocumentRow, DueRow, Head, InputKey, KeyRow, LedgerError, Opened, OutboxRow, Query, Result,
+    Secret, Session, StoredEvent, StoredOutbox, Tally, TallyBy, limits,
     rows::{check_head, last_documents, sort_key},
 };
 
@@ -139,7 +139,7 @@ impl Data {
     pub(super) fn snapshot(&self, kinds: &[&str], ended: usize) -> Vec<DocumentRow> {
         let mut left: BTreeMap<&str, usize> = BTreeMap::new();
         // Newest first, so that the bound keeps them.
-        let wanted = |d: &&DocumentRow| !d.deleted && (kinds.is_empty() || kinds.contains(&&*d.kind));
+        let wanted = |d: &&DocumentRow| !d.deleted && kinds.contains(&&*d.kind);
         let mut found: Vec<_> = (self.documents.values().rev().filter(wanted))
             .filter(|d| {
                 let left = left.entry(&d.kind).or_insert(ended);
@@ -158,8 +158,13 @@ impl Data {
     }
 
     pub(super) fn documents(&self, q: &Query) -> Vec<DocumentRow> {
+        self.found(q).take(q.limit.min(limits::PAGE)).cloned().collect()
+    }
+
+    /// All that a query selects, newest id first.
+    fn found<'a>(&'a self, q: &'a Query) -> impl Iterator<Item = &'a DocumentRow> {
         let before = q.before.as_deref().map(sort_key);
-        let wanted = |((_, sort), d): &(&DocumentKey, &DocumentRow)| {
+        let wanted = move |((_, sort), d): &(&DocumentKey, &DocumentRow)| {
             let c = &d.columns;
             !d.deleted
                 && d.kind == q.kind
@@ -169,10 +174,42 @@ impl Data {
                 && q.unit.as_ref().is_none_or(|u| c.units.contains(u))
                 && q.from_ms.is_none_or(|t| c.at_ms >= t)
                 && q.until_ms.is_none_or(|t| c.at_ms < t)
+                && q.refs.iter().all(|r| c.refs.contains(r))
                 && before.as_ref().is_none_or(|b| *sort < *b)
         };
-        let found = self.documents.iter().rev().filter(wanted).map(|(_, d)| d.clone());
-        found.take(q.limit.min(limits::PAGE)).collect()
+        self.documents.iter().rev().filter(wanted).map(|(_, d)| d)
+    }
+
+    pub(super) fn tally(&self, tally: &Tally) -> Vec<(Option<String>, u64)> {
+        let mut counts: BTreeMap<Option<String>, u64> = BTreeMap::new();
+        for d in self.found(&tally.of) {
+            let c = &d.columns;
+            let groups: BTreeSet<_> = match &tally.by {
+                TallyBy::Grid => BTreeSet::from([c.grid.clone()]),
+                TallyBy::Level => BTreeSet::from([c.level.map(|l| l.to_string())]),
+                TallyBy::Stage => BTreeSet::from([c.stage.clone()]),
+                TallyBy::Ref(role) => {
+                    c.refs.iter().filter(|(r, _)| r == role).map(|(_, id)| Some(id.clone())).collect()
+                }
+            };
+            groups.into_iter().for_each(|g| *counts.entry(g).or_default() += 1);
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by(|(a, n), (b, m)| m.cmp(n).then_with(|| (a.is_none(), a).cmp(&(b.is_none(), b))));
+        counts.truncate(tally.of.limit.min(limits::PAGE));
+        counts
+    }
+
+    pub(super) fn due(&self, now_ms: i64, limit: usize) -> Vec<DueRow> {
+        let row = |d: &DocumentRow| {
+            let due_ms = d.columns.due_ms.filter(|due| !d.deleted && *due <= now_ms)?;
+            Some(DueRow { kind: d.kind.clone(), id: d.id.clone(), due_ms })
+        };
+        let mut found: Vec<_> = self.documents.values().filter_map(row).collect();
+        // Stable: kind and id stay in order within a time.
+        found.sort_by_key(|d| d.due_ms);
+        found.truncate(limit.min(limits::PAGE));
+        found
     }
 
     pub(super) fn documents_between(&self, after: u64, upto: u64) -> Vec<DocumentRow> {

@@ -7,17 +7,10 @@ use tokio::io::AsyncRead;
 
 use super::{Call, MemoryStore};
 use crate::{
-    Accounts, Archived, Archiving, Batch, BlobId, BlobInfo, Blobs, Credential, DocumentRow, FoundBlob, Head, InputKey,
-    KeyRow, LedgerError, Log, NewBlob, Opened, Outbox, Position, Query, Result, Session, StoredEvent, StoredOutbox,
-    Vault, limits,
+    Accounts, Archived, Archiving, Batch, BlobId, BlobInfo, Blobs, Credential, DocumentRow, DueRow, FoundBlob, Head,
+    InputKey, KeyRow, LedgerError, Log, NewBlob, Opened, Outbox, Position, Query, Result, Session, StoredEvent,
+    StoredOutbox, Tally, Vault, limits, rows::check_page,
 };
-
-fn page(what: &'static str, rows: usize) -> Result<()> {
-    if rows > limits::PAGE {
-        return Err(LedgerError::invalid(what, format!("more than {}", limits::PAGE)));
-    }
-    Ok(())
-}
 
 #[async_trait]
 impl Log for MemoryStore {
@@ -54,17 +47,32 @@ impl Log for MemoryStore {
         self.call(Call::Read, |d| Ok(d.document(kind, id))).await
     }
 
+    async fn documents_named(&self, names: &[(&str, &str)]) -> Result<Vec<DocumentRow>> {
+        check_page("names", names.len())?;
+        self.call(Call::Read, |d| Ok(names.iter().filter_map(|(kind, id)| d.document(kind, id)).collect())).await
+    }
+
+    async fn tally(&self, tally: &Tally) -> Result<Vec<(Option<String>, u64)>> {
+        tally.check()?;
+        self.call(Call::Read, |d| Ok(d.tally(tally))).await
+    }
+
+    async fn due(&self, now_ms: i64, limit: usize) -> Result<Vec<DueRow>> {
+        self.call(Call::Read, |d| Ok(d.due(now_ms, limit))).await
+    }
+
     async fn documents(&self, query: &Query) -> Result<Vec<DocumentRow>> {
+        query.check()?;
         self.call(Call::Read, |d| Ok(d.documents(query))).await
     }
 
     async fn documents_between(&self, after: u64, upto: u64) -> Result<Vec<DocumentRow>> {
-        page("range", usize::try_from(upto.saturating_sub(after)).unwrap_or(usize::MAX))?;
+        check_page("range", usize::try_from(upto.saturating_sub(after)).unwrap_or(usize::MAX))?;
         self.call(Call::Read, |d| Ok(d.documents_between(after, upto))).await
     }
 
     async fn keys(&self, keys: &[InputKey]) -> Result<Vec<KeyRow>> {
-        page("keys", keys.len())?;
+        check_page("keys", keys.len())?;
         self.call(Call::Read, |d| Ok(keys.iter().filter_map(|k| d.keys.get(k)).cloned().collect())).await
     }
 
@@ -97,7 +105,7 @@ impl Log for MemoryStore {
 #[async_trait]
 impl Vault for MemoryStore {
     async fn open(&self, ids: &[u64]) -> Result<Vec<(u64, Opened)>> {
-        page("ids", ids.len())?;
+        check_page("ids", ids.len())?;
         self.call(Call::Read, |d| Ok(d.open(ids))).await
     }
 

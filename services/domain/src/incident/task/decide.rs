@@ -1,12 +1,11 @@
 //! Tasks: push, the unit's steps, and what the centre does with them afterwards.
 
-use super::Draft;
 use crate::{
     attention::Why,
-    event::Body,
+    decide::Draft,
     ids::*,
-    incident::{Incident, Stage},
-    input::{Command, Outgoing, PushTarget},
+    incident::{Incident, IncidentEvent, Stage},
+    input::{Outgoing, PushTarget},
     refusal::{Code, Refusal},
     site::Level,
     task::{FeedbackResult, MAX_FEEDBACK, MAX_PHOTOS, MAX_TASKS, Task, TaskState, TaskTerms},
@@ -18,29 +17,19 @@ use crate::{
 const TOLD_APART: Millis = Millis::seconds(1);
 
 impl Draft<'_> {
-    pub(super) fn task_command(&mut self, command: &Command) -> Result<(), Refusal> {
-        match command {
-            Command::Push { incident, targets, text } => self.push(*incident, targets, text.as_deref()),
-            Command::Deliver { task, receipt, external } => self.deliver(*task, *receipt, external.clone()),
-            Command::Acknowledge(task) => {
-                let incident = self.in_state(*task, &[TaskState::Pushed, TaskState::Delivered])?;
-                self.step(*task, Body::TaskAcknowledged { incident, task: *task })
-            }
-            Command::EnRoute(task) => {
-                let incident = self.in_state(*task, &[TaskState::Acknowledged])?;
-                self.step(*task, Body::TaskEnRoute { incident, task: *task })
-            }
-            Command::OnScene(task) => {
-                let incident = self.in_state(*task, &[TaskState::EnRoute])?;
-                self.step(*task, Body::TaskOnScene { incident, task: *task })
-            }
-            Command::Feedback { task, result, text, photos } => self.feedback(*task, *result, text.as_deref(), photos),
-            Command::Decline { task, reason } => self.decline(*task, reason),
-            Command::Recall { task, reason } => self.recall(*task, reason.as_deref()).map(|_| ()),
-            Command::Reassign { task, unit, reason } => self.reassign(*task, unit, reason.as_deref()),
-            Command::Rework { task, reason } => self.rework(*task, reason),
-            _ => Ok(()),
-        }
+    pub(crate) fn acknowledge(&mut self, task: TaskId) -> Result<(), Refusal> {
+        let incident = self.in_state(task, &[TaskState::Pushed, TaskState::Delivered])?;
+        self.step(task, IncidentEvent::TaskAcknowledged { incident, task })
+    }
+
+    pub(crate) fn en_route(&mut self, task: TaskId) -> Result<(), Refusal> {
+        let incident = self.in_state(task, &[TaskState::Acknowledged])?;
+        self.step(task, IncidentEvent::TaskEnRoute { incident, task })
+    }
+
+    pub(crate) fn on_scene(&mut self, task: TaskId) -> Result<(), Refusal> {
+        let incident = self.in_state(task, &[TaskState::EnRoute])?;
+        self.step(task, IncidentEvent::TaskOnScene { incident, task })
     }
 
     /// The incident and task of an id, in the mode of the command.
@@ -57,12 +46,12 @@ impl Draft<'_> {
         if right { Ok(incident.id) } else { Err(Code::WrongTaskState.into()) }
     }
 
-    fn step(&mut self, task: TaskId, body: Body) -> Result<(), Refusal> {
+    fn step(&mut self, task: TaskId, what: IncidentEvent) -> Result<(), Refusal> {
         let (incident, _) = self.task(task)?;
         self.out.refs.incident = Some(incident.id);
         self.out.refs.tasks.push(task);
         let happened = self.happened(task)?;
-        self.emit_at(happened, body);
+        self.emit_at(happened, what);
         Ok(())
     }
 
@@ -75,7 +64,7 @@ impl Draft<'_> {
         Ok(claimed.filter(|at| self.now() - *at >= TOLD_APART))
     }
 
-    fn push(&mut self, id: IncidentId, targets: &[PushTarget], text: Option<&str>) -> Result<(), Refusal> {
+    pub(crate) fn push(&mut self, id: IncidentId, targets: &[PushTarget], text: Option<&str>) -> Result<(), Refusal> {
         self.may_push(self.incident_in_mode(id)?)?;
         self.check_targets(id, targets)?;
         let text = self.optional_text(Subject::Incident(id), text, "text")?;
@@ -94,7 +83,13 @@ impl Draft<'_> {
             Stage::Filed if incident.level == Level::Red => Ok(()),
             Stage::Approved | Stage::Dispatched | Stage::Handling | Stage::AwaitingVerification => Ok(()),
             Stage::PendingApproval => Err(Code::NotApproved.into()),
-            _ => Err(Code::WrongStage.into()),
+            Stage::Filed
+            | Stage::Reported
+            | Stage::Accepted
+            | Stage::Verified
+            | Stage::Rejected
+            | Stage::Merged
+            | Stage::Closed => Err(Code::WrongStage.into()),
         }
     }
 
@@ -148,12 +143,17 @@ impl Draft<'_> {
     ) {
         let task = TaskId(self.counters.task);
         self.counters.task += 1;
-        self.emit(Body::TaskPushed { incident, task, unit: unit.clone(), terms, text, replaces });
+        self.emit(IncidentEvent::TaskPushed { incident, task, unit: unit.clone(), terms, text, replaces });
         self.out.refs.tasks.push(task);
         self.send(Outgoing::Push { unit: unit.clone(), incident, task });
     }
 
-    fn deliver(&mut self, id: TaskId, receipt: crate::task::Receipt, external: Option<String>) -> Result<(), Refusal> {
+    pub(crate) fn deliver(
+        &mut self,
+        id: TaskId,
+        receipt: crate::task::Receipt,
+        external: Option<String>,
+    ) -> Result<(), Refusal> {
         let base = self.base.incident_of(id).ok_or(Refusal::new(Code::NoTask))?;
         // A receipt is a fact about the way, whatever the mode of the reader's page.
         self.mode = base.mode;
@@ -167,10 +167,10 @@ impl Draft<'_> {
         if external.as_ref().is_some_and(|e| e.chars().count() > 64) {
             return Err(Refusal::field(Code::TextTooLong, "external"));
         }
-        self.step(id, Body::TaskDelivered { incident, task: id, receipt, external })
+        self.step(id, IncidentEvent::TaskDelivered { incident, task: id, receipt, external })
     }
 
-    fn feedback(
+    pub(crate) fn feedback(
         &mut self,
         id: TaskId,
         result: FeedbackResult,
@@ -189,14 +189,14 @@ impl Draft<'_> {
         if text.is_none() && photos.is_empty() {
             return Err(Refusal::field(Code::TextMissing, "text"));
         }
-        self.step(id, Body::TaskFeedback { incident, task: id, result, text, photos: photos.to_vec() })?;
+        self.step(id, IncidentEvent::TaskFeedback { incident, task: id, result, text, photos: photos.to_vec() })?;
         if result == FeedbackResult::NeedSupport {
             self.call(incident, Why::Support, Some(id));
         }
         Ok(())
     }
 
-    fn decline(&mut self, id: TaskId, reason: &str) -> Result<(), Refusal> {
+    pub(crate) fn decline(&mut self, id: TaskId, reason: &str) -> Result<(), Refusal> {
         let incident = self.in_state(id, &[TaskState::Pushed, TaskState::Delivered])?;
         let (_, task) = self.task(id)?;
         if self.incident(incident)?.level == Level::Red {
@@ -207,24 +207,24 @@ impl Draft<'_> {
             return Err(Code::DeclineLate.into());
         }
         let reason = self.reason(incident, reason)?;
-        self.step(id, Body::TaskDeclined { incident, task: id, reason })?;
+        self.step(id, IncidentEvent::TaskDeclined { incident, task: id, reason })?;
         self.call(incident, Why::Declined, Some(id));
         Ok(())
     }
 
-    fn recall(&mut self, id: TaskId, reason: Option<&str>) -> Result<(IncidentId, Task), Refusal> {
+    pub(crate) fn recall(&mut self, id: TaskId, reason: Option<&str>) -> Result<(IncidentId, Task), Refusal> {
         let (incident, task) = self.task(id)?;
         let (incident, task) = (incident.id, task.clone());
         if !task.state.live() {
             return Err(Code::WrongTaskState.into());
         }
         let reason = self.optional_text(Subject::Incident(incident), reason, "reason")?;
-        self.step(id, Body::TaskRecalled { incident, task: id, reason })?;
+        self.step(id, IncidentEvent::TaskRecalled { incident, task: id, reason })?;
         self.send(Outgoing::Recall { unit: task.unit.clone(), incident, task: id });
         Ok((incident, task))
     }
 
-    fn reassign(&mut self, id: TaskId, unit: &UnitId, reason: Option<&str>) -> Result<(), Refusal> {
+    pub(crate) fn reassign(&mut self, id: TaskId, unit: &UnitId, reason: Option<&str>) -> Result<(), Refusal> {
         let (incident, task) = self.task(id)?;
         if !task.state.live() && task.state != TaskState::Declined {
             return Err(Code::WrongTaskState.into());
@@ -252,13 +252,13 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn rework(&mut self, id: TaskId, reason: &str) -> Result<(), Refusal> {
+    pub(crate) fn rework(&mut self, id: TaskId, reason: &str) -> Result<(), Refusal> {
         let incident = self.in_state(id, &[TaskState::Done])?;
         // Approved with a task that is done: the incident was reopened.
         self.in_stage(incident, &[Stage::Approved, Stage::Handling, Stage::AwaitingVerification, Stage::Verified])?;
         let reason = self.reason(incident, reason)?;
         let unit = self.task(id)?.1.unit.clone();
-        self.step(id, Body::ReworkOrdered { incident, task: id, reason })?;
+        self.step(id, IncidentEvent::ReworkOrdered { incident, task: id, reason })?;
         self.send(Outgoing::Push { unit, incident, task: id });
         Ok(())
     }

@@ -1,13 +1,20 @@
 //! The alarm: a condition, never yet a case. `active | cleared` × `unconfirmed | confirmed`, then judged.
 
+mod decide;
+mod event;
+
 use crate::{
-    event::{Body, By, Event, Mode},
+    event::{By, Event, Key, Mode},
     ids::*,
     incident::{Exhibit, MAX_EXHIBITS},
-    site::{Level, Place},
+    site::{Level, Limits, Place, SOUND_AGAIN, Site},
+    state::{Counters, State, use_up},
     text::Ref,
+    thing::{InSnapshot, Index, Relation, Thing},
     time::{Millis, Timestamp},
 };
+
+pub use event::AlarmEvent;
 
 /// Most sources one alarm keeps; further ones only count.
 pub const MAX_SOURCES: usize = 64;
@@ -158,10 +165,16 @@ pub struct Alarm {
     pub exhibits: Vec<Exhibit>,
 }
 
-impl Alarm {
-    /// A new one, from its first event.
-    pub(crate) fn raised(event: &Event) -> Option<Self> {
-        let Body::AlarmRaised { alarm, kind, level, place, code, evidence } = &event.body else { return None };
+impl Thing for Alarm {
+    type Id = AlarmId;
+    type Event = AlarmEvent;
+
+    fn id(&self) -> AlarmId {
+        self.id
+    }
+
+    fn begin(what: &AlarmEvent, event: &Event) -> Option<Self> {
+        let AlarmEvent::Raised { alarm, kind, level, place, code, evidence } = what else { return None };
         let mut new = Self {
             id: *alarm,
             kind: kind.clone(),
@@ -185,40 +198,76 @@ impl Alarm {
         Some(new)
     }
 
-    /// Takes a later event of this alarm.
-    pub(crate) fn apply(&mut self, event: &Event) {
-        match &event.body {
-            Body::AlarmEvidence { level, kind, evidence, .. } => {
+    fn apply(&mut self, what: &AlarmEvent, event: &Event) {
+        match what {
+            AlarmEvent::EvidenceAdded { level, kind, evidence, .. } => {
                 self.level = *level;
                 self.kind = kind.clone();
                 self.add(evidence, event.at);
             }
-            Body::AlarmSourceCleared { source, .. } => {
+            AlarmEvent::SourceCleared { source, .. } => {
                 for s in self.sources.iter_mut().filter(|s| &s.evidence.source == source) {
                     s.active = false;
                 }
                 self.settle(event.at);
             }
-            Body::AlarmConfirmed { .. } => self.confirmed = Some((event.by.clone(), event.at)),
-            Body::AlarmSounded { .. } => self.sounded = Some(event.at),
-            Body::AlarmJudged { verdict, incident, text, .. } => {
+            AlarmEvent::Confirmed { .. } => self.confirmed = Some((event.by.clone(), event.at)),
+            AlarmEvent::Sounded { .. } => self.sounded = Some(event.at),
+            AlarmEvent::Judged { verdict, incident, text, .. } => {
                 self.judged = Some(Judgement { verdict: *verdict, by: event.by.clone(), at: event.at, text: *text });
                 self.incident = *incident;
                 self.shelf = None;
             }
-            Body::AlarmShelved { until, reason, .. } => {
+            AlarmEvent::Shelved { until, reason, .. } => {
                 self.shelf = Some(Shelf { until: *until, reason: *reason, by: event.by.clone() });
             }
-            Body::AlarmUnshelved { .. } => self.shelf = None,
-            Body::AlarmMoved { incident, .. } => self.incident = Some(*incident),
-            Body::AlarmPlaced { place, .. } => self.place = place.clone(),
-            Body::AlarmExhibit { exhibit, .. } if self.exhibits.len() < MAX_EXHIBITS => {
-                self.exhibits.push(exhibit.clone());
+            AlarmEvent::Unshelved { .. } => self.shelf = None,
+            AlarmEvent::Moved { incident, .. } => self.incident = Some(*incident),
+            AlarmEvent::Placed { place, .. } => self.place = place.clone(),
+            AlarmEvent::ExhibitAdded { exhibit, .. } => {
+                if self.exhibits.len() < MAX_EXHIBITS {
+                    self.exhibits.push(exhibit.clone());
+                }
             }
-            _ => {}
+            AlarmEvent::Raised { .. } => {}
         }
     }
 
+    fn count(what: &AlarmEvent, counters: &mut Counters) {
+        if let AlarmEvent::Raised { alarm, .. } = what {
+            use_up(&mut counters.alarm, alarm.0);
+        }
+    }
+
+    fn index(&self, site: Option<&Site>) -> Index {
+        Index {
+            open: self.open(),
+            at: self.raised,
+            due: self.due(site),
+            level: Some(self.level),
+            stage: Some(if self.judged.is_some() { "judged" } else { "open" }),
+            refs: self.place.relations().chain(self.incident.map(Relation::Incident)).collect(),
+        }
+    }
+
+    fn companions(&self) -> Vec<Key> {
+        Vec::new()
+    }
+
+    fn forgettable(&self, state: &State) -> bool {
+        !self.open() && self.incident.is_none_or(|i| !state.incidents.contains_key(&i))
+    }
+
+    fn in_snapshot(&self, since: Timestamp) -> InSnapshot {
+        match self.open() {
+            true => InSnapshot::Always,
+            false if self.last >= since => InSnapshot::Recent,
+            false => InSnapshot::Past,
+        }
+    }
+}
+
+impl Alarm {
     fn add(&mut self, evidence: &Evidence, now: Timestamp) {
         self.last = now;
         let active = evidence.source.lasts();
@@ -257,9 +306,9 @@ impl Alarm {
         self.judged.is_none() || self.active()
     }
 
-    /// When it next asks for attention by itself, if ever: confirmed but not judged for `again`, it sounds again; or its
-    /// shelving ends.
-    pub fn due(&self, again: Millis) -> Option<Timestamp> {
+    /// When it next asks for attention by itself, if ever: confirmed but not judged for as long as its class allows, it
+    /// sounds again; or its shelving ends.
+    pub fn due(&self, site: Option<&Site>) -> Option<Timestamp> {
         if let Some(shelf) = &self.shelf {
             return Some(shelf.until);
         }
@@ -267,6 +316,8 @@ impl Alarm {
         if self.judged.is_some() {
             return None;
         }
+        let class = site.and_then(|s| s.class(&s.alarm_kind(&self.kind)?.class));
+        let again = class.map_or(SOUND_AGAIN, |c| Limits::attend(&c.limits));
         Some(self.sounded.unwrap_or(*confirmed).max(*confirmed) + again)
     }
 

@@ -1,15 +1,15 @@
 //! Alarms: raise, correlate by place, kind and time, confirm, judge, shelve; and what time does to them.
 
-use super::Draft;
 use crate::{
-    alarm::{Alarm, Evidence, MAX_SHELF, Source, Verdict},
+    alarm::{Alarm, AlarmEvent, Evidence, MAX_SHELF, Source, Verdict},
     attention::Why,
-    event::{Body, By},
+    decide::Draft,
+    event::By,
     ids::*,
-    incident::{Channel, Exhibit, Incident, MAX_EXHIBITS},
-    input::{Command, ExhibitOf, Outgoing},
+    incident::{Channel, Exhibit, Incident, IncidentEvent, MAX_EXHIBITS},
+    input::{ExhibitOf, Outgoing},
     refusal::{Code, Refusal},
-    site::{AlarmKind, Level, Limits, Place, SOUND_AGAIN},
+    site::{AlarmKind, Level, Place},
     text::{Ref, Subject},
     time::{Millis, Timestamp},
 };
@@ -22,53 +22,92 @@ const CLIP_AFTER: Millis = Millis::seconds(20);
 const CLIP_CAMERAS: usize = 2;
 /// An alarm that was over for this long and comes back is a new moment with pictures of its own.
 const CLIP_AGAIN: Millis = Millis::minutes(10);
-/// Alarms that one tick deals with; the next one goes on. A commit is bounded.
-pub(super) const MAX_DUE: usize = 1_000;
 
 impl Draft<'_> {
-    pub(super) fn alarm_command(&mut self, command: &Command) -> Result<(), Refusal> {
-        match command {
-            Command::ConfirmAlarm(id) => {
-                if self.alarm_in_mode(*id)?.confirmed.is_some() {
-                    return Err(Code::AlreadyConfirmed.into());
-                }
-                self.emit(Body::AlarmConfirmed { alarm: *id });
-                self.out.refs.alarm = Some(*id);
-                Ok(())
-            }
-            Command::JudgeAlarm { alarm, verdict, class, text } => {
-                self.judge(*alarm, *verdict, class.as_ref(), text.as_deref())
-            }
-            Command::ShelveAlarm { alarm, span, reason } => {
-                let found = self.alarm_in_mode(*alarm)?;
-                if found.shelf.is_some() {
-                    return Err(Code::AlreadyShelved.into());
-                }
-                if found.judged.is_some() {
-                    return Err(Code::AlreadyJudged.into());
-                }
-                if span.0 <= 0 || *span > MAX_SHELF {
-                    return Err(Refusal::field(Code::ShelfTooLong, "minutes"));
-                }
-                let reason = self.text(Subject::Alarm(*alarm), reason, Code::ReasonMissing, "reason")?;
-                let until = self.now() + *span;
-                self.emit(Body::AlarmShelved { alarm: *alarm, until, reason });
-                self.out.refs.alarm = Some(*alarm);
-                Ok(())
-            }
-            Command::UnshelveAlarm(id) => {
-                if self.alarm_in_mode(*id)?.shelf.is_none() {
-                    return Err(Code::NotShelved.into());
-                }
-                self.emit(Body::AlarmUnshelved { alarm: *id });
-                self.out.refs.alarm = Some(*id);
-                Ok(())
-            }
-            _ => Ok(()),
+    pub(crate) fn confirm_alarm(&mut self, alarm: AlarmId) -> Result<(), Refusal> {
+        if self.alarm_in_mode(alarm)?.confirmed.is_some() {
+            return Err(Code::AlreadyConfirmed.into());
         }
+        self.emit(AlarmEvent::Confirmed { alarm });
+        self.out.refs.alarm = Some(alarm);
+        Ok(())
     }
 
-    fn judge(
+    pub(crate) fn shelve(&mut self, alarm: AlarmId, span: Millis, reason: &str) -> Result<(), Refusal> {
+        let found = self.alarm_in_mode(alarm)?;
+        if found.shelf.is_some() {
+            return Err(Code::AlreadyShelved.into());
+        }
+        if found.judged.is_some() {
+            return Err(Code::AlreadyJudged.into());
+        }
+        if span.0 <= 0 || span > MAX_SHELF {
+            return Err(Refusal::field(Code::ShelfTooLong, "minutes"));
+        }
+        let reason = self.text(Subject::Alarm(alarm), reason, Code::ReasonMissing, "reason")?;
+        let until = self.now() + span;
+        self.emit(AlarmEvent::Shelved { alarm, until, reason });
+        self.out.refs.alarm = Some(alarm);
+        Ok(())
+    }
+
+    pub(crate) fn unshelve(&mut self, alarm: AlarmId) -> Result<(), Refusal> {
+        if self.alarm_in_mode(alarm)?.shelf.is_none() {
+            return Err(Code::NotShelved.into());
+        }
+        self.emit(AlarmEvent::Unshelved { alarm });
+        self.out.refs.alarm = Some(alarm);
+        Ok(())
+    }
+
+    /// A department's report is a condition like any other until a person judges it.
+    pub(crate) fn unit_report(
+        &mut self,
+        unit: &UnitId,
+        external: &str,
+        class: &ClassId,
+        place: &Place,
+        text: Option<&str>,
+    ) -> Result<(), Refusal> {
+        self.by = By::Unit(unit.clone());
+        let site = self.site()?;
+        site.unit(unit).ok_or(Refusal::field(Code::NoUnit, "unit"))?;
+        self.class(class)?;
+        if !place.is_unknown() {
+            self.check_place(place)?;
+        }
+        let kind = site.kind_of_report(class).ok_or(Refusal::field(Code::NoRule, "class"))?.id.clone();
+        let source = Source::Unit { unit: unit.clone(), external: external.to_owned() };
+        let evidence = Evidence { source, kind, at: self.now(), value: None, text: None };
+        if place.is_unknown() {
+            let text = self.optional_text(Subject::Alarm(AlarmId(self.counters.alarm)), text, "text")?;
+            let alarm = self.raise_unplaced(Evidence { text, ..evidence })?;
+            self.out.refs.alarm = Some(alarm);
+            self.out.refs.code = Some(self.alarm(alarm)?.code.clone());
+            return Ok(());
+        }
+        self.said(place, evidence, text)?;
+        Ok(())
+    }
+
+    /// A rule over records found something.
+    pub(crate) fn rule_hit(
+        &mut self,
+        rule: &RuleId,
+        kind: &AlarmKindId,
+        key: &str,
+        place: &Place,
+        text: Option<&str>,
+    ) -> Result<(), Refusal> {
+        self.by = By::Rule(rule.clone());
+        self.check_place(place)?;
+        let source = Source::Rule { rule: rule.clone(), key: key.to_owned() };
+        let evidence = Evidence { source, kind: kind.clone(), at: self.now(), value: None, text: None };
+        self.said(place, evidence, text)?;
+        Ok(())
+    }
+
+    pub(crate) fn judge(
         &mut self,
         id: AlarmId,
         verdict: Verdict,
@@ -91,7 +130,7 @@ impl Draft<'_> {
         if verdict == Verdict::Genuine {
             self.open_incident(id, class, text, false)
         } else {
-            self.emit(Body::AlarmJudged { alarm: id, verdict, incident: None, text });
+            self.emit(AlarmEvent::Judged { alarm: id, verdict, incident: None, text });
             Ok(())
         }
     }
@@ -103,8 +142,8 @@ impl Draft<'_> {
         let incident = IncidentId(self.counters.incident);
         self.counters.incident += 1;
         self.mode = alarm.mode;
-        self.emit(Body::AlarmJudged { alarm: id, verdict: Verdict::Genuine, incident: Some(incident), text });
-        self.emit(Body::Reported {
+        self.emit(AlarmEvent::Judged { alarm: id, verdict: Verdict::Genuine, incident: Some(incident), text });
+        self.emit(IncidentEvent::Reported {
             incident,
             class: class.clone(),
             level,
@@ -115,21 +154,21 @@ impl Draft<'_> {
             text: alarm.sources.iter().find_map(|s| s.evidence.text),
             alarm: Some(id),
         });
-        self.emit(Body::Accepted { incident });
+        self.emit(IncidentEvent::Accepted { incident });
         if file {
-            self.emit(Body::Filed { incident, class, level });
+            self.emit(IncidentEvent::Filed { incident, class, level });
         }
         self.out.refs.incident = Some(incident);
         self.out.refs.code = Some(alarm.code);
         Ok(())
     }
 
-    pub(super) fn kind(&self, id: &AlarmKindId) -> Result<&AlarmKind, Refusal> {
+    pub(crate) fn kind(&self, id: &AlarmKindId) -> Result<&AlarmKind, Refusal> {
         self.site()?.alarm_kind(id).ok_or(Refusal::field(Code::NoRule, "kind"))
     }
 
     /// Evidence with what its source said, sealed under the alarm that it goes to.
-    pub(super) fn said(&mut self, place: &Place, evidence: Evidence, text: Option<&str>) -> Result<AlarmId, Refusal> {
+    pub(crate) fn said(&mut self, place: &Place, evidence: Evidence, text: Option<&str>) -> Result<AlarmId, Refusal> {
         let same = self.same_condition(place, &evidence, self.kind(&evidence.kind)?);
         let alarm = same.unwrap_or(AlarmId(self.counters.alarm));
         let text = self.optional_text(Subject::Alarm(alarm), text, "text")?;
@@ -137,7 +176,7 @@ impl Draft<'_> {
     }
 
     /// New evidence goes to the alarm of the same condition, or raises one.
-    pub(super) fn evidence(&mut self, place: &Place, evidence: Evidence) -> Result<AlarmId, Refusal> {
+    pub(crate) fn evidence(&mut self, place: &Place, evidence: Evidence) -> Result<AlarmId, Refusal> {
         let kind = self.kind(&evidence.kind)?.clone();
         let id = match self.same_condition(place, &evidence, &kind) {
             Some(id) => {
@@ -172,7 +211,7 @@ impl Draft<'_> {
         self.base.alarms.values().rev().find(same).map(|a| a.id)
     }
 
-    pub(super) fn add_evidence(&mut self, id: AlarmId, evidence: Evidence, kind: &AlarmKind) -> Result<(), Refusal> {
+    pub(crate) fn add_evidence(&mut self, id: AlarmId, evidence: Evidence, kind: &AlarmKind) -> Result<(), Refusal> {
         let alarm = self.alarm(id)?;
         let again = alarm.cleared.is_some_and(|t| self.now() - t >= CLIP_AGAIN);
         let again = again && evidence.source.lasts() && alarm.exhibits.len() + CLIP_CAMERAS <= MAX_EXHIBITS;
@@ -184,7 +223,7 @@ impl Draft<'_> {
         let telling = |k: &AlarmKind| (k.level, k.words.is_empty());
         let shown = if telling(kind) > telling(shown) { kind.id.clone() } else { shown.id.clone() };
         let level = alarm.level.max(kind.level);
-        self.emit(Body::AlarmEvidence { alarm: id, level, kind: shown, evidence });
+        self.emit(AlarmEvent::EvidenceAdded { alarm: id, level, kind: shown, evidence });
         if worse {
             self.sound_worse(id)?;
         }
@@ -204,7 +243,7 @@ impl Draft<'_> {
         if let Some(case) = case {
             self.call(case, Why::Worse, None);
         } else if alarm.confirmed.is_some() && alarm.judged.is_none() {
-            self.emit_as(By::System, Body::AlarmSounded { alarm: id });
+            self.emit_as(By::System, AlarmEvent::Sounded { alarm: id });
         }
         Ok(())
     }
@@ -215,7 +254,7 @@ impl Draft<'_> {
         let code = self.case_code();
         let (at, is_camera) = (evidence.at, matches!(evidence.source, Source::Camera(_)));
         let (level, place) = (kind.level, place.clone());
-        self.emit(Body::AlarmRaised {
+        self.emit(AlarmEvent::Raised {
             alarm: id,
             kind: kind.id.clone(),
             level,
@@ -253,7 +292,7 @@ impl Draft<'_> {
         let by = By::Rule(RuleId::new(format!("life_safety/{}", rule.family)));
         let before = std::mem::replace(&mut self.by, by);
         if self.alarm(id)?.confirmed.is_none() {
-            self.emit(Body::AlarmConfirmed { alarm: id });
+            self.emit(AlarmEvent::Confirmed { alarm: id });
         }
         let opened = self.open_incident(id, class, None, true);
         if let Some(incident) = self.alarm(id)?.incident {
@@ -264,41 +303,15 @@ impl Draft<'_> {
     }
 
     /// One source is back to normal.
-    pub(super) fn source_cleared(&mut self, source: &Source) {
+    pub(crate) fn source_cleared(&mut self, source: &Source) {
         let active = |a: &&Alarm| a.sources.iter().any(|s| s.active && &s.evidence.source == source);
         let found: Vec<AlarmId> = self.base.alarms.values().filter(active).map(|a| a.id).collect();
         for alarm in found {
-            self.emit(Body::AlarmSourceCleared { alarm, source: source.clone() });
+            self.emit(AlarmEvent::SourceCleared { alarm, source: source.clone() });
         }
     }
 
-    /// What is due by now: shelvings end, unjudged alarms sound again.
-    pub(super) fn tick(&mut self) {
-        let (now, site) = (self.now(), self.base.site.as_deref());
-        let limits = |class: &ClassId| site.and_then(|s| s.class(class)).map(|c| &c.limits);
-        let again = |a: &Alarm| {
-            let kind = site.and_then(|s| s.alarm_kind(&a.kind));
-            kind.and_then(|k| limits(&k.class)).map_or(SOUND_AGAIN, Limits::attend)
-        };
-        let due = self.base.alarms.values().filter(|a| a.due(again(a)).is_some_and(|t| t <= now)).take(MAX_DUE);
-        let due: Vec<(AlarmId, bool, _)> = due.map(|a| (a.id, a.shelf.is_some(), a.mode)).collect();
-        let asks = self.base.incidents.values().filter_map(|i| {
-            let (at, why, task) = i.due(limits(&i.class)?)?;
-            (at <= now).then_some((i.id, i.mode, why, task))
-        });
-        let asks: Vec<_> = asks.take(MAX_DUE).collect();
-        for (incident, mode, why, task) in asks {
-            self.mode = mode;
-            self.call(incident, why, task);
-        }
-        for (alarm, shelved, mode) in due {
-            self.mode = mode;
-            let body = if shelved { Body::AlarmUnshelved { alarm } } else { Body::AlarmSounded { alarm } };
-            self.emit(body);
-        }
-    }
-
-    pub(super) fn add_exhibit(&mut self, of: ExhibitOf, exhibit: &Exhibit) -> Result<(), Refusal> {
+    pub(crate) fn add_exhibit(&mut self, of: ExhibitOf, exhibit: &Exhibit) -> Result<(), Refusal> {
         match of {
             ExhibitOf::Alarm(alarm) => {
                 let found = self.alarm(alarm)?;
@@ -307,7 +320,7 @@ impl Draft<'_> {
                 }
                 self.mode = found.mode;
                 self.out.refs.alarm = Some(alarm);
-                self.emit(Body::AlarmExhibit { alarm, exhibit: exhibit.clone() });
+                self.emit(AlarmEvent::ExhibitAdded { alarm, exhibit: exhibit.clone() });
             }
             ExhibitOf::Incident(incident) => {
                 let found = self.incident_in_mode(incident)?;
@@ -315,7 +328,7 @@ impl Draft<'_> {
                     return Err(Code::TooMany.into());
                 }
                 self.out.refs.incident = Some(incident);
-                self.emit(Body::ExhibitAdded { incident, exhibit: exhibit.clone() });
+                self.emit(IncidentEvent::ExhibitAdded { incident, exhibit: exhibit.clone() });
             }
         }
         Ok(())

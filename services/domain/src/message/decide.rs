@@ -1,15 +1,15 @@
 //! What residents write. A message is kept whatever it says. Urgent words ring with or without a place; what the same
 //! number writes soon after joins and completes it. Answers are what the sender expects, and bounded.
 
-use super::Draft;
 use crate::{
-    alarm::{Alarm, Evidence, Source},
-    event::{Body, By},
+    alarm::{Alarm, AlarmEvent, Evidence, Source},
+    decide::Draft,
+    event::By,
     gazetteer::{self, Reading},
     ids::*,
-    incident::Stage,
+    incident::{IncidentEvent, Stage},
     input::Outgoing,
-    patrol::Message,
+    message::{Message, MessageEvent},
     refusal::{Code, Refusal},
     site::{AlarmKind, Level, Place},
     text::{SecretKind, Subject, receives_answers},
@@ -67,9 +67,16 @@ fn word(text: &str) -> Option<Word<'_>> {
 }
 
 impl Draft<'_> {
+    /// The gateway took an outgoing message, or gave up.
+    pub(crate) fn message_sent(&mut self, message: MessageId, ok: bool) -> Result<(), Refusal> {
+        self.base.messages.get(&message).ok_or(Refusal::new(Code::NoMessage))?;
+        self.emit(MessageEvent::Sent { message, ok });
+        Ok(())
+    }
+
     /// A message is kept, joins or raises an alarm where it can, and is answered. One without a person is a call that was
     /// refused elsewhere: it only waits for somebody to look at it.
-    pub(super) fn message_in(
+    pub(crate) fn message_in(
         &mut self,
         from: &str,
         person: Option<String>,
@@ -113,7 +120,7 @@ impl Draft<'_> {
             }
         };
         let person = message.person.clone();
-        self.emit(Body::MessageKept { message });
+        self.emit(MessageEvent::Kept { message });
         self.out.refs.message = Some(id);
         if let Some((words, code)) = answer.filter(|_| answers && receives_answers(from)) {
             self.answer(id, phone, person, subject, &words);
@@ -189,7 +196,7 @@ impl Draft<'_> {
             let same = before.building.is_some() && before.building == place.building;
             let finer = same && before.unit.is_none() && place.unit.is_some();
             if vague || corrects || finer {
-                self.emit(Body::AlarmPlaced { alarm: id, place: place.clone() });
+                self.emit(AlarmEvent::Placed { alarm: id, place: place.clone() });
                 self.follow(id, place)?;
             }
             if vague || corrects || same {
@@ -209,7 +216,7 @@ impl Draft<'_> {
         let incident = self.alarm(id)?.incident.and_then(|i| self.incident(i).ok());
         if let Some(found) = incident.filter(|i| i.open() && i.alarms.first() == Some(&id)) {
             let (incident, before) = (found.id, Some(found.place.clone()));
-            self.emit(Body::PlaceCorrected { incident, place: place.clone(), before });
+            self.emit(IncidentEvent::PlaceCorrected { incident, place: place.clone(), before });
         }
         let now = self.now();
         for camera in self.site()?.nearest_cameras(place, CAMERAS) {
@@ -220,20 +227,20 @@ impl Draft<'_> {
     }
 
     /// A person tells where an alarm is.
-    pub(in crate::decide) fn place_alarm(&mut self, id: AlarmId, place: &Place) -> Result<(), Refusal> {
+    pub(crate) fn place_alarm(&mut self, id: AlarmId, place: &Place) -> Result<(), Refusal> {
         self.check_place(place)?;
         let alarm = self.alarm_in_mode(id)?;
         let handled = |i: IncidentId| self.incident(i).is_ok_and(|i| i.open());
         if alarm.judged.is_some() && !alarm.incident.is_some_and(handled) {
             return Err(Code::AlreadyJudged.into());
         }
-        self.emit(Body::AlarmPlaced { alarm: id, place: place.clone() });
+        self.emit(AlarmEvent::Placed { alarm: id, place: place.clone() });
         self.out.refs.alarm = Some(id);
         self.follow(id, place)
     }
 
     /// A person tells where a message of the inbox is about: it becomes an alarm there, or joins one.
-    pub(in crate::decide) fn place_message(
+    pub(crate) fn place_message(
         &mut self,
         id: MessageId,
         place: &Place,
@@ -254,7 +261,7 @@ impl Draft<'_> {
         };
         let alarm = self.evidence(place, said(&message, self.now(), &kind))?;
         message.alarm = Some(alarm);
-        self.emit(Body::MessageKept { message });
+        self.emit(MessageEvent::Kept { message });
         self.out.refs.message = Some(id);
         Ok(())
     }
@@ -295,12 +302,12 @@ impl Draft<'_> {
     }
 
     /// It rings, though nobody knows where: it correlates with nothing until it has a place.
-    pub(super) fn raise_unplaced(&mut self, evidence: Evidence) -> Result<AlarmId, Refusal> {
+    pub(crate) fn raise_unplaced(&mut self, evidence: Evidence) -> Result<AlarmId, Refusal> {
         let level = self.kind(&evidence.kind)?.level;
         let alarm = AlarmId(self.counters.alarm);
         self.counters.alarm += 1;
         let (kind, code) = (evidence.kind.clone(), self.case_code());
-        self.emit(Body::AlarmRaised { alarm, kind, level, place: gazetteer::unknown(), code, evidence });
+        self.emit(AlarmEvent::Raised { alarm, kind, level, place: gazetteer::unknown(), code, evidence });
         Ok(alarm)
     }
 
@@ -346,7 +353,7 @@ impl Draft<'_> {
             reply_to: Some(to),
             sent: None,
         };
-        self.emit_as(By::System, Body::MessageKept { message });
+        self.emit_as(By::System, MessageEvent::Kept { message });
         self.send(Outgoing::Sms { message: id });
     }
 }

@@ -1,14 +1,14 @@
 //! The incident's ordinary path: report, accept, file, approve, verify, close, and the ways aside.
 
-use super::Draft;
 use crate::{
     access,
-    alarm::Alarm,
+    alarm::{Alarm, AlarmEvent},
     attention::Why,
-    event::{Body, By},
+    decide::Draft,
+    event::By,
     ids::*,
-    incident::{Incident, MAX_EXHIBITS, REOPEN_WITHIN, Reporter, ReporterKind, Stage},
-    input::{Actor, Command, Outgoing, ReporterInput},
+    incident::{Channel, Incident, IncidentEvent, MAX_EXHIBITS, REOPEN_WITHIN, Reporter, ReporterKind, Stage},
+    input::{Actor, Outgoing, ReporterInput},
     refusal::{Code, Refusal},
     site::{Level, Place},
     text::{SecretKind, Subject},
@@ -19,91 +19,94 @@ fn progress(stage: Stage) -> u8 {
     match stage {
         Stage::Reported => 0,
         Stage::Accepted => 1,
-        _ => 2,
+        Stage::Filed
+        | Stage::PendingApproval
+        | Stage::Approved
+        | Stage::Dispatched
+        | Stage::Handling
+        | Stage::AwaitingVerification
+        | Stage::Verified
+        | Stage::Rejected
+        | Stage::Merged
+        | Stage::Closed => 2,
     }
 }
 
 impl Draft<'_> {
-    pub(super) fn incident_command(&mut self, actor: &Actor, command: &Command) -> Result<(), Refusal> {
-        match command {
-            Command::Report { class, level, place, channel, reporter, text, into } => {
-                let id = self.report(class, *level, place, *channel, reporter.as_ref(), text.as_deref())?;
-                if let Some(into) = into {
-                    return self.merge(id, *into);
-                }
-                if access::outside(actor) && self.incident(id)?.level > Level::Normal {
-                    self.call(id, Why::Opened, None);
-                }
-                Ok(())
-            }
-            Command::Attend { incident, text } => {
-                if self.incident_in_mode(*incident)?.attention.is_empty() {
-                    return Err(Code::NothingAsks.into());
-                }
-                let text = self.optional_text(Subject::Incident(*incident), text.as_deref(), "text")?;
-                self.on(*incident, Body::Attended { incident: *incident, text })
-            }
-            Command::Accept(id) => {
-                self.in_stage(*id, &[Stage::Reported])?;
-                self.on(*id, Body::Accepted { incident: *id })
-            }
-            Command::Reject { incident, reason } => {
-                self.in_stage(*incident, &[Stage::Reported, Stage::Accepted])?;
-                let reason = self.reason(*incident, reason)?;
-                self.on(*incident, Body::Rejected { incident: *incident, reason })
-            }
-            Command::Merge { incident, into } => self.merge(*incident, *into),
-            Command::File { incident, class, level } => self.file(*incident, class.as_ref(), *level),
-            Command::Approve(id) => self.approve(*id),
-            Command::RefuseApproval { incident, reason } => {
-                self.in_stage(*incident, &[Stage::PendingApproval])?;
-                let reason = self.reason(*incident, reason)?;
-                self.on(*incident, Body::ApprovalRefused { incident: *incident, reason })
-            }
-            Command::Verify { incident, text } => self.verify(*incident, text.as_deref()),
-            Command::Close { incident, text } => self.close(*incident, text.as_deref()),
-            Command::Reopen { incident, reason } => self.reopen(*incident, reason),
-            Command::Note { incident, text } => {
-                self.incident_in_mode(*incident)?;
-                let text = self.text(Subject::Incident(*incident), text, Code::TextMissing, "text")?;
-                self.on(*incident, Body::Noted { incident: *incident, text })
-            }
-            Command::CorrectPlace { incident, place } => {
-                self.check_place(place)?;
-                let found = self.incident_in_mode(*incident)?;
-                if !found.open() {
-                    return Err(Code::WrongStage.into());
-                }
-                let before = Some(found.place.clone());
-                self.on(*incident, Body::PlaceCorrected { incident: *incident, place: place.clone(), before })
-            }
-            Command::AddExhibit { of, exhibit } => self.add_exhibit(*of, exhibit),
-            _ => Ok(()),
+    /// After the report of `actor`: it is merged, or asks for attention where nobody of the centre has taken it.
+    pub(crate) fn reported(&mut self, actor: &Actor, id: IncidentId, into: Option<IncidentId>) -> Result<(), Refusal> {
+        if let Some(into) = into {
+            return self.merge(id, into);
         }
+        if access::outside(actor) && self.incident(id)?.level > Level::Normal {
+            self.call(id, Why::Opened, None);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn attend(&mut self, incident: IncidentId, text: Option<&str>) -> Result<(), Refusal> {
+        if self.incident_in_mode(incident)?.attention.is_empty() {
+            return Err(Code::NothingAsks.into());
+        }
+        let text = self.optional_text(Subject::Incident(incident), text, "text")?;
+        self.on(incident, IncidentEvent::Attended { incident, text })
+    }
+
+    pub(crate) fn accept(&mut self, incident: IncidentId) -> Result<(), Refusal> {
+        self.in_stage(incident, &[Stage::Reported])?;
+        self.on(incident, IncidentEvent::Accepted { incident })
+    }
+
+    pub(crate) fn reject(&mut self, incident: IncidentId, reason: &str) -> Result<(), Refusal> {
+        self.in_stage(incident, &[Stage::Reported, Stage::Accepted])?;
+        let reason = self.reason(incident, reason)?;
+        self.on(incident, IncidentEvent::Rejected { incident, reason })
+    }
+
+    pub(crate) fn refuse_approval(&mut self, incident: IncidentId, reason: &str) -> Result<(), Refusal> {
+        self.in_stage(incident, &[Stage::PendingApproval])?;
+        let reason = self.reason(incident, reason)?;
+        self.on(incident, IncidentEvent::ApprovalRefused { incident, reason })
+    }
+
+    pub(crate) fn note(&mut self, incident: IncidentId, text: &str) -> Result<(), Refusal> {
+        self.incident_in_mode(incident)?;
+        let text = self.text(Subject::Incident(incident), text, Code::TextMissing, "text")?;
+        self.on(incident, IncidentEvent::Noted { incident, text })
+    }
+
+    pub(crate) fn correct_place(&mut self, incident: IncidentId, place: &Place) -> Result<(), Refusal> {
+        self.check_place(place)?;
+        let found = self.incident_in_mode(incident)?;
+        if !found.open() {
+            return Err(Code::WrongStage.into());
+        }
+        let before = Some(found.place.clone());
+        self.on(incident, IncidentEvent::PlaceCorrected { incident, place: place.clone(), before })
     }
 
     /// Emits an event of an incident and names the incident in the answer.
-    fn on(&mut self, incident: IncidentId, body: Body) -> Result<(), Refusal> {
-        self.emit(body);
+    fn on(&mut self, incident: IncidentId, what: IncidentEvent) -> Result<(), Refusal> {
+        self.emit(what);
         self.out.refs.incident = Some(incident);
         Ok(())
     }
 
-    pub(super) fn in_stage(&self, id: IncidentId, stages: &[Stage]) -> Result<&Incident, Refusal> {
+    pub(crate) fn in_stage(&self, id: IncidentId, stages: &[Stage]) -> Result<&Incident, Refusal> {
         let incident = self.incident_in_mode(id)?;
         if stages.contains(&incident.stage) { Ok(incident) } else { Err(Code::WrongStage.into()) }
     }
 
-    pub(super) fn reason(&mut self, incident: IncidentId, reason: &str) -> Result<VaultId, Refusal> {
+    pub(crate) fn reason(&mut self, incident: IncidentId, reason: &str) -> Result<VaultId, Refusal> {
         self.text(Subject::Incident(incident), reason, Code::ReasonMissing, "reason")
     }
 
-    fn report(
+    pub(crate) fn report(
         &mut self,
         class: &ClassId,
         level: Option<Level>,
         place: &Place,
-        channel: crate::incident::Channel,
+        channel: Channel,
         reporter: Option<&ReporterInput>,
         text: Option<&str>,
     ) -> Result<IncidentId, Refusal> {
@@ -119,7 +122,7 @@ impl Draft<'_> {
         self.out.refs.code = Some(code.clone());
         self.on(
             incident,
-            Body::Reported {
+            IncidentEvent::Reported {
                 incident,
                 class: class.clone(),
                 level,
@@ -135,8 +138,8 @@ impl Draft<'_> {
     }
 
     /// Something of the case asks for a person of the centre.
-    pub(super) fn call(&mut self, incident: IncidentId, why: Why, task: Option<TaskId>) {
-        self.emit_as(By::System, Body::AttentionCalled { incident, why, task });
+    pub(crate) fn call(&mut self, incident: IncidentId, why: Why, task: Option<TaskId>) {
+        self.emit_as(By::System, IncidentEvent::AttentionCalled { incident, why, task });
     }
 
     /// Who ends the work while a source still alarms says why.
@@ -165,7 +168,7 @@ impl Draft<'_> {
         })
     }
 
-    fn merge(&mut self, incident: IncidentId, into: IncidentId) -> Result<(), Refusal> {
+    pub(crate) fn merge(&mut self, incident: IncidentId, into: IncidentId) -> Result<(), Refusal> {
         self.in_stage(incident, &[Stage::Reported, Stage::Accepted, Stage::Filed, Stage::PendingApproval])?;
         let other = self.incident(into)?;
         if other.mode != self.mode {
@@ -181,24 +184,29 @@ impl Draft<'_> {
         let ended = self.incident(incident)?;
         let (alarms, level) = (ended.alarms.clone(), Some(ended.level));
         let exhibits = ended.exhibits.iter().take(room).cloned().collect();
-        self.emit(Body::Merged { incident, into });
+        self.emit(IncidentEvent::Merged { incident, into });
         for alarm in alarms.iter().copied().filter(|a| self.alarm(*a).is_ok()).collect::<Vec<_>>() {
-            self.emit(Body::AlarmMoved { alarm, incident: into });
+            self.emit(AlarmEvent::Moved { alarm, incident: into });
         }
-        self.on(into, Body::Absorbed { incident: into, from: incident, alarms, exhibits, level })
+        self.on(into, IncidentEvent::Absorbed { incident: into, from: incident, alarms, exhibits, level })
     }
 
-    fn file(&mut self, id: IncidentId, class: Option<&ClassId>, level: Option<Level>) -> Result<(), Refusal> {
+    pub(crate) fn file(
+        &mut self,
+        id: IncidentId,
+        class: Option<&ClassId>,
+        level: Option<Level>,
+    ) -> Result<(), Refusal> {
         let incident = self.in_stage(id, &[Stage::Accepted])?;
         let class = match class {
             Some(class) => self.class(class)?.id.clone(),
             None => incident.class.clone(),
         };
         let level = level.unwrap_or(incident.level);
-        self.on(id, Body::Filed { incident: id, class, level })
+        self.on(id, IncidentEvent::Filed { incident: id, class, level })
     }
 
-    fn approve(&mut self, id: IncidentId) -> Result<(), Refusal> {
+    pub(crate) fn approve(&mut self, id: IncidentId) -> Result<(), Refusal> {
         let incident = self.incident_in_mode(id)?;
         if incident.times.filed.is_none() || incident.stage.ended() {
             return Err(Code::WrongStage.into());
@@ -206,10 +214,10 @@ impl Draft<'_> {
         if incident.times.approved.is_some() {
             return Err(Code::AlreadyApproved.into());
         }
-        self.on(id, Body::Approved { incident: id })
+        self.on(id, IncidentEvent::Approved { incident: id })
     }
 
-    fn verify(&mut self, id: IncidentId, text: Option<&str>) -> Result<(), Refusal> {
+    pub(crate) fn verify(&mut self, id: IncidentId, text: Option<&str>) -> Result<(), Refusal> {
         let incident = self.incident_in_mode(id)?;
         if matches!(incident.stage, Stage::Dispatched | Stage::Handling) {
             return Err(Code::TasksOpen.into());
@@ -217,10 +225,10 @@ impl Draft<'_> {
         let incident = self.in_stage(id, &[Stage::AwaitingVerification])?;
         self.check_standing(incident, text)?;
         let text = self.optional_text(Subject::Incident(id), text, "text")?;
-        self.on(id, Body::Verified { incident: id, text })
+        self.on(id, IncidentEvent::Verified { incident: id, text })
     }
 
-    fn close(&mut self, id: IncidentId, text: Option<&str>) -> Result<(), Refusal> {
+    pub(crate) fn close(&mut self, id: IncidentId, text: Option<&str>) -> Result<(), Refusal> {
         let incident = self.in_stage(id, &[Stage::Verified])?;
         if incident.times.approved.is_none() {
             return Err(Code::NotApproved.into());
@@ -230,18 +238,18 @@ impl Draft<'_> {
         let live: Vec<_> = incident.tasks.iter().filter(|t| t.state.live()).map(|t| (t.id, t.unit.clone())).collect();
         let text = self.optional_text(Subject::Incident(id), text, "text")?;
         for (task, unit) in live {
-            self.emit(Body::TaskRecalled { incident: id, task, reason: None });
+            self.emit(IncidentEvent::TaskRecalled { incident: id, task, reason: None });
             self.send(Outgoing::Recall { unit, incident: id, task });
         }
-        self.on(id, Body::Closed { incident: id, text })
+        self.on(id, IncidentEvent::Closed { incident: id, text })
     }
 
-    fn reopen(&mut self, id: IncidentId, reason: &str) -> Result<(), Refusal> {
+    pub(crate) fn reopen(&mut self, id: IncidentId, reason: &str) -> Result<(), Refusal> {
         let incident = self.in_stage(id, &[Stage::Closed])?;
         if incident.times.ended.is_none_or(|ended| self.now() - ended > REOPEN_WITHIN) {
             return Err(Code::ReopenLate.into());
         }
         let reason = self.reason(id, reason)?;
-        self.on(id, Body::Reopened { incident: id, reason })
+        self.on(id, IncidentEvent::Reopened { incident: id, reason })
     }
 }

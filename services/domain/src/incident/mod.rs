@@ -1,14 +1,24 @@
 //! The incident 事件: stages, clocks, and what each event does to it and to its tasks.
 
+pub mod attention;
+mod decide;
+mod event;
+pub mod task;
+
+use attention::{Attention, Why};
+use task::*;
+
 use crate::{
-    attention::{self, Attention, Why},
-    event::{Body, By, Event, Mode},
+    event::{By, Event, Key, Mode},
     ids::*,
-    site::{Level, Limits, Place},
-    task::*,
+    site::{Level, Limits, Place, Site},
+    state::{Counters, State, use_up},
     text::Ref,
+    thing::{InSnapshot, Index, Relation, Thing},
     time::{Millis, Timestamp},
 };
+
+pub use event::IncidentEvent;
 
 /// Most stills, clips and photos of one incident.
 pub const MAX_EXHIBITS: usize = 128;
@@ -45,38 +55,6 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// All stages.
-    pub const ALL: [Self; 12] = [
-        Self::Reported,
-        Self::Rejected,
-        Self::Merged,
-        Self::Accepted,
-        Self::Filed,
-        Self::PendingApproval,
-        Self::Approved,
-        Self::Dispatched,
-        Self::Handling,
-        Self::AwaitingVerification,
-        Self::Verified,
-        Self::Closed,
-    ];
-    /// Stable name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Reported => "reported",
-            Self::Rejected => "rejected",
-            Self::Merged => "merged",
-            Self::Accepted => "accepted",
-            Self::Filed => "filed",
-            Self::PendingApproval => "pending_approval",
-            Self::Approved => "approved",
-            Self::Dispatched => "dispatched",
-            Self::Handling => "handling",
-            Self::AwaitingVerification => "awaiting_verification",
-            Self::Verified => "verified",
-            Self::Closed => "closed",
-        }
-    }
     /// No work is left.
     pub const fn ended(self) -> bool {
         matches!(self, Self::Rejected | Self::Merged | Self::Closed)
@@ -295,10 +273,17 @@ pub struct Incident {
     pub acted: Option<Timestamp>,
 }
 
-impl Incident {
-    /// A new one, from its first event.
-    pub(crate) fn reported(event: &Event) -> Option<Self> {
-        let Body::Reported { incident, class, level, place, channel, code, reporter, text, alarm } = &event.body else {
+impl Thing for Incident {
+    type Id = IncidentId;
+    type Event = IncidentEvent;
+
+    fn id(&self) -> IncidentId {
+        self.id
+    }
+
+    fn begin(what: &IncidentEvent, event: &Event) -> Option<Self> {
+        let IncidentEvent::Reported { incident, class, level, place, channel, code, reporter, text, alarm } = what
+        else {
             return None;
         };
         Some(Self {
@@ -329,31 +314,80 @@ impl Incident {
         })
     }
 
-    /// Takes a later event of this incident.
-    pub(crate) fn apply(&mut self, event: &Event) {
-        self.advance(event);
-        self.heed(event);
+    fn apply(&mut self, what: &IncidentEvent, event: &Event) {
+        self.advance(what, event);
+        self.heed(what, event);
     }
 
+    fn count(what: &IncidentEvent, counters: &mut Counters) {
+        if let IncidentEvent::Reported { incident, .. } = what {
+            use_up(&mut counters.incident, incident.0);
+        } else if let IncidentEvent::TaskPushed { task, .. } = what {
+            use_up(&mut counters.task, task.0);
+        }
+    }
+
+    fn index(&self, site: Option<&Site>) -> Index {
+        let mut refs: Vec<Relation> = self.place.relations().collect();
+        let more = self.units().cloned().map(Relation::Unit);
+        let more = more.chain(self.merged_into.map(Relation::Parent));
+        let person = self.reporter.as_ref().and_then(|r| r.person.clone());
+        let more = more.chain(person.map(Relation::Person));
+        let more = more.chain(self.tasks.iter().map(|t| Relation::Task(t.id)));
+        for relation in more.chain(self.alarms.iter().copied().map(Relation::Alarm)) {
+            if !refs.contains(&relation) {
+                refs.push(relation);
+            }
+        }
+        let limits = site.and_then(|s| s.class(&self.class)).map(|c| &c.limits);
+        Index {
+            open: self.open(),
+            at: self.times.reported,
+            due: limits.and_then(|l| self.due(l)).map(|(at, ..)| at),
+            level: Some(self.level),
+            stage: Some(self.stage.name()),
+            refs,
+        }
+    }
+
+    /// Its alarms: reopened, it takes their evidence again.
+    fn companions(&self) -> Vec<Key> {
+        self.alarms.iter().copied().map(Key::Alarm).collect()
+    }
+
+    fn forgettable(&self, _: &State) -> bool {
+        !self.open()
+    }
+
+    fn in_snapshot(&self, since: Timestamp) -> InSnapshot {
+        match self.times.ended {
+            _ if self.open() => InSnapshot::Always,
+            Some(ended) if ended >= since => InSnapshot::Recent,
+            Some(_) | None => InSnapshot::Past,
+        }
+    }
+}
+
+impl Incident {
     /// What the event does to stage, times and tasks.
-    fn advance(&mut self, event: &Event) {
+    fn advance(&mut self, what: &IncidentEvent, event: &Event) {
         let at = Some(event.at);
-        match &event.body {
-            Body::Accepted { .. } => {
+        match what {
+            IncidentEvent::Accepted { .. } => {
                 self.stage = Stage::Accepted;
                 self.times.accepted = at;
             }
-            Body::Rejected { reason, .. } => {
+            IncidentEvent::Rejected { reason, .. } => {
                 self.stage = Stage::Rejected;
                 self.reason = Some(*reason);
                 self.times.ended = at;
             }
-            Body::Merged { into, .. } => {
+            IncidentEvent::Merged { into, .. } => {
                 self.stage = Stage::Merged;
                 self.merged_into = Some(*into);
                 self.times.ended = at;
             }
-            Body::Absorbed { from, alarms, exhibits, level, .. } => {
+            IncidentEvent::Absorbed { from, alarms, exhibits, level, .. } => {
                 self.level = level.map_or(self.level, |l| l.max(self.level));
                 if self.level == Level::Red && self.stage == Stage::PendingApproval {
                     self.stage = Stage::Filed;
@@ -362,13 +396,13 @@ impl Incident {
                 self.alarms.extend(alarms);
                 self.exhibits.extend_from_slice(exhibits);
             }
-            Body::Filed { class, level, .. } => {
+            IncidentEvent::Filed { class, level, .. } => {
                 self.class = class.clone();
                 self.level = *level;
                 self.stage = if *level == Level::Red { Stage::Filed } else { Stage::PendingApproval };
                 self.times.filed = at;
             }
-            Body::Approved { .. } => {
+            IncidentEvent::Approved { .. } => {
                 self.approved_by = Some(event.by.clone());
                 self.approved_after = self.times.pushed.is_some();
                 self.times.approved = at;
@@ -376,37 +410,75 @@ impl Incident {
                     self.stage = Stage::Approved;
                 }
             }
-            Body::ApprovalRefused { reason, .. } => {
+            IncidentEvent::ApprovalRefused { reason, .. } => {
                 self.reason = Some(*reason);
                 self.stage = Stage::Accepted;
                 self.times.filed = None;
             }
-            Body::Verified { .. } => {
+            IncidentEvent::Verified { .. } => {
                 self.stage = Stage::Verified;
                 self.times.verified = at;
             }
-            Body::Closed { .. } => {
+            IncidentEvent::Closed { .. } => {
                 self.stage = Stage::Closed;
                 self.times.ended = at;
             }
-            Body::Reopened { reason, .. } => self.reopen(*reason, event.at),
-            Body::PlaceCorrected { place, .. } => self.place = place.clone(),
-            Body::ExhibitAdded { exhibit, .. } => self.exhibits.push(exhibit.clone()),
-            _ => self.apply_task(event),
+            IncidentEvent::Reopened { reason, .. } => self.reopen(*reason, event.at),
+            IncidentEvent::PlaceCorrected { place, .. } => self.place = place.clone(),
+            IncidentEvent::ExhibitAdded { exhibit, .. } => self.exhibits.push(exhibit.clone()),
+            IncidentEvent::TaskPushed { .. }
+            | IncidentEvent::TaskDelivered { .. }
+            | IncidentEvent::TaskAcknowledged { .. }
+            | IncidentEvent::TaskEnRoute { .. }
+            | IncidentEvent::TaskOnScene { .. }
+            | IncidentEvent::TaskFeedback { .. }
+            | IncidentEvent::TaskDeclined { .. }
+            | IncidentEvent::TaskRecalled { .. }
+            | IncidentEvent::ReworkOrdered { .. } => self.apply_task(what, event),
+            IncidentEvent::Reported { .. }
+            | IncidentEvent::Noted { .. }
+            | IncidentEvent::AttentionCalled { .. }
+            | IncidentEvent::Attended { .. } => {}
         }
     }
 
     /// What the event asks of the centre, and what it answers.
-    fn heed(&mut self, event: &Event) {
-        let (asked, now) = (&mut self.attention, event.at);
-        match &event.body {
-            Body::AttentionCalled { why, task, .. } => attention::call(asked, *why, *task, now),
-            Body::TaskPushed { .. } | Body::Attended { text: Some(_), .. } => asked.clear(),
-            Body::TaskAcknowledged { .. } => asked.retain(|a| !matches!(a.why, Why::Idle | Why::Unacknowledged)),
-            body if body.acts() && matches!(event.by, By::Account(_)) => attention::take(asked, &event.by, now),
-            _ => {}
+    fn heed(&mut self, what: &IncidentEvent, event: &Event) {
+        let (asked, now, by_person) = (&mut self.attention, event.at, matches!(event.by, By::Account(_)));
+        match what {
+            IncidentEvent::AttentionCalled { why, task, .. } => attention::call(asked, *why, *task, now),
+            IncidentEvent::TaskPushed { .. } | IncidentEvent::Attended { text: Some(_), .. } => asked.clear(),
+            IncidentEvent::TaskAcknowledged { .. } => {
+                asked.retain(|a| !matches!(a.why, Why::Idle | Why::Unacknowledged))
+            }
+            IncidentEvent::Attended { text: None, .. }
+            | IncidentEvent::Accepted { .. }
+            | IncidentEvent::Rejected { .. }
+            | IncidentEvent::Merged { .. }
+            | IncidentEvent::Absorbed { .. }
+            | IncidentEvent::Filed { .. }
+            | IncidentEvent::Approved { .. }
+            | IncidentEvent::ApprovalRefused { .. }
+            | IncidentEvent::TaskRecalled { .. }
+            | IncidentEvent::ReworkOrdered { .. }
+            | IncidentEvent::Verified { .. }
+            | IncidentEvent::Closed { .. }
+            | IncidentEvent::Reopened { .. }
+            | IncidentEvent::PlaceCorrected { .. } => {
+                if by_person {
+                    attention::take(asked, &event.by, now);
+                }
+            }
+            IncidentEvent::Reported { .. }
+            | IncidentEvent::TaskDelivered { .. }
+            | IncidentEvent::TaskEnRoute { .. }
+            | IncidentEvent::TaskOnScene { .. }
+            | IncidentEvent::TaskFeedback { .. }
+            | IncidentEvent::TaskDeclined { .. }
+            | IncidentEvent::Noted { .. }
+            | IncidentEvent::ExhibitAdded { .. } => {}
         }
-        if event.body.acts() && matches!(event.by, By::Account(_)) {
+        if by_person && what.acts() {
             self.acted = Some(now);
         }
         if self.stage.ended() {
@@ -423,9 +495,9 @@ impl Incident {
         t.reopened = Some(now);
     }
 
-    fn apply_task(&mut self, event: &Event) {
+    fn apply_task(&mut self, what: &IncidentEvent, event: &Event) {
         let now = event.moment();
-        if let Body::TaskPushed { task, unit, terms, text, replaces, .. } = &event.body {
+        if let IncidentEvent::TaskPushed { task, unit, terms, text, replaces, .. } = what {
             self.tasks.push(Task {
                 id: *task,
                 unit: unit.clone(),
@@ -444,17 +516,17 @@ impl Incident {
             self.times.delivered = None;
             self.times.done = None;
         } else {
-            self.apply_step(event);
+            self.apply_step(what, event);
         }
         self.settle(now);
     }
 
-    fn apply_step(&mut self, event: &Event) {
+    fn apply_step(&mut self, what: &IncidentEvent, event: &Event) {
         let now = event.moment();
-        let Some(id) = event.body.task() else { return };
+        let Some(id) = what.task() else { return };
         let Some(task) = self.tasks.iter_mut().find(|t| t.id == id) else { return };
-        match &event.body {
-            Body::TaskDelivered { receipt, external, .. } => {
+        match what {
+            IncidentEvent::TaskDelivered { receipt, external, .. } => {
                 if task.state == TaskState::Pushed {
                     task.state = TaskState::Delivered;
                 }
@@ -462,21 +534,21 @@ impl Incident {
                 task.receipt = task.receipt.or(Some(*receipt));
                 task.external = external.clone().or(task.external.take());
             }
-            Body::TaskAcknowledged { .. } => {
+            IncidentEvent::TaskAcknowledged { .. } => {
                 task.state = TaskState::Acknowledged;
                 // Taking the task proves that it arrived.
                 task.times.delivered = task.times.delivered.or(Some(now));
                 task.times.acknowledged = Some(now);
             }
-            Body::TaskEnRoute { .. } => {
+            IncidentEvent::TaskEnRoute { .. } => {
                 task.state = TaskState::EnRoute;
                 task.times.en_route = Some(now);
             }
-            Body::TaskOnScene { .. } => {
+            IncidentEvent::TaskOnScene { .. } => {
                 task.state = TaskState::OnScene;
                 task.times.on_scene = Some(now);
             }
-            Body::TaskFeedback { result, text, photos, .. } => {
+            IncidentEvent::TaskFeedback { result, text, photos, .. } => {
                 let (by, photos) = (event.by.clone(), photos.clone());
                 task.feedback.push(Feedback { at: now, by, result: *result, text: *text, photos });
                 if *result != FeedbackResult::NeedSupport {
@@ -484,18 +556,18 @@ impl Incident {
                     task.times.ended = Some(now);
                 }
             }
-            Body::TaskDeclined { reason, .. } => {
+            IncidentEvent::TaskDeclined { reason, .. } => {
                 task.state = TaskState::Declined;
                 task.reason = Some(*reason);
                 task.times.ended = Some(now);
                 self.bounces = self.bounces.saturating_add(1);
             }
-            Body::TaskRecalled { reason, .. } => {
+            IncidentEvent::TaskRecalled { reason, .. } => {
                 task.state = TaskState::Recalled;
                 task.reason = *reason;
                 task.times.ended = Some(now);
             }
-            Body::ReworkOrdered { reason, .. } => {
+            IncidentEvent::ReworkOrdered { reason, .. } => {
                 task.state = TaskState::Acknowledged;
                 task.reason = Some(*reason);
                 task.reworks = task.reworks.saturating_add(1);
@@ -508,7 +580,23 @@ impl Incident {
                     self.times.pushed = Some(now);
                 }
             }
-            _ => {}
+            IncidentEvent::TaskPushed { .. }
+            | IncidentEvent::Reported { .. }
+            | IncidentEvent::Accepted { .. }
+            | IncidentEvent::Rejected { .. }
+            | IncidentEvent::Merged { .. }
+            | IncidentEvent::Absorbed { .. }
+            | IncidentEvent::Filed { .. }
+            | IncidentEvent::Approved { .. }
+            | IncidentEvent::ApprovalRefused { .. }
+            | IncidentEvent::Verified { .. }
+            | IncidentEvent::Closed { .. }
+            | IncidentEvent::Reopened { .. }
+            | IncidentEvent::Noted { .. }
+            | IncidentEvent::PlaceCorrected { .. }
+            | IncidentEvent::AttentionCalled { .. }
+            | IncidentEvent::Attended { .. }
+            | IncidentEvent::ExhibitAdded { .. } => {}
         }
     }
 
@@ -608,45 +696,5 @@ impl Incident {
         }
         clock(ClockKind::Verify, t.done, limits.verify, t.verified, None);
         clocks
-    }
-}
-
-impl Body {
-    /// An act of the centre upon a case: whoever does it has seen what asked for attention.
-    const fn acts(&self) -> bool {
-        matches!(
-            self,
-            Self::Accepted { .. }
-                | Self::Rejected { .. }
-                | Self::Merged { .. }
-                | Self::Absorbed { .. }
-                | Self::Filed { .. }
-                | Self::Approved { .. }
-                | Self::ApprovalRefused { .. }
-                | Self::TaskPushed { .. }
-                | Self::TaskRecalled { .. }
-                | Self::ReworkOrdered { .. }
-                | Self::Verified { .. }
-                | Self::Closed { .. }
-                | Self::Reopened { .. }
-                | Self::PlaceCorrected { .. }
-                | Self::Attended { .. }
-        )
-    }
-
-    /// The task that the event is about.
-    pub fn task(&self) -> Option<TaskId> {
-        match self {
-            Self::TaskPushed { task, .. }
-            | Self::TaskDelivered { task, .. }
-            | Self::TaskAcknowledged { task, .. }
-            | Self::TaskEnRoute { task, .. }
-            | Self::TaskOnScene { task, .. }
-            | Self::TaskFeedback { task, .. }
-            | Self::TaskDeclined { task, .. }
-            | Self::TaskRecalled { task, .. }
-            | Self::ReworkOrdered { task, .. } => Some(*task),
-            _ => None,
-        }
     }
 }

@@ -2,7 +2,19 @@
 //! site document replaces the old one. Lengths are metres on a local plane, x to the east and y to the
 //! south of the north-west corner, so that a screen draws them as they are.
 
-use crate::{ids::*, time::Millis};
+mod decide;
+mod event;
+
+use std::sync::Arc;
+
+use crate::{
+    event::Event,
+    ids::*,
+    thing::{Relation, Single},
+    time::Millis,
+};
+
+pub use event::SiteEvent;
 
 /// A point of the local plane, metres.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -222,6 +234,22 @@ pub enum SensorKind {
     EbikeCharging,
 }
 
+impl SensorKind {
+    /// Its unit of measure; `None` of a state or a code.
+    pub const fn unit(self) -> Option<&'static str> {
+        match self {
+            Self::Smoke => Some("dB/m"),
+            Self::Gas => Some("%LEL"),
+            Self::ElectricalFire => Some("mA"),
+            Self::HydrantPressure => Some("MPa"),
+            Self::Manhole => Some("°"),
+            Self::WaterLevel => Some("m"),
+            Self::EbikeCharging => Some("A"),
+            Self::CallPoint | Self::Lift | Self::Sos | Self::FireLane => None,
+        }
+    }
+}
+
 /// A sensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sensor {
@@ -283,6 +311,12 @@ impl Place {
     /// Nobody knows yet where it is.
     pub fn is_unknown(&self) -> bool {
         self.grid.as_str().is_empty()
+    }
+
+    /// What lies there is found by its grid and building.
+    pub fn relations(&self) -> impl Iterator<Item = Relation> {
+        let grid = (!self.is_unknown()).then(|| Relation::Grid(self.grid.clone()));
+        grid.into_iter().chain(self.building.clone().map(Relation::Building))
     }
 }
 
@@ -485,5 +519,16 @@ impl Site {
         found.truncate(count);
         found.sort_by(nearer);
         found.into_iter().map(|(_, _, id)| id.clone()).collect()
+    }
+}
+
+impl Single for Option<Arc<Site>> {
+    type Event = SiteEvent;
+    fn apply(&mut self, what: &SiteEvent, _: &Event) {
+        let SiteEvent::Changed { site } = what;
+        *self = Some(site.clone());
+    }
+    fn is_unset(&self) -> bool {
+        self.is_none()
     }
 }

@@ -1,7 +1,20 @@
 //! How devices log in to the site's broker: one credential a device, issued and taken back by people. The secret itself
 //! never comes here; its hash goes into the vault, and events and documents point at it.
 
-use crate::{event::By, ids::*, text::Ref, time::Timestamp};
+mod decide;
+mod event;
+
+use crate::{
+    event::{By, Event, Key},
+    ids::*,
+    site::Site,
+    state::{Counters, State},
+    text::Ref,
+    thing::{InSnapshot, Index, Thing},
+    time::Timestamp,
+};
+
+pub use event::{CredentialEvent, SensorEvent};
 
 /// Credentials of a site, those taken back included.
 pub const MAX_CREDENTIALS: usize = 10_000;
@@ -26,19 +39,6 @@ pub enum Voice {
 }
 
 impl Voice {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Own, Self::Mjw, Self::Zigbee2mqtt, Self::Thingsboard];
-
-    /// Stable name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Own => "own",
-            Self::Mjw => "mjw",
-            Self::Zigbee2mqtt => "zigbee2mqtt",
-            Self::Thingsboard => "thingsboard",
-        }
-    }
-
     /// Whether it names the sensors that it speaks for.
     pub const fn lists(self) -> bool {
         matches!(self, Self::Mjw | Self::Zigbee2mqtt)
@@ -60,6 +60,88 @@ pub struct Credential {
     pub since: Timestamp,
     /// Who did that.
     pub by: By,
+}
+
+impl Thing for Credential {
+    type Id = DeviceId;
+    type Event = CredentialEvent;
+    fn id(&self) -> DeviceId {
+        self.device.clone()
+    }
+    fn begin(what: &CredentialEvent, event: &Event) -> Option<Self> {
+        let CredentialEvent::Issued { device, voice, behind, hash } = what else { return None };
+        Some(Self {
+            device: device.clone(),
+            voice: *voice,
+            behind: behind.clone(),
+            hash: Some(*hash),
+            since: event.at,
+            by: event.by.clone(),
+        })
+    }
+    fn apply(&mut self, what: &CredentialEvent, event: &Event) {
+        match what {
+            CredentialEvent::Issued { voice, behind, hash, .. } => {
+                (self.voice, self.behind, self.hash) = (*voice, behind.clone(), Some(*hash));
+            }
+            CredentialEvent::Revoked { .. } => self.hash = None,
+        }
+        (self.since, self.by) = (event.at, event.by.clone());
+    }
+    fn count(_: &CredentialEvent, _: &mut Counters) {}
+    fn index(&self, _: Option<&Site>) -> Index {
+        Index::standing(Vec::new())
+    }
+    fn companions(&self) -> Vec<Key> {
+        Vec::new()
+    }
+    fn forgettable(&self, _: &State) -> bool {
+        false
+    }
+    fn in_snapshot(&self, _: Timestamp) -> InSnapshot {
+        InSnapshot::Always
+    }
+}
+
+/// Whether a sensor is reachable, as its gateway or its last will says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SensorFacts {
+    /// Which.
+    pub sensor: SensorId,
+    /// Reachable.
+    pub online: bool,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl Thing for SensorFacts {
+    type Id = SensorId;
+    type Event = SensorEvent;
+    fn id(&self) -> SensorId {
+        self.sensor.clone()
+    }
+    fn begin(what: &SensorEvent, event: &Event) -> Option<Self> {
+        let SensorEvent::Linked { sensor, online } = what;
+        Some(Self { sensor: sensor.clone(), online: *online, since: event.at })
+    }
+    fn apply(&mut self, what: &SensorEvent, event: &Event) {
+        if let Some(new) = Self::begin(what, event) {
+            *self = new;
+        }
+    }
+    fn count(_: &SensorEvent, _: &mut Counters) {}
+    fn index(&self, _: Option<&Site>) -> Index {
+        Index::standing(Vec::new())
+    }
+    fn companions(&self) -> Vec<Key> {
+        Vec::new()
+    }
+    fn forgettable(&self, _: &State) -> bool {
+        false
+    }
+    fn in_snapshot(&self, _: Timestamp) -> InSnapshot {
+        InSnapshot::Always
+    }
 }
 
 /// Whether a name can log in and stand in a topic and in the broker's files: letters, digits, `-`, `_` and `.`.

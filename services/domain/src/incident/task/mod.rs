@@ -1,5 +1,7 @@
 //! The task 任务 of a unit within an incident: its terms, states, times and feedback.
 
+mod decide;
+
 use crate::{
     event::By,
     ids::*,
@@ -73,30 +75,6 @@ pub enum TaskState {
 }
 
 impl TaskState {
-    /// All states.
-    pub const ALL: [Self; 8] = [
-        Self::Pushed,
-        Self::Delivered,
-        Self::Acknowledged,
-        Self::EnRoute,
-        Self::OnScene,
-        Self::Done,
-        Self::Declined,
-        Self::Recalled,
-    ];
-    /// Stable name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pushed => "pushed",
-            Self::Delivered => "delivered",
-            Self::Acknowledged => "acknowledged",
-            Self::EnRoute => "en_route",
-            Self::OnScene => "on_scene",
-            Self::Done => "done",
-            Self::Declined => "declined",
-            Self::Recalled => "recalled",
-        }
-    }
     /// The unit still has something to do.
     pub const fn live(self) -> bool {
         !matches!(self, Self::Done | Self::Declined | Self::Recalled)

@@ -1,17 +1,49 @@
-//! Credentials of devices at the broker.
+//! What sensors say of themselves, and credentials of devices at the broker.
 
-use super::Draft;
 use crate::{
-    device::{MAX_BEHIND, MAX_CREDENTIALS, Voice, is_hash, is_name},
-    event::Body,
+    alarm::{Evidence, Source},
+    decide::Draft,
+    device::{CredentialEvent, MAX_BEHIND, MAX_CREDENTIALS, SensorEvent, Voice, is_hash, is_name},
+    event::By,
     ids::*,
     refusal::{Code, Refusal},
     text::{SecretKind, Subject},
+    time::Timestamp,
 };
 
 impl Draft<'_> {
+    /// A rule of a sensor crossed its edge: evidence, or the end of it.
+    pub(crate) fn sensor_edge(
+        &mut self,
+        sensor: &SensorId,
+        rule: &RuleId,
+        kind: &AlarmKindId,
+        raised: bool,
+        value: Option<f64>,
+        at: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.by = By::Rule(rule.clone());
+        let found = self.site()?.sensor(sensor).ok_or(Refusal::new(Code::NoDevice))?;
+        let source = Source::Sensor { sensor: sensor.clone(), rule: rule.clone() };
+        if raised {
+            let evidence = Evidence { source, kind: kind.clone(), at, value, text: None };
+            self.evidence(&found.place, evidence)?;
+        } else {
+            self.source_cleared(&source);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn sensor_link(&mut self, sensor: &SensorId, online: bool) -> Result<(), Refusal> {
+        self.site()?.sensor(sensor).ok_or(Refusal::new(Code::NoDevice))?;
+        if self.base.sensors.get(sensor).map(|s| s.online) != Some(online) {
+            self.emit(SensorEvent::Linked { sensor: sensor.clone(), online });
+        }
+        Ok(())
+    }
+
     /// In place of any before, so that a lost secret is replaced in one step.
-    pub(super) fn issue_credential(
+    pub(crate) fn issue_credential(
         &mut self,
         device: &DeviceId,
         voice: Voice,
@@ -46,15 +78,15 @@ impl Draft<'_> {
             return Err(Code::TooMany.into());
         }
         let hash = self.seal(Subject::Device(device.clone()), SecretKind::Text, hash);
-        self.emit(Body::DeviceCredentialIssued { device: device.clone(), voice, behind: behind.to_vec(), hash });
+        self.emit(CredentialEvent::Issued { device: device.clone(), voice, behind: behind.to_vec(), hash });
         Ok(())
     }
 
-    pub(super) fn revoke_credential(&mut self, device: &DeviceId) -> Result<(), Refusal> {
+    pub(crate) fn revoke_credential(&mut self, device: &DeviceId) -> Result<(), Refusal> {
         if self.base.credentials.get(device).is_none_or(|c| c.hash.is_none()) {
             return Err(Code::NoCredential.into());
         }
-        self.emit(Body::DeviceCredentialRevoked { device: device.clone() });
+        self.emit(CredentialEvent::Revoked { device: device.clone() });
         Ok(())
     }
 }
