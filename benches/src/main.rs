@@ -13,6 +13,7 @@ mod page;
 mod parts;
 mod process;
 mod profile;
+mod records;
 mod rest;
 mod results;
 mod sensing;
@@ -63,6 +64,8 @@ enum What {
     Sensing(sensing::How),
     /// What grows with clients, open incidents and the length of the log. Takes minutes and gigabytes.
     Scale(feed::ScaleHow),
+    /// A store with many record documents beside one without.
+    Records(records::How),
     /// Writes RESULTS.md anew from results.json.
     Page,
     /// Start and rest of the demo.
@@ -73,6 +76,9 @@ enum What {
     /// A part: ledger and gateway with events on demand.
     #[command(hide = true)]
     Feeder(feed::part::Args),
+    /// A part: a start on a store with records, or the filling of one.
+    #[command(hide = true)]
+    RecordsPart(records::Args),
     /// A part: our media role.
     #[command(hide = true)]
     Pull { count: u16, port: u16, viewers: u16 },
@@ -91,6 +97,8 @@ async fn main() -> anyhow::Result<()> {
         What::Feed(how) => feed(&how).await.map(drop),
         What::Sensing(how) => sensing(&how).await.map(drop),
         What::Scale(how) => scale(&how).await.map(drop),
+        What::Records(how) => records(&how).await.map(drop),
+        What::RecordsPart(args) => records::part(args).await,
         What::Page => results::show(),
         What::Feeder(args) => feed::part::run(args).await,
         What::Serve { port, films } => parts::serve(port, films).await,
@@ -109,6 +117,7 @@ async fn all(how: &How) -> anyhow::Result<()> {
     ids.extend(feed(&feed::How::of(&how.centre, how.rounds)).await?);
     ids.extend(sensing(&sensing::How::of(&how.centre, how.rounds)).await?);
     ids.extend(scale(&feed::ScaleHow::default()).await?);
+    ids.extend(records(&records::How { count: 50_000, rounds: how.rounds }).await?);
     ids.extend(cameras(&long).await?);
     ids.extend(rest(&long).await?);
     results::only(&ids)
@@ -132,6 +141,11 @@ async fn sensing(how: &sensing::How) -> Kept {
 async fn scale(how: &feed::ScaleHow) -> Kept {
     println!("== scale");
     results::keep(feed::scale(how).await?, 1)
+}
+
+async fn records(how: &records::How) -> Kept {
+    println!("== records");
+    results::keep(records::measure(how).await?, how.rounds)
 }
 
 async fn cameras(how: &How) -> Kept {

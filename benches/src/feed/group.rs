@@ -34,9 +34,9 @@ const TIME: Duration = Duration::from_secs(3);
 const SOURCES: usize = 96;
 const BATCH: usize = 256;
 
-struct Seen {
-    rate: f64,
-    p99: f64,
+pub(crate) struct Seen {
+    pub(crate) rate: f64,
+    pub(crate) p99: f64,
     p999: f64,
     /// CPU of this process, which is sources and store in one, and of the database server; µs an event.
     each: f64,
@@ -143,7 +143,7 @@ async fn sum(mut sources: JoinSet<Vec<Duration>>, begun: Instant) -> anyhow::Res
 }
 
 /// The same through the writer: decided, with documents.
-async fn written(store: Arc<dyn Store>) -> anyhow::Result<Seen> {
+pub(crate) async fn written(store: Arc<dyn Store>) -> anyhow::Result<Seen> {
     let tasks = Tasks::default();
     let (bus, clock) = (Arc::new(LocalBus::new(8_192)), Arc::new(SystemClock));
     let writer = dispatch::start("maojiawan".into(), store, bus, clock, dispatch::WriterOptions::default(), &tasks);

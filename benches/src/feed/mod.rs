@@ -24,7 +24,9 @@ use crate::{
     results::Figure,
 };
 use dialect::{Dialect, Place};
+pub(crate) use group::written;
 use load::Load;
+pub(crate) use part::submit;
 use peers::{Nchan, Redis, SocketIo};
 pub(crate) use scale::{How as ScaleHow, measure as scale};
 use source::Source;

@@ -1,15 +1,17 @@
 //! The conformance suite on SQLite, and properties by many cases.
 #![allow(clippy::unwrap_used)]
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures::FutureExt as _;
 use ledger::{
     LocalBus, SqliteOptions, SqliteStore, SqliteTelemetry, Store, Telemetry,
     conformance::{self, Backend},
     testing::{Faults, FaultyBus},
 };
 use proptest::prelude::*;
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
 struct Sqlite(TempDir);
@@ -50,6 +52,37 @@ impl Backend for Sqlite {
 }
 
 ledger::conformance!(Sqlite::new());
+
+#[tokio::test]
+async fn the_comparison_with_a_model_would_find_what_is_lost_or_left() {
+    let mut n = 0_u8;
+    let mut drawn = || {
+        std::array::from_fn(|_| {
+            n = n.wrapping_mul(29).wrapping_add(83);
+            n
+        })
+    };
+    let batches: Vec<Vec<[u8; 6]>> = (0..4).map(|_| (0..20).map(|_| drawn()).collect()).collect();
+    for (damage, found) in [
+        ("SELECT 1", false),
+        ("DELETE FROM document_refs WHERE role = 'tag'", true),
+        (
+            "INSERT OR IGNORE INTO document_refs SELECT 'tag', '0', kind, sort, id FROM documents WHERE deleted = 0",
+            true,
+        ),
+        ("UPDATE documents SET refs = ''", true),
+        ("UPDATE documents SET due_ms = due_ms + 1", true),
+        ("UPDATE documents SET deleted = 0", true),
+    ] {
+        let backend = Sqlite::new();
+        let (store, model) = conformance::record::both_after(&backend, &batches).await;
+        let file = backend.0.path().join("ledger.db");
+        let mut other = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+        sqlx::query(damage).execute(&mut other).await.unwrap();
+        let compared = AssertUnwindSafe(conformance::record::same_answers(&*store, &model)).catch_unwind().await;
+        assert_eq!(compared.is_err(), found, "{damage}");
+    }
+}
 
 fn block_on(work: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);

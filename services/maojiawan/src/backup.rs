@@ -12,7 +12,7 @@ use dispatch::WriterOptions;
 use domain::{State, input::Command, text::Subject};
 use ledger::{
     LedgerError, LocalBus, PostgresOptions, Store,
-    transfer::{self, Backup, Pair, Place, Progress, Tally},
+    transfer::{self, Backup, Checksum, Pair, Place, Progress},
 };
 use link::intake::Intake;
 use runtime::{Clock, SystemClock, Tasks};
@@ -292,7 +292,7 @@ pub(crate) fn migrate(what: &Migration) -> anyhow::Result<()> {
 /// Rows and hashes of both sides, side by side.
 fn print_proof(pairs: &[Pair]) {
     println!("{:<24}{:>12}{:>12}  {:<18}{:<18}", "表 table", "SQLite", "PostgreSQL", "SHA-256", "SHA-256");
-    let short = |tally: &Tally| hex::encode(&tally.hash[..8]);
+    let short = |tally: &Checksum| hex::encode(&tally.hash[..8]);
     for Pair { written, stored } in pairs {
         let (name, sign) = (&written.table, if written == stored { '=' } else { '≠' });
         println!("{name:<22}{:>12}{:>12}  {:<17}{sign} {}", written.rows, stored.rows, short(written), short(stored));

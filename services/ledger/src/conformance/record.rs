@@ -1,11 +1,13 @@
 //! Documents by what they refer to, by their time, by name, and counted.
 
+use std::sync::Arc;
+
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use super::{Backend, document, event};
 use crate::{
     Batch, Columns, DocumentRow, DueRow, Head, LedgerError, Log, Query, Store, Tally, TallyBy, limits,
-    testing::memory::MemoryDisk,
+    testing::memory::{MemoryDisk, MemoryStore},
 };
 
 fn refs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -200,6 +202,12 @@ pub async fn random_batches_agree_with_a_model(backend: &dyn Backend) {
 
 /// For property tests: after these batches every read by reference, time, name and group answers as the model does.
 pub async fn agrees_with_a_model(backend: &dyn Backend, batches: &[Vec<Drawn>]) {
+    let (store, model) = both_after(backend, batches).await;
+    same_answers(&*store, &model).await;
+}
+
+/// A backend and a model after the same batches.
+pub async fn both_after(backend: &dyn Backend, batches: &[Vec<Drawn>]) -> (Arc<dyn Store>, MemoryStore) {
     let (store, model) = (backend.open().await, MemoryDisk::new(1).open());
     let (mut head, mut model_head) = (store.open_writer().await.unwrap(), model.open_writer().await.unwrap());
     for batch in batches {
@@ -207,7 +215,7 @@ pub async fn agrees_with_a_model(backend: &dyn Backend, batches: &[Vec<Drawn>]) 
         head = put(&*store, head, documents.clone()).await;
         model_head = put(&model, model_head, documents).await;
     }
-    same_answers(&*store, &model).await;
+    (store, model)
 }
 
 const ROLES: [&str; 3] = ["grid", "building", "tag"];
@@ -232,7 +240,8 @@ fn drawn_ref(bit: u8) -> (String, String) {
     (ROLES[usize::from(bit % 3)].to_owned(), (bit / 3).to_string())
 }
 
-async fn same_answers(store: &dyn Store, model: &dyn Log) {
+/// Panics when any read by reference, time, name or group of the two differs.
+pub async fn same_answers(store: &dyn Store, model: &dyn Log) {
     let none = Query { limit: 4, ..Query::default() };
     let mut filters = vec![
         none.clone(),

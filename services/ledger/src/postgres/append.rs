@@ -106,50 +106,42 @@ async fn upsert_documents(tx: &mut Lease, documents: &[DocumentRow]) -> Result<(
         .bind(column!(rows, |d| d.columns.due_ms))
         .bind(column!(rows, |d| join_refs(&d.columns.refs)));
     tx.execute(sql).await?;
-    replace_units(tx, &rows).await?;
-    replace_refs(tx, &rows).await
+    replace_links(tx, &rows).await
 }
 
-async fn replace_units(tx: &mut Lease, documents: &[&DocumentRow]) -> Result<()> {
+/// What lists by unit and by reference look up.
+async fn replace_links(tx: &mut Lease, documents: &[&DocumentRow]) -> Result<()> {
     let sql = sqlx::query(
-        "DELETE FROM document_units u USING unnest($1::text[], $2::text[]) AS d (kind, id) \
-         WHERE u.kind = d.kind AND u.id = d.id",
+        "WITH d (kind, id) AS (SELECT * FROM unnest($1::text[], $2::text[])), \
+         units AS (DELETE FROM document_units u USING d WHERE u.kind = d.kind AND u.id = d.id) \
+         DELETE FROM document_refs r USING d WHERE r.kind = d.kind AND r.id = d.id",
     );
     tx.execute(sql.bind(column!(documents, |d| &*d.kind)).bind(column!(documents, |d| &*d.id))).await?;
     let units = units_of(documents);
-    if units.is_empty() {
-        return Ok(());
+    if !units.is_empty() {
+        let sql = sqlx::query(
+            "INSERT INTO document_units (unit, kind, id) SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(column!(units, |u| u.0))
+        .bind(column!(units, |u| u.1))
+        .bind(column!(units, |u| u.2));
+        tx.execute(sql).await?;
     }
-    let sql = sqlx::query(
-        "INSERT INTO document_units (unit, kind, id) SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) \
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(column!(units, |u| u.0))
-    .bind(column!(units, |u| u.1))
-    .bind(column!(units, |u| u.2));
-    tx.execute(sql).await.map(drop)
-}
-
-async fn replace_refs(tx: &mut Lease, documents: &[&DocumentRow]) -> Result<()> {
-    let sql = sqlx::query(
-        "DELETE FROM document_refs r USING unnest($1::text[], $2::text[]) AS d (kind, id) \
-         WHERE r.kind = d.kind AND r.id = d.id",
-    );
-    tx.execute(sql.bind(column!(documents, |d| &*d.kind)).bind(column!(documents, |d| &*d.id))).await?;
     let refs = refs_of(documents);
-    if refs.is_empty() {
-        return Ok(());
+    if !refs.is_empty() {
+        let sql = sqlx::query(
+            "INSERT INTO document_refs (role, ref_id, kind, sort, id) \
+             SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) ON CONFLICT DO NOTHING",
+        )
+        .bind(column!(refs, |r| r.role))
+        .bind(column!(refs, |r| r.ref_id))
+        .bind(column!(refs, |r| r.kind))
+        .bind(column!(refs, |r| &*r.sort))
+        .bind(column!(refs, |r| r.id));
+        tx.execute(sql).await?;
     }
-    let sql = sqlx::query(
-        "INSERT INTO document_refs (role, ref_id, kind, sort, id) \
-         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) ON CONFLICT DO NOTHING",
-    )
-    .bind(column!(refs, |r| r.role))
-    .bind(column!(refs, |r| r.ref_id))
-    .bind(column!(refs, |r| r.kind))
-    .bind(column!(refs, |r| &*r.sort))
-    .bind(column!(refs, |r| r.id));
-    tx.execute(sql).await.map(drop)
+    Ok(())
 }
 
 /// Destroys the keys. The values stay as bytes that nothing can open, and read as erased.

@@ -165,19 +165,22 @@ async fn upsert_documents(script: &mut Script<'_>, documents: &[DocumentRow]) ->
             row.push_bind(if d.deleted { &[] } else { &*d.payload }).push_bind(c.due_ms).push_bind(join_refs(&c.refs));
         });
         sql.push(UPSERT_TAIL);
-        replace_units(script, chunk).await?;
-        replace_refs(script, chunk).await?;
+        replace_links(script, chunk).await?;
     }
     Ok(())
 }
 
-async fn replace_units(script: &mut Script<'_>, documents: &[&DocumentRow]) -> Result<()> {
+/// What lists by unit and by reference look up.
+async fn replace_links(script: &mut Script<'_>, documents: &[&DocumentRow]) -> Result<()> {
+    // In the place of one statement, so that a small batch still goes as one script.
     let sql = script.statement(documents.len()).await?;
-    sql.push("DELETE FROM document_units WHERE (kind, id) IN (");
-    sql.push_values(documents, |mut row, d| {
-        row.push_bind(&*d.kind).push_bind(&*d.id);
-    });
-    sql.push(")");
+    for (delete, end) in [("DELETE FROM document_units", "; "), ("DELETE FROM document_refs", "")] {
+        sql.push(delete).push(" WHERE (kind, id) IN (");
+        sql.push_values(documents, |mut row, d| {
+            row.push_bind(&*d.kind).push_bind(&*d.id);
+        });
+        sql.push(")").push(end);
+    }
     for chunk in units_of(documents).chunks(CHUNK) {
         let sql = script.statement(chunk.len()).await?;
         sql.push("INSERT OR IGNORE INTO document_units (unit, kind, id) ");
@@ -185,21 +188,11 @@ async fn replace_units(script: &mut Script<'_>, documents: &[&DocumentRow]) -> R
             row.push_bind(*unit).push_bind(*kind).push_bind(*id);
         });
     }
-    Ok(())
-}
-
-async fn replace_refs(script: &mut Script<'_>, documents: &[&DocumentRow]) -> Result<()> {
-    let sql = script.statement(documents.len()).await?;
-    sql.push("DELETE FROM document_refs WHERE (kind, id) IN (");
-    sql.push_values(documents, |mut row, d| {
-        row.push_bind(&*d.kind).push_bind(&*d.id);
-    });
-    sql.push(")");
     for chunk in refs_of(documents).chunks(CHUNK) {
         let sql = script.statement(chunk.len()).await?;
         sql.push("INSERT OR IGNORE INTO document_refs (role, ref_id, kind, sort, id) ");
         sql.push_values(chunk, |mut row, r| {
-            row.push_bind(r.role).push_bind(r.ref_id).push_bind(r.kind).push_bind(r.sort.clone()).push_bind(r.id);
+            row.push_bind(r.role).push_bind(r.ref_id).push_bind(r.kind).push_bind(&*r.sort).push_bind(r.id);
         });
     }
     Ok(())

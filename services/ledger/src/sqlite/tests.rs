@@ -2,13 +2,14 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
+use sqlx::Connection as _;
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    Archiving, Batch, BlobId, Blobs, EventRow, FoundBlob, LedgerError, LocalBus, Log, NewBlob, Opened, Outbox,
-    OutboxRow, Position, Query, Reader, Reading, Step, StoredEvent, Tally, TallyBy, Telemetry, TelemetryBatch, Vault,
-    VaultRow,
+    Archiving, Batch, BlobId, Blobs, Columns, DocumentRow, EventRow, FoundBlob, LedgerError, LocalBus, Log, NewBlob,
+    Opened, Outbox, OutboxRow, Position, Query, Reader, Reading, Step, StoredEvent, Tally, TallyBy, Telemetry,
+    TelemetryBatch, Vault, VaultRow,
     conformance::{append, document, event, holds},
 };
 
@@ -235,6 +236,33 @@ async fn lists_by_reference_timers_and_counts_follow_an_index() {
     let found = plan(&store, read::count(&Tally { of: one, by: TallyBy::Ref("building".into()) })).await;
     let group = "SEARCH g USING COVERING INDEX document_refs_document (kind=? AND id=? AND role=?)";
     assert_eq!(found[..3], [walk, document, group], "{found:?}");
+}
+
+#[tokio::test]
+async fn documents_of_an_older_program_are_read_and_replaced() {
+    let folder = folder();
+    {
+        let file = folder.path().join("ledger.db");
+        let mut conn = SqliteConnection::connect(&format!("sqlite://{}?mode=rwc", file.display())).await.unwrap();
+        db::migrate(&mut conn, &MIGRATIONS[..2]).await.unwrap();
+        let sql = "INSERT INTO documents (kind, id, sort, rev_seq, deleted, open, units, at_ms, payload) \
+                   VALUES ('person', '7', '0017', 0, 0, 1, '', 5, x'01')";
+        sqlx::query(sql).execute(&mut conn).await.unwrap();
+        conn.close().await.unwrap();
+    }
+    let store = open(folder.path()).await.unwrap();
+    let old = store.document("person", "7").await.unwrap().unwrap();
+    assert_eq!(old.columns, Columns { at_ms: 5, ..Columns::default() });
+    assert!(store.due(i64::MAX, 9).await.unwrap().is_empty());
+    let head = store.open_writer().await.unwrap();
+    let refs = vec![("grid".to_owned(), "g1".to_owned())];
+    let columns = Columns { due_ms: Some(9), refs: refs.clone(), ..old.columns };
+    let new = DocumentRow { columns, ..document("person", "7", 1) };
+    let batch = Batch { events: vec![event("a/1", "x")], documents: vec![new.clone()], ..Batch::new(head) };
+    store.append(&batch).await.unwrap();
+    let query = Query { kind: "person".into(), refs, limit: 9, ..Query::default() };
+    assert_eq!(store.documents(&query).await.unwrap(), [new]);
+    assert_eq!(store.due(9, 9).await.unwrap().len(), 1);
 }
 
 /// Copies the files as a power cut would leave them, with the write-ahead log cut off after `wal` bytes.

@@ -141,7 +141,7 @@ pub(crate) fn take_row<'b>(from: &mut &'b [u8], table: &Table) -> Option<(Row, &
 
 /// How many rows a table has, and a hash of all of them in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tally {
+pub struct Checksum {
     /// Name of the table.
     pub table: String,
     /// Its rows.
@@ -177,8 +177,8 @@ impl Tallying {
         self.rows
     }
 
-    pub(crate) fn done(self, table: &str) -> Tally {
-        Tally { table: table.to_owned(), rows: self.rows, hash: self.hash.finalize().into() }
+    pub(crate) fn done(self, table: &str) -> Checksum {
+        Checksum { table: table.to_owned(), rows: self.rows, hash: self.hash.finalize().into() }
     }
 }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{
-    Place, Progress, Row, Sink, Tallied, Tally, Watch, files,
+    Checksum, Place, Progress, Row, Sink, Tallied, Watch, files,
     files::FileSink,
     place::{ARCHIVE, BLOBS, KEY},
     scan, tables,
@@ -15,9 +15,9 @@ use crate::{LedgerError, Result, rows::counter, sealer::Sealer};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
     /// As it was read from the source and written.
-    pub written: Tally,
+    pub written: Checksum,
     /// As it was read back from the target.
-    pub stored: Tally,
+    pub stored: Checksum,
 }
 
 /// Moves everything of `from`, which nobody may write meanwhile and which is only read, into `into`, which must be

@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use crate::{LedgerError, Result};
 
 pub use backup::{Backup, backup};
-pub use cell::Tally;
+pub use cell::Checksum;
 use cell::Tallying;
 pub(crate) use cell::{Cell, Row};
 pub(crate) use file::{make_folder, sync_folder};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Progress, Row, Tally, Watch, blocking,
+    Checksum, Progress, Row, Watch, blocking,
     cell::{Tallying, take, take_row, take_u32},
     file::BlockReader,
     tables::{self, Table},
@@ -52,7 +52,7 @@ pub struct Contents {
     /// Whether the master key is in it.
     pub with_key: bool,
     /// Tables with rows and hashes, in order.
-    pub tables: Vec<Tally>,
+    pub tables: Vec<Checksum>,
     /// Bytes of the file.
     pub bytes: u64,
     /// Blobs whose file was not there when it was made; known only from [`super::backup()`] itself.
@@ -121,8 +121,8 @@ pub(super) struct Scan(Option<Inner>);
 struct Inner {
     file: BlockReader,
     current: Option<(&'static Table, Tallying)>,
-    done: Vec<Tally>,
-    manifest: Option<Vec<Tally>>,
+    done: Vec<Checksum>,
+    manifest: Option<Vec<Checksum>>,
 }
 
 impl Scan {
@@ -145,7 +145,7 @@ impl Scan {
         self.0.as_ref().map_or((0, 0), |inner| inner.file.at())
     }
 
-    fn done(self) -> Vec<Tally> {
+    fn done(self) -> Vec<Checksum> {
         self.0.map(|inner| inner.done).unwrap_or_default()
     }
 }
@@ -185,7 +185,7 @@ impl Inner {
             return Err(self.file.damage(end, "it has no manifest"));
         };
         // A table without rows has no block.
-        let found = |tally: &Tally| match self.done.iter().find(|found| found.table == tally.table) {
+        let found = |tally: &Checksum| match self.done.iter().find(|found| found.table == tally.table) {
             Some(found) => found == tally,
             None => *tally == Tallying::new().done(&tally.table),
         };
@@ -213,9 +213,9 @@ fn parse(plain: &[u8]) -> Option<(&'static Table, Vec<Row>, &[u8])> {
     from.is_empty().then_some((table, rows, bytes))
 }
 
-fn manifest(rows: &[Row]) -> Option<Vec<Tally>> {
+fn manifest(rows: &[Row]) -> Option<Vec<Checksum>> {
     let tally = |row: &Row| {
-        Some(Tally {
+        Some(Checksum {
             table: row[0].text().ok()?.to_owned(),
             rows: u64::try_from(row[1].int().ok()?).ok()?,
             hash: row[2].bytes().ok()?.try_into().ok()?,
