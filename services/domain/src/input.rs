@@ -462,6 +462,15 @@ pub enum Observation {
         /// Bytes.
         size: u64,
     },
+    /// A task does not reach its unit's system: the case says so, and a red one that no unit has taken asks for a person.
+    PushFailed {
+        /// Incident.
+        incident: IncidentId,
+        /// Task.
+        task: TaskId,
+        /// What was tried and what to do, Chinese; goes into the vault.
+        text: String,
+    },
 }
 
 /// What is put before the core.

@@ -1,5 +1,6 @@
 //! Observations: what sources saw becomes evidence, facts and records.
 
+mod delivery;
 mod message;
 
 use super::Draft;
@@ -45,6 +46,11 @@ impl Draft<'_> {
             Observation::UnitReport { unit, external, class, place, text } => {
                 self.unit_report(unit, external, class, place, text.as_deref())?;
             }
+            Observation::RuleHit { rule, kind, key, place, text } if place.is_unknown() => {
+                let source = Source::Rule { rule: rule.clone(), key: key.clone() };
+                self.unplaced_hit(source, kind, text.as_deref())?;
+            }
+            Observation::PushFailed { incident, task, text } => self.push_failed(*incident, *task, text)?,
             Observation::RuleHit { rule, kind, key, place, text } => {
                 self.by = By::Rule(rule.clone());
                 self.check_place(place)?;

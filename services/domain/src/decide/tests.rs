@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod attention;
+mod delivery;
 mod messages;
 mod table;
 
