@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use serde::Deserialize;
 
+pub use crate::receipt::ReceiptRule;
 use crate::{ExchangeError, rules::DataRule};
 
 /// A secret that does not print.
@@ -41,11 +42,21 @@ pub struct Config {
     pub data_rules: Vec<DataRule>,
     /// Length of one message patrol, seconds.
     pub message_patrol_s: u32,
+    /// Kind of the alarm for a connection that wants a person: refused credentials. A site without it gets a message in
+    /// its inbox instead.
+    pub fault_alarm: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { departments: Vec::new(), sms: None, ca_file: None, data_rules: Vec::new(), message_patrol_s: 3_600 }
+        Self {
+            departments: Vec::new(),
+            sms: None,
+            ca_file: None,
+            data_rules: Vec::new(),
+            message_patrol_s: 3_600,
+            fault_alarm: "connector_fault".to_owned(),
+        }
     }
 }
 
@@ -75,6 +86,31 @@ pub struct Connector {
     /// Yellow until this long after a sign of life, then red, seconds.
     #[serde(default = "defaults::late_for_s")]
     pub late_for_s: u32,
+    /// How a red task goes on that its system does not take, in this order until one is taken; after the last a person of
+    /// the centre is asked.
+    #[serde(default)]
+    pub next: Vec<Channel>,
+    /// When a red task goes by `next`, seconds after its push; its push is repeated all the same.
+    #[serde(default = "defaults::red_limit_s")]
+    pub red_limit_s: u32,
+}
+
+/// A further way to a unit: `{ sms = "19900000001" }` or `{ phone = "0870-1234567" }`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// A message to the number of the unit's duty.
+    Sms(String),
+    /// A person of the centre is asked to call this number.
+    Phone(String),
+}
+
+impl Channel {
+    fn number(&self) -> &str {
+        match self {
+            Self::Sms(number) | Self::Phone(number) => number,
+        }
+    }
 }
 
 /// An address that is posted to.
@@ -89,6 +125,9 @@ pub struct Endpoint {
     /// Attempts before a delivery is given up; 300 take about a day.
     #[serde(default = "defaults::attempts")]
     pub attempts: u32,
+    /// Which answers are a receipt; none = every one with a status of 2xx.
+    #[serde(default)]
+    pub receipt: Option<ReceiptRule>,
 }
 
 /// An address that records are fetched from, as `GET <url>?since=<cursor>`.
@@ -147,6 +186,9 @@ mod defaults {
     pub(super) fn attempts() -> u32 {
         300
     }
+    pub(super) fn red_limit_s() -> u32 {
+        60
+    }
     pub(super) fn keep_s() -> u32 {
         8 * 86_400
     }
@@ -190,6 +232,14 @@ impl Config {
             if c.pull.as_ref().is_some_and(|p| p.every_s == 0) {
                 return bad(key("pull.every_s"), "须大于 0 must be more than 0");
             }
+            let digits = |n: &str| n.chars().filter(char::is_ascii_digit).count();
+            let number = |n: &str| digits(n) >= 3 && n.chars().all(|c| c.is_ascii_digit() || "+-() ".contains(c));
+            if c.next.iter().any(|channel| !number(channel.number())) {
+                return bad(key("next"), "须为电话号码 must be telephone numbers");
+            }
+            if let Some(Err(message)) = c.push.as_ref().and_then(|p| p.receipt.as_ref()).map(ReceiptRule::check) {
+                return bad(key("push.receipt"), message);
+            }
             for (kind, m) in &c.records {
                 if m.key.is_empty() || m.fields.len() > 32 || m.key.iter().any(|k| !m.fields.contains_key(k)) {
                     return bad(key(&format!("records.{kind}.key")), "须为已映射的字段 must name mapped fields");
@@ -201,6 +251,10 @@ impl Config {
         }
         if self.sms.as_ref().is_some_and(|s| s.secret.bytes().len() < 16) {
             return bad("exchange.sms.secret".to_owned(), "密钥至少 16 个字符 a secret needs 16 characters");
+        }
+        let receipt = self.sms.as_ref().and_then(|s| s.send.as_ref()?.receipt.as_ref());
+        if let Some(Err(message)) = receipt.map(ReceiptRule::check) {
+            return bad("exchange.sms.send.receipt".to_owned(), message);
         }
         if self.message_patrol_s < 60 {
             return bad("exchange.message_patrol_s".to_owned(), "至少 60 秒 60 seconds at least");

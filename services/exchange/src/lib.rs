@@ -22,7 +22,9 @@ mod parts;
 mod patrol;
 mod problem;
 mod pull;
+mod receipt;
 mod records;
+mod trouble;
 
 use std::{
     collections::BTreeMap,
@@ -114,6 +116,8 @@ pub(crate) struct Shared {
     pub(crate) client: reqwest::Client,
     pub(crate) records: Mutex<records::Records>,
     pub(crate) pulses: Mutex<BTreeMap<String, light::Pulse>>,
+    pub(crate) troubles: Mutex<BTreeMap<String, trouble::Trouble>>,
+    pub(crate) holds: Mutex<BTreeMap<String, i64>>,
     pub(crate) unreadable: Mutex<inbound::Limiter>,
     pub(crate) parts: Mutex<parts::Parts>,
     pub(crate) recent: Mutex<parts::Recent>,
@@ -135,6 +139,8 @@ impl Exchange {
             client: http::client(config.ca_file.as_deref())?,
             records: Mutex::new(records::Records::new(&config.departments)),
             pulses: Mutex::new(pulses),
+            troubles: Mutex::default(),
+            holds: Mutex::default(),
             unreadable: Mutex::default(),
             parts: Mutex::default(),
             recent: Mutex::default(),
@@ -188,6 +194,7 @@ impl Exchange {
     pub fn facts(&self) -> Vec<Facts> {
         let now = self.shared.clock.now_ms();
         let pulses = guard(&self.shared.pulses);
+        let troubles = guard(&self.shared.troubles);
         let facts = self.shared.connectors.iter().filter_map(|(unit, connector)| {
             let pulse = pulses.get(unit)?;
             Some(Facts {
@@ -198,6 +205,7 @@ impl Exchange {
                 light: pulse.light(connector, now),
                 heard_ms: pulse.heard_ms(),
                 failures: pulse.failures(),
+                denied_ms: troubles.get(unit).map(|t| t.since),
             })
         });
         facts.collect()
@@ -221,9 +229,17 @@ pub struct Facts {
     pub heard_ms: Option<i64>,
     /// Calls to it that failed since then.
     pub failures: u32,
+    /// Since when it refuses our credentials, ms since 1970, if it does.
+    pub denied_ms: Option<i64>,
 }
 
 impl Shared {
+    /// The name of a unit or of the message platform, Chinese.
+    pub(crate) fn name<'a>(&'a self, of: &'a str) -> &'a str {
+        let unit = self.site.unit(&of.into()).map(|u| u.name.zh.as_str());
+        unit.unwrap_or(if of == "sms" { "短信平台" } else { of })
+    }
+
     pub(crate) fn heard(&self, unit: &str) {
         if let Some(pulse) = guard(&self.pulses).get_mut(unit) {
             pulse.heard(self.clock.now_ms());

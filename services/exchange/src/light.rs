@@ -104,6 +104,8 @@ mod tests {
             records: BTreeMap::new(),
             fresh_for_s: 10,
             late_for_s: 30,
+            next: Vec::new(),
+            red_limit_s: 60,
         }
     }
 

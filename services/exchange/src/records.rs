@@ -140,6 +140,8 @@ mod tests {
             records: [("use".to_owned(), mapping())].into(),
             fresh_for_s: 1,
             late_for_s: 1,
+            next: Vec::new(),
+            red_limit_s: 60,
         };
         Records::new(&[connector])
     }

@@ -110,16 +110,18 @@ impl Demo {
             unit: unit.to_owned(),
             secret: exchange::config::Secret::new(self.secret.clone()),
             window_s: 300,
-            push: Some(Endpoint { url: url("tasks"), timeout_s: 5, attempts: 300 }),
+            push: Some(Endpoint { url: url("tasks"), timeout_s: 5, attempts: 300, receipt: None }),
             pull: Some(Pull { url: url("records"), every_s: 60, timeout_s: 5 }),
             records: records.into_iter().map(|(kind, mapping)| (kind.to_owned(), mapping)).collect(),
             fresh_for_s: 180,
             late_for_s: 600,
+            next: Vec::new(),
+            red_limit_s: 60,
         }
     }
 
     fn sms(&self) -> Sms {
-        let send = Endpoint { url: self.address("/sms/send"), timeout_s: 5, attempts: 300 };
+        let send = Endpoint { url: self.address("/sms/send"), timeout_s: 5, attempts: 300, receipt: None };
         Sms { secret: exchange::config::Secret::new(self.secret.clone()), window_s: 300, send: Some(send) }
     }
 
