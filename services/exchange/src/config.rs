@@ -4,8 +4,13 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use serde::Deserialize;
 
-pub use crate::receipt::ReceiptRule;
 use crate::{ExchangeError, rules::DataRule};
+pub use crate::{
+    fields::{As, FieldRule},
+    receipt::ReceiptRule,
+    source::{Method, Pages, Source},
+    table::{Format, Layout, Text},
+};
 
 /// A secret that does not print.
 #[derive(Clone, Deserialize, PartialEq, Eq)]
@@ -19,6 +24,9 @@ impl Secret {
     }
     pub(crate) fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
+    }
+    pub(crate) fn text(&self) -> &str {
+        &self.0
     }
 }
 
@@ -77,6 +85,9 @@ pub struct Connector {
     /// Where records are fetched; none = it sends them.
     #[serde(default)]
     pub pull: Option<Pull>,
+    /// Further addresses that records are fetched from, each in its own way.
+    #[serde(default)]
+    pub sources: Vec<Source>,
     /// Records that are kept, by kind; other kinds only show that the department is alive.
     #[serde(default)]
     pub records: BTreeMap<String, Mapping>,
@@ -147,8 +158,9 @@ pub struct Pull {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mapping {
-    /// Field → JSON pointer into the record. The value is a text, a number or a truth value.
-    pub fields: BTreeMap<String, String>,
+    /// Field → where it stands in the record, as a JSON pointer, and what it is. The value is a text, a number or a truth
+    /// value.
+    pub fields: BTreeMap<String, FieldRule>,
     /// Fields that identify what a record is about: a newer one replaces the older.
     pub key: Vec<String>,
     /// How long a record counts, seconds.
@@ -244,8 +256,20 @@ impl Config {
                 if m.key.is_empty() || m.fields.len() > 32 || m.key.iter().any(|k| !m.fields.contains_key(k)) {
                     return bad(key(&format!("records.{kind}.key")), "须为已映射的字段 must name mapped fields");
                 }
-                if m.fields.values().any(|p| !p.starts_with('/')) {
+                if m.fields.values().any(|f| !f.at.starts_with('/')) {
                     return bad(key(&format!("records.{kind}.fields")), "须为 JSON 指针 must be JSON pointers");
+                }
+                if m.key.iter().any(|k| m.fields.get(k).is_some_and(|f| f.optional)) {
+                    return bad(key(&format!("records.{kind}.key")), "不能是可缺的字段 cannot be optional");
+                }
+            }
+            let kinds: Vec<&String> = c.records.keys().collect();
+            for (i, source) in c.sources.iter().enumerate() {
+                if c.sources.iter().take(i).any(|o| o.id == source.id) {
+                    return bad(key("sources"), "编号重复 an id is used twice");
+                }
+                if let Err((of, message)) = source.check(&kinds) {
+                    return bad(key(&format!("sources.{}.{of}", source.id)), message);
                 }
             }
         }
@@ -267,7 +291,10 @@ impl Config {
     /// The key of a secret that is still the published example's, if one is.
     pub fn example_secret(&self) -> Option<String> {
         let example = |s: &Secret| s.bytes().starts_with(b"change-");
-        let department = self.departments.iter().find(|c| example(&c.secret));
+        let department = self
+            .departments
+            .iter()
+            .find(|c| example(&c.secret) || c.sources.iter().flat_map(|s| s.secret_headers.values()).any(example));
         department
             .map(|c| format!("exchange.departments.{}.secret", c.unit))
             .or_else(|| self.sms.as_ref().filter(|s| example(&s.secret)).map(|_| "exchange.sms.secret".to_owned()))
@@ -279,7 +306,9 @@ impl Config {
             departments().filter_map(|c| Some((format!("departments.{}.push", c.unit), &c.push.as_ref()?.url)));
         let pulls = departments().filter_map(|c| Some((format!("departments.{}.pull", c.unit), &c.pull.as_ref()?.url)));
         let sms = self.sms.iter().filter_map(|s| Some(("sms.send".to_owned(), &s.send.as_ref()?.url)));
-        for (of, url) in pushes.chain(pulls).chain(sms) {
+        let sources = departments()
+            .flat_map(|c| c.sources.iter().map(move |s| (format!("departments.{}.sources.{}", c.unit, s.id), &s.url)));
+        for (of, url) in pushes.chain(pulls).chain(sources).chain(sms) {
             let url = reqwest::Url::parse(url);
             let message = match url.as_ref().map(reqwest::Url::scheme) {
                 Ok("http") => continue,

@@ -30,6 +30,9 @@ pub(crate) enum CallError {
     /// The connection broke, or the answer cannot be read.
     #[error("broken")]
     Broken,
+    /// The answer came, and its content is not what was agreed: why, Chinese.
+    #[error("content: {0}")]
+    Unreadable(String),
     /// The answer is longer than read.
     #[error("answer too long")]
     TooLong,
@@ -74,6 +77,7 @@ impl CallError {
         match self {
             Self::Connect => "连接不上".to_owned(),
             Self::Timeout => "没有应答".to_owned(),
+            Self::Unreadable(why) => why.clone(),
             Self::Broken | Self::TooLong => "应答无法读取".to_owned(),
             Self::Status(status) => format!("应答状态 {status}"),
             Self::Denied(why) => format!("拒绝本中心的签名或密钥（{why}）"),
@@ -149,6 +153,14 @@ pub(crate) struct Call<'a> {
     pub(crate) most: usize,
 }
 
+/// A request for records.
+pub(crate) struct Request<'a> {
+    pub(crate) post: bool,
+    pub(crate) url: &'a str,
+    pub(crate) headers: Vec<(&'a str, &'a str)>,
+    pub(crate) body: String,
+}
+
 impl Call<'_> {
     /// Posts a JSON body under a key; the answer's body.
     pub(crate) async fn post(&self, client: &Client, url: &str, key: &str, body: Vec<u8>) -> Result<Bytes, CallError> {
@@ -156,9 +168,13 @@ impl Call<'_> {
         self.send(request.header("content-type", "application/json").body(body)).await
     }
 
-    /// Gets; the answer's body.
-    pub(crate) async fn get(&self, client: &Client, url: &str) -> Result<Bytes, CallError> {
-        self.send(self.signed(client.get(url), "", b"")).await
+    /// Asks for records; the answer's body.
+    pub(crate) async fn fetch(&self, client: &Client, request: Request<'_>) -> Result<Bytes, CallError> {
+        let Request { post, url, headers, body } = request;
+        let builder = if post { client.post(url).header("content-type", "application/json") } else { client.get(url) };
+        let builder = headers.into_iter().fold(builder, |b, (name, value)| b.header(name, value));
+        let builder = self.signed(builder, "", body.as_bytes());
+        self.send(if post { builder.body(body) } else { builder }).await
     }
 
     fn signed(&self, request: RequestBuilder, key: &str, body: &[u8]) -> RequestBuilder {

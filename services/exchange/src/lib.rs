@@ -14,6 +14,7 @@ pub mod ports;
 pub mod rules;
 pub mod sign;
 
+mod fields;
 mod http;
 mod inbound;
 mod light;
@@ -24,6 +25,9 @@ mod problem;
 mod pull;
 mod receipt;
 mod records;
+mod source;
+mod table;
+mod tally;
 mod trouble;
 
 use std::{
@@ -46,6 +50,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
 use config::Connector;
+pub use tally::{SetAside, SourceFacts};
 
 /// Messages that wait for the message patrol; further ones are no findings, and counted.
 const MESSAGES: usize = 1_024;
@@ -116,6 +121,7 @@ pub(crate) struct Shared {
     pub(crate) client: reqwest::Client,
     pub(crate) records: Mutex<records::Records>,
     pub(crate) pulses: Mutex<BTreeMap<String, light::Pulse>>,
+    pub(crate) tallies: Mutex<tally::Tallies>,
     pub(crate) troubles: Mutex<BTreeMap<String, trouble::Trouble>>,
     pub(crate) holds: Mutex<BTreeMap<String, i64>>,
     pub(crate) unreadable: Mutex<inbound::Limiter>,
@@ -139,6 +145,7 @@ impl Exchange {
             client: http::client(config.ca_file.as_deref())?,
             records: Mutex::new(records::Records::new(&config.departments)),
             pulses: Mutex::new(pulses),
+            tallies: Mutex::default(),
             troubles: Mutex::default(),
             holds: Mutex::default(),
             unreadable: Mutex::default(),
@@ -195,6 +202,7 @@ impl Exchange {
         let now = self.shared.clock.now_ms();
         let pulses = guard(&self.shared.pulses);
         let troubles = guard(&self.shared.troubles);
+        let tallies = guard(&self.shared.tallies);
         let facts = self.shared.connectors.iter().filter_map(|(unit, connector)| {
             let pulse = pulses.get(unit)?;
             Some(Facts {
@@ -205,7 +213,8 @@ impl Exchange {
                 light: pulse.light(connector, now),
                 heard_ms: pulse.heard_ms(),
                 failures: pulse.failures(),
-                denied_ms: troubles.get(unit).map(|t| t.since),
+                denied_ms: trouble::since(&troubles, unit),
+                sources: tallies.facts(unit),
             })
         });
         facts.collect()
@@ -231,6 +240,8 @@ pub struct Facts {
     pub failures: u32,
     /// Since when it refuses our credentials, ms since 1970, if it does.
     pub denied_ms: Option<i64>,
+    /// Where its records come from and what became of them.
+    pub sources: Vec<SourceFacts>,
 }
 
 impl Shared {

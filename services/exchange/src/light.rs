@@ -101,6 +101,7 @@ mod tests {
             window_s: 300,
             push: None,
             pull: None,
+            sources: Vec::new(),
             records: BTreeMap::new(),
             fresh_for_s: 10,
             late_for_s: 30,

@@ -93,7 +93,8 @@ fn of(answer: Option<&Value>, pointer: &str) -> Option<String> {
     text(number).filter(|n| (1..=64).contains(&n.chars().count()))
 }
 
-fn text(value: &Value) -> Option<String> {
+/// A scalar as text.
+pub(crate) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(s) => Some(s.trim().to_owned()).filter(|s| !s.is_empty()),
         Value::Number(n) => Some(match n.as_f64() {

@@ -1,6 +1,8 @@
 //! What stands between us and a receiver and wants a person: credentials that it refuses. Told once when it begins and
 //! once a day while it lasts; nothing is given up for it.
 
+use std::collections::BTreeMap;
+
 use domain::{
     event::Mode,
     gazetteer,
@@ -18,11 +20,9 @@ pub(crate) struct Trouble {
     /// Since when, ms.
     pub(crate) since: i64,
     told: i64,
-    /// What it answers: a status or a code.
-    pub(crate) why: String,
 }
 
-/// A receiver, a unit or `sms`, refused our credentials.
+/// A receiver, a unit, `sms` or a source as `unit/id`, refused our credentials.
 pub(crate) async fn denied(shared: &Shared, of: &str, why: &str) {
     let now = shared.clock.now_ms();
     let tell = {
@@ -31,15 +31,23 @@ pub(crate) async fn denied(shared: &Shared, of: &str, why: &str) {
         let tell = known.as_ref().is_none_or(|t| now.saturating_sub(t.told) >= DAY_MS);
         let since = known.as_ref().map_or(now, |t| t.since);
         let told = known.filter(|_| !tell).map_or(now, |t| t.told);
-        all.insert(of.to_owned(), Trouble { since, told, why: why.to_owned() });
+        all.insert(of.to_owned(), Trouble { since, told });
         tell
     };
     if tell {
-        let name = shared.name(of);
-        let text =
-            format!("{name}的系统拒绝了本中心的签名或密钥（{why}）。推送保留并继续重试，请与对方核对密钥和时钟。");
+        let (unit, source) = of.split_once('/').map_or((of, None), |(unit, source)| (unit, Some(source)));
+        let kept = source
+            .map_or_else(|| "推送保留并继续重试".to_owned(), |source| format!("数据源“{source}”暂停更新并继续重试"));
+        let name = shared.name(unit);
+        let text = format!("{name}的系统拒绝了本中心的签名或密钥（{why}）。{kept}，请与对方核对密钥和时钟。");
         alarm(shared, &format!("{of}/denied"), &text, now).await;
     }
+}
+
+/// Since when a unit's system refuses our credentials, in pushes or for one of its sources.
+pub(crate) fn since(all: &BTreeMap<String, Trouble>, unit: &str) -> Option<i64> {
+    let own = |name: &str| name == unit || name.strip_prefix(unit).is_some_and(|rest| rest.starts_with('/'));
+    all.iter().filter(|(name, _)| own(name)).map(|(_, t)| t.since).min()
 }
 
 /// It took a call: whatever was wrong is over.

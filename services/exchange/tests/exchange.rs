@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod delivery;
+mod sources;
 mod support;
 
 use std::time::Duration;

@@ -383,6 +383,10 @@ struct State {
     down: AtomicBool,
     calls: Mutex<Vec<(String, Value)>>,
     gives: Mutex<Value>,
+    /// Answers to the next calls for records; once given, an address has no others.
+    pages: Mutex<Option<VecDeque<(u16, Vec<u8>)>>>,
+    /// What was asked for: address, headers and body.
+    asked: Mutex<Vec<(String, HeaderMap, String)>>,
     /// Answers to the next posts: status, `Retry-After`, body.
     says: Mutex<VecDeque<(u16, Option<String>, String)>>,
     seen: watch::Sender<u64>,
@@ -400,6 +404,8 @@ impl Department {
             calls: Mutex::default(),
             gives: Mutex::new(json!([])),
             says: Mutex::default(),
+            pages: Mutex::default(),
+            asked: Mutex::default(),
             seen: seen.clone(),
         });
         let app = Router::new().route("/", any(answer)).with_state(state.clone());
@@ -431,6 +437,14 @@ impl Department {
     pub(crate) fn gives(&self, records: Value) {
         *self.state.gives.lock().unwrap() = records;
     }
+    /// Answers calls for records so, one after another, and then with 404.
+    pub(crate) fn pages(&self, pages: Vec<(u16, Vec<u8>)>) {
+        *self.state.pages.lock().unwrap() = Some(pages.into());
+    }
+    /// Calls for records so far.
+    pub(crate) fn asked(&self) -> Vec<(String, HeaderMap, String)> {
+        self.state.asked.lock().unwrap().clone()
+    }
     /// Answers the next post so.
     pub(crate) fn says(&self, status: u16, retry_after: Option<&str>, body: &str) {
         self.state.says.lock().unwrap().push_back((status, retry_after.map(str::to_owned), body.to_owned()));
@@ -450,6 +464,15 @@ async fn answer(
 ) -> Response {
     let at = headers[sign::TIMESTAMP].to_str().unwrap().parse().unwrap();
     assert_eq!(sign::verify(&state.secret, &headers, &body, at, 0), Ok(()), "each call is signed");
+    let records = state.pages.lock().unwrap().is_some();
+    if records {
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        state.asked.lock().unwrap().push((uri.to_string(), headers.clone(), body));
+        let next = state.pages.lock().unwrap().as_mut().unwrap().pop_front();
+        state.seen.send_modify(|n| *n += 1);
+        let (status, body) = next.unwrap_or((404, Vec::new()));
+        return Response::builder().status(status).body(Body::from(body)).unwrap();
+    }
     if method == Method::POST {
         let key = headers[sign::KEY].to_str().unwrap().to_owned();
         state.calls.lock().unwrap().push((key, serde_json::from_slice(&body).unwrap()));
