@@ -168,6 +168,11 @@ pub struct Mapping {
     pub keep_s: u32,
 }
 
+impl Mapping {
+    /// Fields of one kind of records.
+    pub(crate) const MOST: usize = 32;
+}
+
 /// `[exchange.sms]`: the gateway of the message platform.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -253,7 +258,8 @@ impl Config {
                 return bad(key("push.receipt"), message);
             }
             for (kind, m) in &c.records {
-                if m.key.is_empty() || m.fields.len() > 32 || m.key.iter().any(|k| !m.fields.contains_key(k)) {
+                if m.key.is_empty() || m.fields.len() > Mapping::MOST || m.key.iter().any(|k| !m.fields.contains_key(k))
+                {
                     return bad(key(&format!("records.{kind}.key")), "须为已映射的字段 must name mapped fields");
                 }
                 if m.fields.values().any(|f| !f.at.starts_with('/')) {

@@ -11,6 +11,7 @@
 
 pub mod config;
 pub mod ports;
+pub mod preview;
 pub mod rules;
 pub mod sign;
 

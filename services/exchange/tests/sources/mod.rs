@@ -5,6 +5,7 @@ use domain::input::Observation;
 use exchange::{
     Config, SourceFacts,
     config::{Connector, Source},
+    preview::PreviewError,
 };
 use serde_json::{Value, json};
 
@@ -205,4 +206,40 @@ fn sources_that_cannot_work_are_refused() {
     refused("layout = { records = 'data' }", ".layout");
     refused("layout = { format = 'csv', delimiter = '\"' }", ".layout");
     refused("receipt = { at = '/code', ok = [] }", ".receipt");
+}
+
+#[tokio::test]
+async fn a_mapping_is_tried_on_a_sample_without_keeping_it() {
+    let mut config = config();
+    let power = connector(&mut config, "energy");
+    let layout = "kind = 'electricity'\nlayout = { records = '/data' }";
+    power.sources = vec![source(layout, "http://127.0.0.1:9/list")];
+    power.records.insert("electricity".to_owned(), mapping(POWER));
+    let centre = Centre::new(config).unwrap();
+    let ask = |more: Value| {
+        let mut ask =
+            json!({"unit": "energy", "sample": r#"{"data":[{"b":12,"u":1,"f":"0607","kwh":"88.5度"},{"b":12}]}"#});
+        ask.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        centre.exchange.preview(&serde_json::from_value(ask).unwrap())
+    };
+    let tried = ask(json!({"source": "daily"})).unwrap();
+    assert_eq!((tried.kept, tried.set_aside), (1, 1));
+    assert_eq!(tried.rows[0].fields["flat"].text, "607");
+    assert_eq!(tried.aside.iter().map(|a| a.column.as_deref().unwrap()).collect::<Vec<_>>(), ["f", "kwh", "u"]);
+    let own = json!({"source": "daily", "fields": {"door": {"at": "/f", "optional": true}}});
+    assert_eq!(ask(own).unwrap().kept, 2, "a mapping that is not saved yet");
+    let table = json!({"kind": "electricity", "layout": {"format": "csv"}, "base64": true, "sample": "YixmLHUsa3doCjEyLDEsMSwyCg=="});
+    assert_eq!(ask(table).unwrap().kept, 1);
+    for (wrong, error) in [
+        (json!({"unit": "water"}), PreviewError::NoDepartment),
+        (json!({"source": "weekly"}), PreviewError::NoSource),
+        (json!({}), PreviewError::NoKind),
+        (json!({"source": "daily", "fields": {"door": "f"}}), PreviewError::BadFields),
+        (json!({"source": "daily", "layout": {"records": "data"}}), PreviewError::BadLayout),
+        (json!({"source": "daily", "base64": true}), PreviewError::BadSample),
+    ] {
+        assert_eq!(ask(wrong), Err(error));
+    }
+    assert_eq!(facts(&centre, "energy", "daily").kept, 0);
+    assert!(centre.writer.taken().is_empty());
 }
