@@ -60,6 +60,9 @@ pub(crate) enum CallError {
     },
 }
 
+/// Why of a wait for a system that is down.
+const DOWN: &str = "status 503";
+
 impl CallError {
     /// The same call would be answered the same way; the other side is not down.
     pub(crate) fn refuses(&self) -> bool {
@@ -68,8 +71,9 @@ impl CallError {
 
     /// The other side is there, whatever it says.
     pub(crate) fn answered(&self) -> bool {
-        self.refuses()
-            || matches!(self, Self::Denied(_) | Self::NotTaken { .. } | Self::Wait { .. } | Self::Status(429))
+        // One that says for how long it is down is down all the same.
+        let busy = matches!(self, Self::Wait { why, .. } if why != DOWN);
+        busy || self.refuses() || matches!(self, Self::Denied(_) | Self::NotTaken { .. } | Self::Status(429))
     }
 
     /// For people of the centre, Chinese.
@@ -257,6 +261,7 @@ mod tests {
         let wait = |status: u16| CallError::Wait { why: format!("status {status}"), ms: 9_000 };
         assert_eq!(status_error(429, &told, NOW), wait(429));
         assert_eq!(status_error(503, &told, NOW), wait(503));
+        assert!(wait(429).answered() && !wait(503).answered());
         assert_eq!(status_error(429, &HeaderMap::new(), NOW), CallError::Status(429));
         assert_eq!(status_error(500, &told, NOW), CallError::Status(500));
         for status in [401, 403] {
