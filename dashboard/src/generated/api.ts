@@ -760,6 +760,64 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/departments/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tries the mapping of a department's records on a sample 映射预览: typed records, and what would be set aside with its
+         *     reason; keeps nothing. For shift chiefs.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Previewed"];
+                    };
+                };
+                "4XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": components["schemas"]["Problem"];
+                    };
+                };
+                "5XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices": {
         parameters: {
             query?: never;
@@ -4058,6 +4116,11 @@ export interface components {
         /** @description How a department's system is connected. */
         Connector: {
             /**
+             * Format: int64
+             * @description Since when it refuses our credentials, ms since 1970; null = it does not.
+             */
+            denied?: number | null;
+            /**
              * Format: int32
              * @description Calls to it that failed since then.
              */
@@ -4076,6 +4139,8 @@ export interface components {
             push: boolean;
             /** @description Kinds of records that are kept. */
             records: string[];
+            /** @description Where its records come from, and what became of them. */
+            sources: components["schemas"]["RecordSource"][];
         };
         /** @description A declined task. */
         Decline: {
@@ -4860,6 +4925,100 @@ export interface components {
             /** @description Seen, surveyed or confirmed by a second person. */
             verified?: boolean | null;
         };
+        /** @description A sample, and what to try on it. */
+        Preview: {
+            /** @description The sample is base64 of its bytes: for tables that are not UTF-8. */
+            base64?: boolean;
+            /** @description Fields in place of the mapping's. */
+            fields?: {
+                [key: string]: components["schemas"]["PreviewField"];
+            } | null;
+            /** @description Kind of records whose mapping is tried; null = the source's. */
+            kind?: string | null;
+            layout?: null | components["schemas"]["PreviewLayout"];
+            /** @description The answer or file, within the bound of a request. */
+            sample: string;
+            /** @description Source whose layout is tried; null = a list of records, as the department sends it. */
+            source?: string | null;
+            /** @description Unit of the department. */
+            unit: string;
+        };
+        /** @description A cell or row for which a row would be set aside. */
+        PreviewAside: {
+            /** @description Column or JSON path; null = the whole row. */
+            column?: string | null;
+            /** @description Field of the mapping. */
+            field?: string | null;
+            /** @description Line of the table, or place in the list, from 1. */
+            row: number;
+            /** @description What stands there, cut. */
+            value?: string | null;
+            /** @description Why, one Chinese sentence. */
+            why: string;
+        };
+        /** @description How a field is read. */
+        PreviewField: {
+            /** @description `plain`, `door`, `number`, `date`, `truth`, `digits` or `id_card`; left out = `plain`. */
+            as?: string | null;
+            /** @description JSON pointer into the record; a column of a table is `/heading`. */
+            at: string;
+            /** @description The record counts without it. */
+            optional?: boolean;
+            /** @description Units that a number may have. */
+            units?: string[];
+            /** @description Their words for ours. */
+            words?: {
+                [key: string]: string;
+            };
+        };
+        /** @description How an answer or a file holds records; what is left out is as usual. */
+        PreviewLayout: {
+            /** @description Between cells, one character. */
+            delimiter?: string | null;
+            /** @description `auto`, `utf-8` or `gb18030`. */
+            encoding?: string | null;
+            /** @description `json` or `csv`. */
+            format?: string | null;
+            /** @description JSON pointer to the list of records. */
+            records?: string | null;
+            /**
+             * Format: int32
+             * @description Lines before the heading.
+             */
+            skip?: number | null;
+        };
+        /** @description A record as it would be kept. */
+        PreviewRow: {
+            /** @description Fields that are there. */
+            fields: {
+                [key: string]: components["schemas"]["PreviewValue"];
+            };
+            /** @description Line of the table, or place in the list, from 1. */
+            row: number;
+        };
+        /** @description A value as it would be kept. */
+        PreviewValue: {
+            /**
+             * Format: double
+             * @description As a number; dates are ms since 1970.
+             */
+            number?: number | null;
+            /** @description As text. */
+            text: string;
+        };
+        /** @description What a mapping makes of a sample. */
+        Previewed: {
+            /** @description The first cells and rows that are wrong, at most 100. */
+            aside: components["schemas"]["PreviewAside"][];
+            /** @description Records that would be kept. */
+            kept: number;
+            /** @description Why nothing of it can be read, Chinese. */
+            problem?: string | null;
+            /** @description The first records, at most 100. */
+            rows: components["schemas"]["PreviewRow"][];
+            /** @description Rows that would be set aside. */
+            set_aside: number;
+        };
         /** @description The body of a problem, `application/problem+json`. */
         Problem: {
             /** @description Stable code. */
@@ -4898,6 +5057,30 @@ export interface components {
             reason?: string | null;
             /** @description Unit. */
             unit: string;
+        };
+        /** @description A source of records, and what became of them. */
+        RecordSource: {
+            /** @description Id; `push` = what the department sends, `pull` = its usual address. */
+            id: string;
+            /**
+             * Format: int64
+             * @description Records kept since the start.
+             */
+            kept: number;
+            /**
+             * Format: int64
+             * @description Newest records, ms since 1970.
+             */
+            last_ms?: number | null;
+            /** @description Why the last round ended early, Chinese. */
+            problem?: string | null;
+            /** @description The newest rows that were set aside, at most 20: one Chinese sentence each, without values. */
+            rows: string[];
+            /**
+             * Format: int64
+             * @description Rows set aside since the start.
+             */
+            set_aside: number;
         };
         /** @description Things that a command touched. */
         Refs: {

@@ -463,6 +463,15 @@ pub enum Observation {
         /// Bytes.
         size: u64,
     },
+    /// A task does not reach its unit's system: the case says so, and a red one that no unit has taken asks for a person.
+    PushFailed {
+        /// Incident.
+        incident: IncidentId,
+        /// Task.
+        task: TaskId,
+        /// What was tried and what to do, Chinese; goes into the vault.
+        text: String,
+    },
 }
 
 /// What is put before the core.
@@ -605,6 +614,7 @@ impl Observation {
             Self::SensorLink { sensor, .. } => vec![Key::Sensor(sensor.clone())],
             Self::CameraFact { camera, .. } => vec![Key::Camera(camera.clone())],
             Self::MessageSent { message, .. } => vec![Key::Message(*message)],
+            Self::PushFailed { incident, .. } => vec![Key::Incident(*incident)],
             Self::PatrolStarted { patrol, .. }
             | Self::PatrolFound { patrol, .. }
             | Self::PatrolFinished { patrol, .. } => vec![Key::Patrol(*patrol)],

@@ -5,6 +5,12 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 use serde::Deserialize;
 
 use crate::{ExchangeError, rules::DataRule};
+pub use crate::{
+    fields::{As, FieldRule},
+    receipt::ReceiptRule,
+    source::{Method, Pages, Source},
+    table::{Format, Layout, Text},
+};
 
 /// A secret that does not print.
 #[derive(Clone, Deserialize, PartialEq, Eq)]
@@ -18,6 +24,9 @@ impl Secret {
     }
     pub(crate) fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
+    }
+    pub(crate) fn text(&self) -> &str {
+        &self.0
     }
 }
 
@@ -41,11 +50,21 @@ pub struct Config {
     pub data_rules: Vec<DataRule>,
     /// Length of one message patrol, seconds.
     pub message_patrol_s: u32,
+    /// Kind of the alarm for a connection that wants a person: refused credentials. A site without it gets a message in
+    /// its inbox instead.
+    pub fault_alarm: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { departments: Vec::new(), sms: None, ca_file: None, data_rules: Vec::new(), message_patrol_s: 3_600 }
+        Self {
+            departments: Vec::new(),
+            sms: None,
+            ca_file: None,
+            data_rules: Vec::new(),
+            message_patrol_s: 3_600,
+            fault_alarm: "connector_fault".to_owned(),
+        }
     }
 }
 
@@ -66,6 +85,9 @@ pub struct Connector {
     /// Where records are fetched; none = it sends them.
     #[serde(default)]
     pub pull: Option<Pull>,
+    /// Further addresses that records are fetched from, each in its own way.
+    #[serde(default)]
+    pub sources: Vec<Source>,
     /// Records that are kept, by kind; other kinds only show that the department is alive.
     #[serde(default)]
     pub records: BTreeMap<String, Mapping>,
@@ -75,6 +97,31 @@ pub struct Connector {
     /// Yellow until this long after a sign of life, then red, seconds.
     #[serde(default = "defaults::late_for_s")]
     pub late_for_s: u32,
+    /// How a red task goes on that its system does not take, in this order until one is taken; after the last a person of
+    /// the centre is asked.
+    #[serde(default)]
+    pub next: Vec<Channel>,
+    /// When a red task goes by `next`, seconds after its push; its push is repeated all the same.
+    #[serde(default = "defaults::red_limit_s")]
+    pub red_limit_s: u32,
+}
+
+/// A further way to a unit: `{ sms = "19900000001" }` or `{ phone = "0870-1234567" }`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// A message to the number of the unit's duty.
+    Sms(String),
+    /// A person of the centre is asked to call this number.
+    Phone(String),
+}
+
+impl Channel {
+    fn number(&self) -> &str {
+        match self {
+            Self::Sms(number) | Self::Phone(number) => number,
+        }
+    }
 }
 
 /// An address that is posted to.
@@ -89,6 +136,9 @@ pub struct Endpoint {
     /// Attempts before a delivery is given up; 300 take about a day.
     #[serde(default = "defaults::attempts")]
     pub attempts: u32,
+    /// Which answers are a receipt; none = every one with a status of 2xx.
+    #[serde(default)]
+    pub receipt: Option<ReceiptRule>,
 }
 
 /// An address that records are fetched from, as `GET <url>?since=<cursor>`.
@@ -108,13 +158,19 @@ pub struct Pull {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mapping {
-    /// Field → JSON pointer into the record. The value is a text, a number or a truth value.
-    pub fields: BTreeMap<String, String>,
+    /// Field → where it stands in the record, as a JSON pointer, and what it is. The value is a text, a number or a truth
+    /// value.
+    pub fields: BTreeMap<String, FieldRule>,
     /// Fields that identify what a record is about: a newer one replaces the older.
     pub key: Vec<String>,
     /// How long a record counts, seconds.
     #[serde(default = "defaults::keep_s")]
     pub keep_s: u32,
+}
+
+impl Mapping {
+    /// Fields of one kind of records.
+    pub(crate) const MOST: usize = 32;
 }
 
 /// `[exchange.sms]`: the gateway of the message platform.
@@ -146,6 +202,9 @@ mod defaults {
     }
     pub(super) fn attempts() -> u32 {
         300
+    }
+    pub(super) fn red_limit_s() -> u32 {
+        60
     }
     pub(super) fn keep_s() -> u32 {
         8 * 86_400
@@ -190,17 +249,42 @@ impl Config {
             if c.pull.as_ref().is_some_and(|p| p.every_s == 0) {
                 return bad(key("pull.every_s"), "须大于 0 must be more than 0");
             }
+            let digits = |n: &str| n.chars().filter(char::is_ascii_digit).count();
+            let number = |n: &str| digits(n) >= 3 && n.chars().all(|c| c.is_ascii_digit() || "+-() ".contains(c));
+            if c.next.iter().any(|channel| !number(channel.number())) {
+                return bad(key("next"), "须为电话号码 must be telephone numbers");
+            }
+            if let Some(Err(message)) = c.push.as_ref().and_then(|p| p.receipt.as_ref()).map(ReceiptRule::check) {
+                return bad(key("push.receipt"), message);
+            }
             for (kind, m) in &c.records {
-                if m.key.is_empty() || m.fields.len() > 32 || m.key.iter().any(|k| !m.fields.contains_key(k)) {
+                if m.key.is_empty() || m.fields.len() > Mapping::MOST || m.key.iter().any(|k| !m.fields.contains_key(k))
+                {
                     return bad(key(&format!("records.{kind}.key")), "须为已映射的字段 must name mapped fields");
                 }
-                if m.fields.values().any(|p| !p.starts_with('/')) {
+                if m.fields.values().any(|f| !f.at.starts_with('/')) {
                     return bad(key(&format!("records.{kind}.fields")), "须为 JSON 指针 must be JSON pointers");
+                }
+                if m.key.iter().any(|k| m.fields.get(k).is_some_and(|f| f.optional)) {
+                    return bad(key(&format!("records.{kind}.key")), "不能是可缺的字段 cannot be optional");
+                }
+            }
+            let kinds: Vec<&String> = c.records.keys().collect();
+            for (i, source) in c.sources.iter().enumerate() {
+                if c.sources.iter().take(i).any(|o| o.id == source.id) {
+                    return bad(key("sources"), "编号重复 an id is used twice");
+                }
+                if let Err((of, message)) = source.check(&kinds) {
+                    return bad(key(&format!("sources.{}.{of}", source.id)), message);
                 }
             }
         }
         if self.sms.as_ref().is_some_and(|s| s.secret.bytes().len() < 16) {
             return bad("exchange.sms.secret".to_owned(), "密钥至少 16 个字符 a secret needs 16 characters");
+        }
+        let receipt = self.sms.as_ref().and_then(|s| s.send.as_ref()?.receipt.as_ref());
+        if let Some(Err(message)) = receipt.map(ReceiptRule::check) {
+            return bad("exchange.sms.send.receipt".to_owned(), message);
         }
         if self.message_patrol_s < 60 {
             return bad("exchange.message_patrol_s".to_owned(), "至少 60 秒 60 seconds at least");
@@ -213,7 +297,10 @@ impl Config {
     /// The key of a secret that is still the published example's, if one is.
     pub fn example_secret(&self) -> Option<String> {
         let example = |s: &Secret| s.bytes().starts_with(b"change-");
-        let department = self.departments.iter().find(|c| example(&c.secret));
+        let department = self
+            .departments
+            .iter()
+            .find(|c| example(&c.secret) || c.sources.iter().flat_map(|s| s.secret_headers.values()).any(example));
         department
             .map(|c| format!("exchange.departments.{}.secret", c.unit))
             .or_else(|| self.sms.as_ref().filter(|s| example(&s.secret)).map(|_| "exchange.sms.secret".to_owned()))
@@ -225,7 +312,9 @@ impl Config {
             departments().filter_map(|c| Some((format!("departments.{}.push", c.unit), &c.push.as_ref()?.url)));
         let pulls = departments().filter_map(|c| Some((format!("departments.{}.pull", c.unit), &c.pull.as_ref()?.url)));
         let sms = self.sms.iter().filter_map(|s| Some(("sms.send".to_owned(), &s.send.as_ref()?.url)));
-        for (of, url) in pushes.chain(pulls).chain(sms) {
+        let sources = departments()
+            .flat_map(|c| c.sources.iter().map(move |s| (format!("departments.{}.sources.{}", c.unit, s.id), &s.url)));
+        for (of, url) in pushes.chain(pulls).chain(sources).chain(sms) {
             let url = reqwest::Url::parse(url);
             let message = match url.as_ref().map(reqwest::Url::scheme) {
                 Ok("http") => continue,

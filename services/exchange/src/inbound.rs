@@ -35,6 +35,7 @@ use crate::{
     problem::Problem,
     records,
     sign::{self, KEY},
+    tally,
 };
 use body::{Report, Rows, Step, Update, What};
 use message::Incoming;
@@ -257,18 +258,33 @@ async fn report(shared: &Shared, connector: &Connector, key: &str, body: &Bytes,
     Ok(Json(told(&done)))
 }
 
-/// Records are kept as they are or not at all. They need no key: the same record twice is one.
+/// A record that cannot be read is set aside and named in the answer, and the others are kept; when none can be read the
+/// call is refused. They need no key: the same record twice is one.
 fn keep(shared: &Shared, connector: &Connector, rows: &Rows) -> Answer {
+    let (unit, now) = (connector.unit.as_str(), shared.clock.now_ms());
     let mut all = guard(&shared.records);
-    let now = shared.clock.now_ms();
-    let Some(mapping) = all.mapping(&connector.unit, &rows.kind) else {
-        return Ok(Json(json!({"ok": true, "kept": 0, "ignored": rows.records.len()})));
+    let Some(mapping) = all.mapping(unit, &rows.kind) else {
+        return Ok(Json(json!({"ok": true, "kept": 0, "ignored": rows.records.len(), "set_aside": []})));
     };
-    let read = |(i, r): (usize, &Value)| {
-        records::read(mapping, r, now).map_err(|field| Problem::field(format!("records.{i}.{field}")))
-    };
-    let kept: Vec<_> = rows.records.iter().enumerate().map(read).collect::<Result<_, _>>()?;
+    let (mut kept, mut aside) = (Vec::new(), Vec::new());
+    for (i, record) in rows.records.iter().enumerate() {
+        match records::read(mapping, i + 1, record, now) {
+            Ok(row) => kept.push(row),
+            Err(why) => aside.push(why),
+        }
+    }
     let count = kept.len();
-    all.keep(&connector.unit, &rows.kind, kept);
-    Ok(Json(json!({"ok": true, "kept": count, "ignored": 0})))
+    all.keep(unit, &rows.kind, kept);
+    drop(all);
+    guard(&shared.tallies).count(unit, tally::PUSH, now, count, &aside);
+    match aside.first() {
+        Some(first) if count == 0 => {
+            let column = first.column.as_deref().unwrap_or_default();
+            Err(Problem::field(format!("records.{}.{column}", first.row.saturating_sub(1))))
+        }
+        _ => {
+            let told: Vec<_> = aside.iter().map(|a| json!({"row": a.row, "column": a.column, "why": a.zh()})).collect();
+            Ok(Json(json!({"ok": true, "kept": count, "ignored": 0, "set_aside": told})))
+        }
+    }
 }

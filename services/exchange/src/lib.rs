@@ -11,9 +11,11 @@
 
 pub mod config;
 pub mod ports;
+pub mod preview;
 pub mod rules;
 pub mod sign;
 
+mod fields;
 mod http;
 mod inbound;
 mod light;
@@ -22,7 +24,12 @@ mod parts;
 mod patrol;
 mod problem;
 mod pull;
+mod receipt;
 mod records;
+mod source;
+mod table;
+mod tally;
+mod trouble;
 
 use std::{
     collections::BTreeMap,
@@ -44,6 +51,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
 use config::Connector;
+pub use tally::{SetAside, SourceFacts};
 
 /// Messages that wait for the message patrol; further ones are no findings, and counted.
 const MESSAGES: usize = 1_024;
@@ -114,6 +122,9 @@ pub(crate) struct Shared {
     pub(crate) client: reqwest::Client,
     pub(crate) records: Mutex<records::Records>,
     pub(crate) pulses: Mutex<BTreeMap<String, light::Pulse>>,
+    pub(crate) tallies: Mutex<tally::Tallies>,
+    pub(crate) troubles: Mutex<BTreeMap<String, trouble::Trouble>>,
+    pub(crate) holds: Mutex<BTreeMap<String, i64>>,
     pub(crate) unreadable: Mutex<inbound::Limiter>,
     pub(crate) parts: Mutex<parts::Parts>,
     pub(crate) recent: Mutex<parts::Recent>,
@@ -135,6 +146,9 @@ impl Exchange {
             client: http::client(config.ca_file.as_deref())?,
             records: Mutex::new(records::Records::new(&config.departments)),
             pulses: Mutex::new(pulses),
+            tallies: Mutex::default(),
+            troubles: Mutex::default(),
+            holds: Mutex::default(),
             unreadable: Mutex::default(),
             parts: Mutex::default(),
             recent: Mutex::default(),
@@ -188,6 +202,8 @@ impl Exchange {
     pub fn facts(&self) -> Vec<Facts> {
         let now = self.shared.clock.now_ms();
         let pulses = guard(&self.shared.pulses);
+        let troubles = guard(&self.shared.troubles);
+        let tallies = guard(&self.shared.tallies);
         let facts = self.shared.connectors.iter().filter_map(|(unit, connector)| {
             let pulse = pulses.get(unit)?;
             Some(Facts {
@@ -198,6 +214,8 @@ impl Exchange {
                 light: pulse.light(connector, now),
                 heard_ms: pulse.heard_ms(),
                 failures: pulse.failures(),
+                denied_ms: trouble::since(&troubles, unit),
+                sources: tallies.facts(unit),
             })
         });
         facts.collect()
@@ -221,9 +239,19 @@ pub struct Facts {
     pub heard_ms: Option<i64>,
     /// Calls to it that failed since then.
     pub failures: u32,
+    /// Since when it refuses our credentials, ms since 1970, if it does.
+    pub denied_ms: Option<i64>,
+    /// Where its records come from and what became of them.
+    pub sources: Vec<SourceFacts>,
 }
 
 impl Shared {
+    /// The name of a unit or of the message platform, Chinese.
+    pub(crate) fn name<'a>(&'a self, of: &'a str) -> &'a str {
+        let unit = self.site.unit(&of.into()).map(|u| u.name.zh.as_str());
+        unit.unwrap_or(if of == "sms" { "短信平台" } else { of })
+    }
+
     pub(crate) fn heard(&self, unit: &str) {
         if let Some(pulse) = guard(&self.pulses).get_mut(unit) {
             pulse.heard(self.clock.now_ms());

@@ -101,9 +101,12 @@ mod tests {
             window_s: 300,
             push: None,
             pull: None,
+            sources: Vec::new(),
             records: BTreeMap::new(),
             fresh_for_s: 10,
             late_for_s: 30,
+            next: Vec::new(),
+            red_limit_s: 60,
         }
     }
 

@@ -34,6 +34,8 @@ pub struct TaskContent {
     pub point: Point,
     /// Leads.
     pub lead: bool,
+    /// A person of the unit has taken it on our pages.
+    pub taken: bool,
     /// What to do, opened from the vault.
     pub text: Option<String>,
     /// Limits, ms since 1970.

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde_json::Value;
 
-use crate::config::{Connector, Mapping};
+use crate::{
+    config::{Connector, Mapping},
+    fields,
+    tally::SetAside,
+};
 
 /// Records of one kind of one department; the oldest go.
 pub(crate) const MOST: usize = 20_000;
-/// Longest text of a field, bytes.
-const TEXT: usize = 256;
 
 /// A field's value as text; numbers also as numbers.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,24 +44,19 @@ pub(crate) struct Records {
     pub(crate) dropped: u64,
 }
 
-/// Reads a record. The error names the field that is missing or no scalar.
-pub(crate) fn read(mapping: &Mapping, record: &Value, at: i64) -> Result<Row, String> {
-    let field = |(name, pointer): (&String, &String)| {
-        let value = record.pointer(pointer).and_then(scalar).ok_or_else(|| name.clone())?;
-        Ok((name.clone(), value))
-    };
-    let fields = mapping.fields.iter().map(field).collect::<Result<_, String>>()?;
+/// Reads a record, the `number`th of its list or table.
+pub(crate) fn read(mapping: &Mapping, number: usize, record: &Value, at: i64) -> Result<Row, SetAside> {
+    let mut fields = BTreeMap::new();
+    for (name, rule) in &mapping.fields {
+        match fields::read(rule, record.pointer(&rule.at)) {
+            Ok(Some(field)) => {
+                fields.insert(name.clone(), field);
+            }
+            Ok(None) => {}
+            Err(why) => return Err(SetAside::field(number, &rule.at, &why)),
+        }
+    }
     Ok(Row { at, fields })
-}
-
-fn scalar(value: &Value) -> Option<Field> {
-    let (text, number) = match value {
-        Value::String(s) if s.len() <= TEXT => (s.trim().to_owned(), s.trim().parse().ok()),
-        Value::Number(n) => (n.to_string(), n.as_f64()),
-        Value::Bool(b) => (b.to_string(), None),
-        _ => return None,
-    };
-    Some(Field { text, number: number.filter(|n: &f64| n.is_finite()) })
 }
 
 impl Records {
@@ -126,7 +123,7 @@ mod tests {
     use crate::config::Secret;
 
     fn mapping() -> Mapping {
-        let fields = [("flat", "/at/flat"), ("kwh", "/kwh")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        let fields = [("flat", "/at/flat"), ("kwh", "/kwh")].map(|(a, b)| (a.to_owned(), b.to_owned().into()));
         Mapping { fields: fields.into(), key: vec!["flat".into()], keep_s: 100 }
     }
 
@@ -137,15 +134,18 @@ mod tests {
             window_s: 300,
             push: None,
             pull: None,
+            sources: Vec::new(),
             records: [("use".to_owned(), mapping())].into(),
             fresh_for_s: 1,
             late_for_s: 1,
+            next: Vec::new(),
+            red_limit_s: 60,
         };
         Records::new(&[connector])
     }
 
     fn row(flat: &str, kwh: f64, at: i64) -> Row {
-        read(&mapping(), &json!({"at": {"flat": flat}, "kwh": kwh, "name": "not kept"}), at).unwrap()
+        read(&mapping(), 1, &json!({"at": {"flat": flat}, "kwh": kwh, "name": "not kept"}), at).unwrap()
     }
 
     #[test]
@@ -154,14 +154,15 @@ mod tests {
         assert_eq!(found.fields.len(), 2);
         assert_eq!(found.fields["kwh"], Field { text: "1.5".into(), number: Some(1.5) });
         assert_eq!(found.fields["flat"].text, "0604");
-        for (bad, field) in [
-            (json!({"at": {"flat": "1"}}), "kwh"),
-            (json!({"at": {"flat": null}, "kwh": 1}), "flat"),
-            (json!({"at": {"flat": []}, "kwh": 1}), "flat"),
-            (json!({"at": {"flat": "x".repeat(257)}, "kwh": 1}), "flat"),
-            (json!([]), "flat"),
+        for (bad, column, why) in [
+            (json!({"at": {"flat": "1"}}), "kwh", "缺少值"),
+            (json!({"at": {"flat": null}, "kwh": 1}), "at/flat", "缺少值"),
+            (json!({"at": {"flat": []}, "kwh": 1}), "at/flat", "不是单个值"),
+            (json!({"at": {"flat": "x".repeat(257)}, "kwh": 1}), "at/flat", "内容过长"),
+            (json!([]), "at/flat", "缺少值"),
         ] {
-            assert_eq!(read(&mapping(), &bad, 0), Err(field.to_owned()), "{bad}");
+            let aside = read(&mapping(), 3, &bad, 0).unwrap_err();
+            assert_eq!(aside.zh(), format!("第 3 行“{column}”：{why}"), "{bad}");
         }
     }
 

@@ -1,6 +1,8 @@
 //! The exchange with real HTTP servers that stand in for departments, and a writer in memory.
 #![allow(clippy::unwrap_used)]
 
+mod delivery;
+mod sources;
 mod support;
 
 use std::time::Duration;
@@ -352,15 +354,13 @@ async fn a_dead_department_delays_no_other_and_is_given_up_visibly() {
     let advance = centre.clock_runs();
     wait(&centre.writer.settled, |s| stuck.iter().all(|r| s.contains(r))).await;
     drop(advance);
-    let notes = centre
-        .writer
-        .taken()
-        .iter()
-        .filter(
-            |(_, i)| matches!(i, Input::Command { command: Command::Note { text, .. }, .. } if text.contains("消防")),
-        )
-        .count();
-    assert_eq!(notes, 20);
+    let told = |ends: bool| {
+        let told = centre.writer.observations().into_iter().filter(|o| {
+            matches!(o, Observation::PushFailed { text, .. } if text.contains("消防") && text.contains("已停止重试") == ends)
+        });
+        told.count()
+    };
+    assert_eq!((told(false), told(true)), (20, 20), "red ones are told at their limit, and when they are given up");
     let facts = centre.exchange.facts();
     let fire = facts.iter().find(|f| f.unit.as_str() == "fire").unwrap();
     assert_eq!((fire.light, fire.heard_ms, fire.push), (Light::Red, None, true));

@@ -84,6 +84,7 @@ pub const OPERATIONS: &[(&str, &str, Right)] = &[
     ("POST",   "/api/v1/incidents/{id}/refuse-approval",  Right::Approve),
     ("POST",   "/api/v1/duty",                            Right::Roster),
     ("POST",   "/api/v1/devices/{id}/credential",         Right::Devices),
+    ("POST",   "/api/v1/departments/preview",             Right::Devices),
     ("DELETE", "/api/v1/devices/{id}/credential",         Right::Devices),
     ("GET",    "/api/v1/demo/happenings",                 Right::Demo),
     ("POST",   "/api/v1/demo/happenings",                 Right::Demo),

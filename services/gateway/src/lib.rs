@@ -22,6 +22,7 @@ mod media;
 mod mirror;
 mod photos;
 mod places;
+mod preview;
 mod problem;
 mod ready;
 mod relay;
@@ -34,6 +35,10 @@ pub use config::{Config, DemoAccount, DemoConfig};
 pub use desk::MetricsPage;
 pub use error::GatewayError;
 pub use guard::{OPEN, OPERATIONS, SIGNED};
+pub use preview::{
+    Preview, PreviewAside, PreviewField, PreviewLayout, PreviewRefused, PreviewRow, PreviewValue, Previewed,
+    RecordSource,
+};
 pub use problem::{Problem, ProblemBody};
 pub use ready::{Connector, Connectors, Dependency, NothingElse, Readiness, Status, StoreWatch};
 pub use serve::{Gateway, listen, serve};

@@ -7,6 +7,8 @@ use ledger::Store;
 use runtime::Clock;
 use serde::{Deserialize, Serialize};
 
+use crate::preview::{Preview, PreviewRefused, Previewed, RecordSource};
+
 /// State of a dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -105,12 +107,24 @@ pub struct Connector {
     pub heard_ms: Option<i64>,
     /// Calls to it that failed since then.
     pub failures: u32,
+    /// Since when it refuses our credentials, ms since 1970, if it does.
+    pub denied_ms: Option<i64>,
+    /// Where its records come from, and what became of them.
+    pub sources: Vec<RecordSource>,
 }
 
 /// Tells how departments are connected.
+#[async_trait]
 pub trait Connectors: Send + Sync {
     /// As it is now; one for each department that is connected.
     fn connectors(&self) -> Vec<Connector>;
+    /// Tries a mapping of records on a sample; keeps nothing.
+    ///
+    /// # Errors
+    /// What is asked for does not exist or is unsound, or the core does not answer.
+    async fn preview(&self, _ask: Preview) -> Result<Previewed, PreviewRefused> {
+        Err(PreviewRefused::Field("unit".to_owned()))
+    }
 }
 
 impl Connectors for NothingElse {

@@ -83,6 +83,7 @@ impl Content for Reads {
             place: view.place.map_or_else(String::new, |p| p.label_zh),
             point: found.place.point,
             lead: at.terms.lead,
+            taken: at.times.acknowledged.is_some(),
             text,
             due: Due {
                 acknowledge: Some((at.times.pushed + at.terms.acknowledge).0),

@@ -110,16 +110,19 @@ impl Demo {
             unit: unit.to_owned(),
             secret: exchange::config::Secret::new(self.secret.clone()),
             window_s: 300,
-            push: Some(Endpoint { url: url("tasks"), timeout_s: 5, attempts: 300 }),
+            push: Some(Endpoint { url: url("tasks"), timeout_s: 5, attempts: 300, receipt: None }),
             pull: Some(Pull { url: url("records"), every_s: 60, timeout_s: 5 }),
+            sources: Vec::new(),
             records: records.into_iter().map(|(kind, mapping)| (kind.to_owned(), mapping)).collect(),
             fresh_for_s: 180,
             late_for_s: 600,
+            next: Vec::new(),
+            red_limit_s: 60,
         }
     }
 
     fn sms(&self) -> Sms {
-        let send = Endpoint { url: self.address("/sms/send"), timeout_s: 5, attempts: 300 };
+        let send = Endpoint { url: self.address("/sms/send"), timeout_s: 5, attempts: 300, receipt: None };
         Sms { secret: exchange::config::Secret::new(self.secret.clone()), window_s: 300, send: Some(send) }
     }
 
@@ -311,7 +314,7 @@ fn mapping(value: &str, pointer: &str) -> Mapping {
     let fields = [("building", "/building"), ("unit", "/unit"), ("flat", "/flat"), ("place", "/place_text")];
     let fields = fields.into_iter().chain([(value, pointer)]);
     Mapping {
-        fields: fields.map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+        fields: fields.map(|(k, v)| (k.to_owned(), v.to_owned().into())).collect(),
         key: ["building", "unit", "flat"].map(str::to_owned).to_vec(),
         keep_s: 8 * 86_400,
     }

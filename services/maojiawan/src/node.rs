@@ -8,7 +8,7 @@ use axum::{
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use gateway::{Connectors, Dependency, Readiness, Status, StoreWatch};
 use link::{
@@ -28,6 +28,8 @@ use crate::{
 
 /// Where the core tells how it is.
 pub(crate) const STATUS: &str = "/link/v1/status";
+/// Where a mapping of records is tried.
+pub(crate) const PREVIEW: &str = "/link/v1/preview";
 /// Where the signed calls of departments are passed on to.
 pub(crate) const EXCHANGE: &str = "/link/v1/exchange";
 
@@ -47,19 +49,23 @@ pub(crate) struct Connector {
     records: Vec<String>,
     heard_ms: Option<i64>,
     failures: u32,
+    #[serde(default)]
+    denied_ms: Option<i64>,
+    #[serde(default)]
+    sources: Vec<gateway::RecordSource>,
 }
 
 impl From<gateway::Connector> for Connector {
     fn from(c: gateway::Connector) -> Self {
-        let gateway::Connector { unit, push, pull_every_s, records, heard_ms, failures } = c;
-        Self { unit: unit.to_string(), push, pull_every_s, records, heard_ms, failures }
+        let gateway::Connector { unit, push, pull_every_s, records, heard_ms, failures, denied_ms, sources } = c;
+        Self { unit: unit.to_string(), push, pull_every_s, records, heard_ms, failures, denied_ms, sources }
     }
 }
 
 impl From<Connector> for gateway::Connector {
     fn from(c: Connector) -> Self {
-        let Connector { unit, push, pull_every_s, records, heard_ms, failures } = c;
-        Self { unit: unit.into(), push, pull_every_s, records, heard_ms, failures }
+        let Connector { unit, push, pull_every_s, records, heard_ms, failures, denied_ms, sources } = c;
+        Self { unit: unit.into(), push, pull_every_s, records, heard_ms, failures, denied_ms, sources }
     }
 }
 
@@ -71,11 +77,13 @@ pub(crate) fn token(config: &config::Link) -> anyhow::Result<Token> {
 
 /// Beside the ports: how the core is, and the way in for departments.
 pub(crate) fn routes(ready: Arc<dyn Readiness>, connectors: Arc<dyn Connectors>, exchange: Router) -> Router {
+    let tries = connectors.clone();
+    let preview = move |Json(ask): Json<gateway::Preview>| async move { Json(tries.preview(ask).await) };
     let status = move || async move {
         let connectors = connectors.connectors().into_iter().map(Into::into).collect();
         Json(CoreStatus { dependencies: ready.dependencies().await, connectors })
     };
-    Router::new().route(STATUS, get(status)).nest(EXCHANGE, exchange)
+    Router::new().route(STATUS, get(status)).route(PREVIEW, post(preview)).nest(EXCHANGE, exchange)
 }
 
 fn options(config: &config::Link) -> anyhow::Result<ServerOptions> {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use exchange::{config::Layout, preview::PreviewError};
 use gateway::{Dependency, Readiness, Status};
 use ledger::Store;
 use link::media::{CameraState, Media};
@@ -105,6 +106,7 @@ fn broker(status: &sensing::Status) -> Dependency {
 /// How the exchange is connected.
 pub(crate) struct Departments(pub(crate) exchange::Exchange);
 
+#[async_trait]
 impl gateway::Connectors for Departments {
     fn connectors(&self) -> Vec<gateway::Connector> {
         let connector = |f: exchange::Facts| gateway::Connector {
@@ -114,8 +116,40 @@ impl gateway::Connectors for Departments {
             records: f.records,
             heard_ms: f.heard_ms,
             failures: f.failures,
+            denied_ms: f.denied_ms,
+            sources: f.sources.into_iter().map(source).collect(),
         };
         self.0.facts().into_iter().map(connector).collect()
+    }
+
+    /// The shapes of both sides are the same JSON.
+    async fn preview(&self, ask: gateway::Preview) -> Result<gateway::Previewed, gateway::PreviewRefused> {
+        let field = |name: &str| gateway::PreviewRefused::Field(name.to_owned());
+        let layout = ask.layout.as_ref().map(|l| serde_json::to_value(l).and_then(serde_json::from_value::<Layout>));
+        layout.transpose().map_err(|_| field("layout"))?;
+        let ask = serde_json::to_value(ask).and_then(serde_json::from_value::<exchange::preview::Preview>);
+        let ask = ask.map_err(|_| field("fields"))?;
+        let answer = self.0.preview(&ask).map_err(|error| match error {
+            PreviewError::NoDepartment => field("unit"),
+            PreviewError::NoSource => field("source"),
+            PreviewError::NoKind => field("kind"),
+            PreviewError::BadFields => field("fields"),
+            PreviewError::BadLayout => field("layout"),
+            PreviewError::BadSample => field("sample"),
+        })?;
+        let answer = serde_json::to_value(answer).and_then(serde_json::from_value);
+        answer.map_err(|_| gateway::PreviewRefused::Unavailable)
+    }
+}
+
+fn source(s: exchange::SourceFacts) -> gateway::RecordSource {
+    gateway::RecordSource {
+        id: s.id,
+        last_ms: s.last_ms,
+        kept: s.kept,
+        set_aside: s.set_aside,
+        problem: s.problem,
+        rows: s.rows.iter().map(exchange::SetAside::zh).collect(),
     }
 }
 

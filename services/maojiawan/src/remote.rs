@@ -27,7 +27,7 @@ use serde_json::json;
 use crate::{
     bus::{self, Fanout},
     config,
-    node::{CoreStatus, EXCHANGE, STATUS, token},
+    node::{CoreStatus, EXCHANGE, PREVIEW, STATUS, token},
 };
 
 /// The core is asked this often how it is.
@@ -163,7 +163,20 @@ impl Readiness for Core {
     }
 }
 
+#[async_trait]
 impl Connectors for Core {
+    async fn preview(&self, ask: gateway::Preview) -> Result<gateway::Previewed, gateway::PreviewRefused> {
+        let asked = async {
+            let body = serde_json::to_vec(&ask).ok()?;
+            let json = HeaderValue::from_static("application/json");
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, json)]);
+            let response = self.peer.pass(axum::http::Method::POST, PREVIEW, headers, body.into()).await.ok()??;
+            let body = axum::body::Body::new(reqwest::Body::from(response));
+            serde_json::from_slice(&to_bytes(body, ANSWER).await.ok()?).ok()
+        };
+        asked.await.unwrap_or(Err(gateway::PreviewRefused::Unavailable))
+    }
+
     fn connectors(&self) -> Vec<gateway::Connector> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.status.connectors.iter().cloned().map(Into::into).collect()

@@ -170,6 +170,7 @@ variants! {
         PatrolFound { patrol, source, what }
         PatrolFinished { patrol, checked }
         Unreadable { source, why, size }
+        PushFailed { incident, task, text }
     }
     values {}
 }

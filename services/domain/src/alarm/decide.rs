@@ -1,7 +1,7 @@
 //! Alarms: raise, correlate by place, kind and time, confirm, judge, shelve; and what time does to them.
 
 use crate::{
-    alarm::{Alarm, AlarmEvent, Evidence, MAX_SHELF, Source, Verdict},
+    alarm::{Alarm, AlarmEvent, Evidence, MAX_SHELF, Source, SourceState, Verdict},
     attention::Why,
     decide::Draft,
     event::By,
@@ -100,10 +100,35 @@ impl Draft<'_> {
         text: Option<&str>,
     ) -> Result<(), Refusal> {
         self.by = By::Rule(rule.clone());
-        self.check_place(place)?;
         let source = Source::Rule { rule: rule.clone(), key: key.to_owned() };
+        if place.is_unknown() {
+            return self.unplaced_hit(source, kind, text);
+        }
+        self.check_place(place)?;
         let evidence = Evidence { source, kind: kind.clone(), at: self.now(), value: None, text: None };
         self.said(place, evidence, text)?;
+        Ok(())
+    }
+
+    /// A finding that no place is known for: an alarm of its own, which a person places. The same finding joins it as long
+    /// as it is open.
+    fn unplaced_hit(&mut self, source: Source, kind: &AlarmKindId, text: Option<&str>) -> Result<(), Refusal> {
+        let same = |s: &SourceState| s.evidence.source == source;
+        let open = |a: &&Alarm| a.judged.is_none() && a.mode == self.mode && a.sources.iter().any(same);
+        let known = self.base.alarms.values().rev().find(open).map(|a| a.id);
+        let subject = Subject::Alarm(known.unwrap_or(AlarmId(self.counters.alarm)));
+        let found = self.kind(kind)?.clone();
+        let text = self.optional_text(subject, text, "text")?;
+        let evidence = Evidence { source, kind: kind.clone(), at: self.now(), value: None, text };
+        let alarm = match known {
+            Some(alarm) => {
+                self.add_evidence(alarm, evidence, &found)?;
+                alarm
+            }
+            None => self.raise_unplaced(evidence)?,
+        };
+        self.out.refs.alarm = Some(alarm);
+        self.out.refs.code = Some(self.alarm(alarm)?.code.clone());
         Ok(())
     }
 

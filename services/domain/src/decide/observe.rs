@@ -20,6 +20,7 @@ impl Draft<'_> {
             Observation::UnitReport { unit, external, class, place, text } => {
                 self.unit_report(unit, external, class, place, text.as_deref())?;
             }
+            Observation::PushFailed { incident, task, text } => self.push_failed(*incident, *task, text)?,
             Observation::RuleHit { rule, kind, key, place, text } => {
                 self.rule_hit(rule, kind, key, place, text.as_deref())?;
             }

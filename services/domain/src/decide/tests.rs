@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod attention;
+mod delivery;
 mod messages;
 mod table;
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
@@ -41,6 +41,8 @@ use tower::ServiceExt;
 
 /// 2026-01-01 08:00 in China, on the grid of an hour.
 pub(crate) const NOW: i64 = 1_767_225_600_000;
+/// Tasks from this number on are yellow, others red.
+pub(crate) const YELLOW: u64 = 1_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for a state that must come.
@@ -128,6 +130,7 @@ impl Intake for Writer {
 /// The outbox: rows of the test, without those that the writer settled.
 struct Memory {
     rows: Mutex<Vec<StoredOutbox>>,
+    put_off: watch::Sender<u64>,
     writer: Arc<Writer>,
 }
 
@@ -144,6 +147,7 @@ impl Outbox for Memory {
         let mut rows = self.rows.lock().unwrap();
         let Some(row) = rows.iter_mut().find(|r| r.id == id) else { return Ok(false) };
         (row.row.due_ms, row.attempts, row.last_error) = (due_ms, attempts, Some(last_error.to_owned()));
+        self.put_off.send_modify(|n| *n += 1);
         Ok(true)
     }
     async fn outbox_waiting(&self) -> ledger::Result<u64> {
@@ -163,16 +167,17 @@ struct Texts;
 
 #[async_trait]
 impl Content for Texts {
-    async fn task(&self, _: IncidentId, _: TaskId) -> Result<Option<TaskContent>, ContentError> {
+    async fn task(&self, _: IncidentId, task: TaskId) -> Result<Option<TaskContent>, ContentError> {
         Ok(Some(TaskContent {
             code: "MJW-1".into(),
             mode: Mode::Real,
             class: "fire".into(),
             class_name: "火情".into(),
-            level: Level::Red,
+            level: if task.0 < YELLOW { Level::Red } else { Level::Yellow },
             place: "12栋2单元".into(),
             point: Point { x: 1.0, y: 2.0 },
             lead: true,
+            taken: false,
             text: Some("请立即到场".into()),
             due: Due { acknowledge: Some(NOW + 60_000), arrive: None, handle: None },
             at: NOW,
@@ -216,7 +221,7 @@ impl Centre {
             settled: watch::channel(Vec::new()).0,
         });
         let clock = ManualClock::at(NOW);
-        let outbox = Arc::new(Memory { rows: Mutex::default(), writer: writer.clone() });
+        let outbox = Arc::new(Memory { rows: Mutex::default(), put_off: watch::channel(0).0, writer: writer.clone() });
         let exchange = Exchange::new(Parts {
             config: config.clone(),
             site: Arc::new(site()),
@@ -264,6 +269,12 @@ impl Centre {
         let row = OutboxRow { kind, target, payload: payload.into(), due_ms: self.clock.now_ms() };
         rows.push(StoredOutbox { id, seq: 1, attempts: 0, last_error: None, row });
         id
+    }
+
+    /// Waits until a row of the outbox is so.
+    pub(crate) async fn waiting(&self, id: u64, enough: impl Fn(&StoredOutbox) -> bool) {
+        let rows = || self.outbox.rows.lock().unwrap();
+        wait(&self.outbox.put_off, |_| rows().iter().any(|r| r.id == id && enough(r))).await;
     }
 
     pub(crate) fn secret(&self, unit: &str) -> String {
@@ -372,6 +383,12 @@ struct State {
     down: AtomicBool,
     calls: Mutex<Vec<(String, Value)>>,
     gives: Mutex<Value>,
+    /// Answers to the next calls for records; once given, an address has no others.
+    pages: Mutex<Option<VecDeque<(u16, Vec<u8>)>>>,
+    /// What was asked for: address, headers and body.
+    asked: Mutex<Vec<(String, HeaderMap, String)>>,
+    /// Answers to the next posts: status, `Retry-After`, body.
+    says: Mutex<VecDeque<(u16, Option<String>, String)>>,
     seen: watch::Sender<u64>,
 }
 
@@ -386,6 +403,9 @@ impl Department {
             down: AtomicBool::new(false),
             calls: Mutex::default(),
             gives: Mutex::new(json!([])),
+            says: Mutex::default(),
+            pages: Mutex::default(),
+            asked: Mutex::default(),
             seen: seen.clone(),
         });
         let app = Router::new().route("/", any(answer)).with_state(state.clone());
@@ -417,6 +437,18 @@ impl Department {
     pub(crate) fn gives(&self, records: Value) {
         *self.state.gives.lock().unwrap() = records;
     }
+    /// Answers calls for records so, one after another, and then with 404.
+    pub(crate) fn pages(&self, pages: Vec<(u16, Vec<u8>)>) {
+        *self.state.pages.lock().unwrap() = Some(pages.into());
+    }
+    /// Calls for records so far.
+    pub(crate) fn asked(&self) -> Vec<(String, HeaderMap, String)> {
+        self.state.asked.lock().unwrap().clone()
+    }
+    /// Answers the next post so.
+    pub(crate) fn says(&self, status: u16, retry_after: Option<&str>, body: &str) {
+        self.state.says.lock().unwrap().push_back((status, retry_after.map(str::to_owned), body.to_owned()));
+    }
     /// Key and body of each post, in order.
     pub(crate) fn calls(&self) -> Vec<(String, Value)> {
         self.state.calls.lock().unwrap().clone()
@@ -432,6 +464,15 @@ async fn answer(
 ) -> Response {
     let at = headers[sign::TIMESTAMP].to_str().unwrap().parse().unwrap();
     assert_eq!(sign::verify(&state.secret, &headers, &body, at, 0), Ok(()), "each call is signed");
+    let records = state.pages.lock().unwrap().is_some();
+    if records {
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        state.asked.lock().unwrap().push((uri.to_string(), headers.clone(), body));
+        let next = state.pages.lock().unwrap().as_mut().unwrap().pop_front();
+        state.seen.send_modify(|n| *n += 1);
+        let (status, body) = next.unwrap_or((404, Vec::new()));
+        return Response::builder().status(status).body(Body::from(body)).unwrap();
+    }
     if method == Method::POST {
         let key = headers[sign::KEY].to_str().unwrap().to_owned();
         state.calls.lock().unwrap().push((key, serde_json::from_slice(&body).unwrap()));
@@ -446,6 +487,14 @@ async fn answer(
         let records = if first { state.gives.lock().unwrap().clone() } else { json!([]) };
         return Json(json!({"records": records, "next": 1})).into_response();
     }
+    if let Some((status, retry_after, body)) = state.says.lock().unwrap().pop_front() {
+        let response = Response::builder().status(status);
+        let response = match retry_after {
+            Some(told) => response.header("retry-after", told),
+            None => response,
+        };
+        return response.body(Body::from(body)).unwrap();
+    }
     let count = state.calls.lock().unwrap().len();
     Json(json!({"external_number": format!("N-{count}")})).into_response()
 }
@@ -457,6 +506,20 @@ fn name(zh: &str) -> Name {
 fn class(id: &str, zh: &str, level: Level, limits: Limits) -> Class {
     let (steps, assists) = (Vec::new(), Vec::new());
     Class { id: id.into(), name: name(zh), level, intake: true, lead: "fire".into(), assists, steps, limits }
+}
+
+fn kind(id: &str, family: &str, words: &[&str]) -> AlarmKind {
+    AlarmKind {
+        id: id.into(),
+        name: name(id),
+        level: Level::Yellow,
+        class: "fire".into(),
+        opens_with: None,
+        family: family.into(),
+        radius: 40.0,
+        window: Millis::minutes(5),
+        words: words.iter().map(|w| (*w).to_owned()).collect(),
+    }
 }
 
 fn site() -> Site {
@@ -518,17 +581,7 @@ fn site() -> Site {
             class("fire_lane", "消防通道占用", Level::Yellow, limits),
             class("fire", "火情", Level::Red, limits),
         ],
-        alarm_kinds: vec![AlarmKind {
-            id: "report_fire".into(),
-            name: name("火情上报"),
-            level: Level::Yellow,
-            class: "fire".into(),
-            opens_with: None,
-            family: "fire".into(),
-            radius: 40.0,
-            window: Millis::minutes(5),
-            words: vec!["着火".into()],
-        }],
+        alarm_kinds: vec![kind("report_fire", "fire", &["着火"]), kind("connector_fault", "connector", &[])],
         tours: Vec::new(),
     }
 }

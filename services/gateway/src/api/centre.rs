@@ -17,7 +17,15 @@ use utoipa::ToSchema;
 use wire::{feed::state::Kind, view};
 
 use super::shapes::{Holder, Message, Name, Patrol, Show};
-use crate::{desk::Desk, mirror::Seen, problem::Problem, session::Caller, texts::Values};
+use crate::{
+    body::Given,
+    desk::Desk,
+    mirror::Seen,
+    preview::{Preview, PreviewRefused, Previewed, RecordSource},
+    problem::Problem,
+    session::Caller,
+    texts::Values,
+};
 
 /// Rows of one list.
 const ROWS: usize = 200;
@@ -73,12 +81,17 @@ pub(crate) struct Connector {
     heard: Option<i64>,
     /// Calls to it that failed since then.
     failures: u32,
+    /// Since when it refuses our credentials, ms since 1970; null = it does not.
+    denied: Option<i64>,
+    /// Where its records come from, and what became of them.
+    sources: Vec<RecordSource>,
 }
 
 impl From<&crate::Connector> for Connector {
     fn from(c: &crate::Connector) -> Self {
         let (push, pull_every_s, records) = (c.push, c.pull_every_s, c.records.clone());
-        Self { push, pull_every_s, records, heard: c.heard_ms, failures: c.failures }
+        let (denied, sources) = (c.denied_ms, c.sources.clone());
+        Self { push, pull_every_s, records, heard: c.heard_ms, failures: c.failures, denied, sources }
     }
 }
 
@@ -108,6 +121,20 @@ pub(crate) async fn departments(State(desk): State<Desk>, caller: Caller) -> Res
         }
     });
     Ok(Json(shown.collect()))
+}
+
+/// Tries the mapping of a department's records on a sample 映射预览: typed records, and what would be set aside with its
+/// reason; keeps nothing. For shift chiefs.
+#[utoipa::path(
+    post, path = "/api/v1/departments/preview", tag = "centre", request_body = Preview,
+    responses((status = 200, body = Previewed), Problem)
+)]
+pub(crate) async fn preview(State(desk): State<Desk>, given: Given<Preview>) -> Result<Json<Previewed>, Problem> {
+    let tried = desk.connectors.preview(given.value).await;
+    tried.map(Json).map_err(|refused| match refused {
+        PreviewRefused::Field(field) => Problem::bad_field().field(field),
+        PreviewRefused::Unavailable => Problem::busy(),
+    })
 }
 
 /// The newest messages, at most 200; for the centre.

@@ -102,6 +102,7 @@ pub(crate) fn router() -> (axum::Router<Desk>, utoipa::openapi::OpenApi) {
         .routes(routes!(cameras::list))
         .routes(routes!(cameras::still))
         .routes(routes!(centre::departments))
+        .routes(routes!(centre::preview))
         .routes(routes!(centre::messages))
         .routes(routes!(commands::place_message))
         .routes(routes!(centre::patrols))

@@ -178,6 +178,7 @@ const CASES: &[Case] = &[
     ("POST", "/tasks/{id}/rework", CENTRE, Task(At::Done), r#"{"reason":"没修好"}"#),
     ("POST", "/duty", CHIEF, Nothing, r#"{"post":"chief","account":"chief"}"#),
     ("POST", "/devices/{id}/credential", CHIEF, Sensor, "{}"),
+    ("POST", "/departments/preview", CHIEF, Nothing, r#"{"unit":"fire","kind":"hydrants","sample":"[{}]"}"#),
     ("DELETE", "/devices/{id}/credential", CHIEF, Credential, ""),
     ("GET", "/demo/happenings", CENTRE, Nothing, ""),
     ("POST", "/demo/happenings", CENTRE, Nothing, r#"{"kind":"fire"}"#),
@@ -457,6 +458,10 @@ async fn each_reads_what_is_theirs() {
     assert_eq!((&of("fire")["waiting"], &of("fire")["live"]), (&1.into(), &1.into()));
     let connector = serde_json::json!({
         "push": true, "pull_every_s": 60, "records": ["hydrants"], "heard": crate::house::NOW - 5_000, "failures": 2,
+        "denied": crate::house::NOW - 9_000, "sources": [{
+            "id": "push", "last_ms": crate::house::NOW - 5_000, "kept": 3, "set_aside": 1, "problem": null,
+            "rows": ["第 2 行“水压”：不是数字"],
+        }],
     });
     assert_eq!(of("fire")["connector"], connector);
     assert_eq!((&of("water")["waiting"], &of("water")["connector"]), (&0.into(), &serde_json::Value::Null));
@@ -480,6 +485,27 @@ async fn each_reads_what_is_theirs() {
     let hits = house.get("/api/v1/places?q=1%E6%A0%8B2%E5%8D%95%E5%85%836%E5%B1%82", Some(&dispatcher)).await.json();
     assert_eq!((&hits[0]["place"]["building"], &hits[0]["place"]["floor"]), (&"b1".into(), &6.into()));
     assert_eq!(hits[0]["cameras"][0], "c001");
+}
+
+#[tokio::test]
+async fn a_mapping_is_tried_on_a_sample() {
+    let house = House::new().await;
+    let chief = house.log_in("chief").await;
+    let path = "/api/v1/departments/preview";
+    let answer = house.post(path, &chief, r#"{"unit":"fire","kind":"hydrants","sample":"[{}]"}"#).await;
+    let aside = serde_json::json!([{
+        "row": 1, "field": "hydrants", "column": null, "value": "[{}]", "why": "第 1 行：缺少值",
+    }]);
+    assert_eq!((answer.status, &answer.json()["aside"]), (200, &aside));
+    for (body, field) in [
+        (r#"{"unit":"water","sample":"[]"}"#, "unit"),
+        (r#"{"unit":"fire"}"#, "sample"),
+        (r#"{"unit":"fire","sample":"[]","fields":{"door":{"as":"door"}}}"#, "at"),
+    ] {
+        let answer = house.post(path, &chief, body).await;
+        assert_eq!(answer.status, 422, "{body}");
+        assert!(answer.json()["field"].as_str().unwrap().contains(field), "{body}: {}", answer.text());
+    }
 }
 
 #[tokio::test]

@@ -51,6 +51,7 @@ pub(crate) const PEOPLE: &[(&str, Role, Option<&str>, Option<&str>)] = &[
 /// Of the departments only `fire` has a system of its own.
 struct Connected;
 
+#[async_trait::async_trait]
 impl gateway::Connectors for Connected {
     fn connectors(&self) -> Vec<gateway::Connector> {
         vec![gateway::Connector {
@@ -60,7 +61,30 @@ impl gateway::Connectors for Connected {
             records: vec!["hydrants".to_owned()],
             heard_ms: Some(NOW - 5_000),
             failures: 2,
+            denied_ms: Some(NOW - 9_000),
+            sources: vec![gateway::RecordSource {
+                id: "push".to_owned(),
+                last_ms: Some(NOW - 5_000),
+                kept: 3,
+                set_aside: 1,
+                problem: None,
+                rows: vec!["第 2 行“水压”：不是数字".to_owned()],
+            }],
         }]
+    }
+
+    async fn preview(&self, ask: gateway::Preview) -> Result<gateway::Previewed, gateway::PreviewRefused> {
+        if ask.unit != "fire" {
+            return Err(gateway::PreviewRefused::Field("unit".to_owned()));
+        }
+        let aside = gateway::PreviewAside {
+            row: 1,
+            field: ask.kind,
+            column: ask.source,
+            value: Some(ask.sample),
+            why: "第 1 行：缺少值".to_owned(),
+        };
+        Ok(gateway::Previewed { kept: 0, set_aside: 1, problem: None, rows: Vec::new(), aside: vec![aside] })
     }
 }
 

@@ -181,6 +181,9 @@ impl Dice {
             }
             Seen::PatrolFinished => Observation::PatrolFinished { patrol: self.patrol_id(), checked: self.u32() },
             Seen::Unreadable => Observation::Unreadable { source: self.text(), why: self.text(), size: self.roll() },
+            Seen::PushFailed => {
+                Observation::PushFailed { incident: self.incident_id(), task: self.task_id(), text: self.text() }
+            }
         }
     }
 

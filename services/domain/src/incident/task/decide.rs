@@ -32,6 +32,23 @@ impl Draft<'_> {
         self.step(task, IncidentEvent::TaskOnScene { incident, task })
     }
 
+    /// The case says that a task did not reach its unit's system. A red one asks for a person at once, unless a unit has
+    /// it in hand already.
+    pub(crate) fn push_failed(&mut self, id: IncidentId, task: TaskId, text: &str) -> Result<(), Refusal> {
+        let incident = self.incident(id)?;
+        let found = incident.task(task).ok_or(Refusal::new(Code::NoTask))?;
+        let taken = incident.tasks.iter().any(|t| !t.state.gone() && t.times.acknowledged.is_some());
+        let asks = incident.open() && incident.level == Level::Red && found.state.live() && !taken;
+        self.mode = incident.mode;
+        let text = self.text(Subject::Incident(id), text, Code::TextMissing, "text")?;
+        self.emit(IncidentEvent::Noted { incident: id, text });
+        if asks {
+            self.call(id, Why::Unacknowledged, Some(task));
+        }
+        self.out.refs.incident = Some(id);
+        Ok(())
+    }
+
     /// The incident and task of an id, in the mode of the command.
     fn task(&self, id: TaskId) -> Result<(&Incident, &Task), Refusal> {
         let incident = self.base.incident_of(id).ok_or(Refusal::new(Code::NoTask))?.id;
