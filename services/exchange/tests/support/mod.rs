@@ -377,6 +377,11 @@ pub(crate) struct Department {
     port: u16,
 }
 
+/// Address, headers and body of a call for records.
+type Asked = (String, HeaderMap, String);
+/// Status, `Retry-After` and body of an answer.
+type Said = (u16, Option<String>, String);
+
 struct State {
     secret: Secret,
     hang: watch::Sender<bool>,
@@ -386,9 +391,9 @@ struct State {
     /// Answers to the next calls for records; once given, an address has no others.
     pages: Mutex<Option<VecDeque<(u16, Vec<u8>)>>>,
     /// What was asked for: address, headers and body.
-    asked: Mutex<Vec<(String, HeaderMap, String)>>,
+    asked: Mutex<Vec<Asked>>,
     /// Answers to the next posts: status, `Retry-After`, body.
-    says: Mutex<VecDeque<(u16, Option<String>, String)>>,
+    says: Mutex<VecDeque<Said>>,
     seen: watch::Sender<u64>,
 }
 
@@ -442,7 +447,7 @@ impl Department {
         *self.state.pages.lock().unwrap() = Some(pages.into());
     }
     /// Calls for records so far.
-    pub(crate) fn asked(&self) -> Vec<(String, HeaderMap, String)> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.state.asked.lock().unwrap().clone()
     }
     /// Answers the next post so.
