@@ -53,6 +53,7 @@ suite docs env RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" ca
 suite lint cargo clippy --workspace --all-targets -- -D warnings
 suite packages deploy/dashboard.sh
 suite prettier npm --prefix dashboard run format:check
+suite eslint npm --prefix dashboard run lint
 suite types npm --prefix dashboard run check
 suite dashboard npm --prefix dashboard test
 suite client npm --prefix dashboard run test:client

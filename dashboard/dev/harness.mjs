@@ -311,7 +311,8 @@ export async function start({ scenario = 'fire', port = 0, demo = true, role, fu
     const step = /^\/tasks\/(\d+)\/([a-z-]+)$/.exec(path)
     if (step) taskStep(Number(step[1]), step[2], JSON.parse(body || '{}'))
     const taken = /^\/(incidents|alarms)\/(\d+)\/(attend|confirm)$/.exec(path)
-    if (taken) taken[1] === 'incidents' ? attend(Number(taken[2]), JSON.parse(body || '{}')) : confirm(Number(taken[2]))
+    if (taken?.[1] === 'incidents') attend(Number(taken[2]), JSON.parse(body || '{}'))
+    else if (taken) confirm(Number(taken[2]))
     if (path === '/photos') return json(res, { blob: 'p1' })
     return json(res, { position: { log_id: 7, seq: 1 }, refs: { incident: 3100 }, replayed: false })
   }

@@ -4,7 +4,7 @@
   var chosen = null
   try {
     chosen = localStorage.getItem('theme')
-  } catch (e) {
+  } catch {
     // Storage may be forbidden: then as without a choice.
   }
   var handheld = matchMedia('(max-width: 700px)').matches && matchMedia('(prefers-color-scheme: light)').matches

@@ -122,7 +122,7 @@ export class FeedCore {
       this.sink.remove(kind.value.kind, kind.value.id, rev)
       return
     }
-    const value = plain(kind.value) as Nouns[NounKind]
-    this.sink.put(kind.case, nounId(kind.case, value), rev, value as never)
+    const value: Nouns[NounKind] = plain<typeof kind.value>(kind.value)
+    this.sink.put(kind.case, nounId(kind.case, value), rev, value)
   }
 }

@@ -158,8 +158,8 @@ export function actionsOf(c: Console, focusCommand: () => void, openIntake: (cam
     },
     ...(['genuine', 'false', 'test', 'maintenance'] as const).map((verdict, n): Action => ({
       group: 'alarm',
-      key: 'jxtw'[n]!,
-      cap: 'JXTW'[n]!,
+      key: 'jxtw'[n],
+      cap: 'JXTW'[n],
       name: 'verdict.' + verdict,
       when: judgeNow,
       whyNot: confirmFirst,

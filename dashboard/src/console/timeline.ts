@@ -73,7 +73,7 @@ function belongs(a: Entry, b: Entry): boolean {
 }
 
 function line(group: Entry[], n: Names): Line {
-  const e = group[0]!
+  const e = group[0]
   const words = e.text ?? ''
   const happened = e.happened && Math.abs(e.at - e.happened) > APART ? e.happened : 0
   const base = { key: e.seq, at: e.at, happened, words, erased: e.erased === true, by: by(e, n) }
@@ -91,7 +91,7 @@ function by(e: Entry, n: Names): string {
 }
 
 function text(group: Entry[], n: Names): string {
-  const e = group[0]!
+  const e = group[0]
   if (['alarm_exhibit', 'exhibit_added'].includes(e.kind) && n.has('event.kept.' + e.detail))
     return n.t('event.kept.' + e.detail)
   const key = 'event.' + e.kind
@@ -110,7 +110,7 @@ function text(group: Entry[], n: Names): string {
 }
 
 function detail(group: Entry[], n: Names): string {
-  const e = group[0]!
+  const e = group[0]
   switch (e.kind) {
     case 'task_feedback':
       return e.detail && RESULTS.includes(e.detail) ? n.t('result.' + e.detail) : ''

@@ -16,7 +16,7 @@ export type SpanName = keyof typeof SPANS
 export function patience(points: Point[], step: number | null): number {
   const pauses = points
     .slice(1)
-    .map((p, i) => p.at - points[i]!.at)
+    .map((p, i) => p.at - points[i].at)
     .sort((a, b) => a - b)
   return Math.max(step === null ? 60_000 : 2.5 * step, 3 * (pauses[Math.floor(pauses.length / 2)] ?? 0))
 }
@@ -26,7 +26,7 @@ export function runs(points: Point[], step: number | null): Point[][] {
   const most = patience(points, step)
   const found: Point[][] = []
   points.forEach((p, i) => {
-    if (i === 0 || p.at - points[i - 1]!.at > most) found.push([p])
+    if (i === 0 || p.at - points[i - 1].at > most) found.push([p])
     else found.at(-1)!.push(p)
   })
   return found

@@ -5,7 +5,7 @@ import type { Messages } from './zh'
 
 export type Locale = 'zh' | 'en'
 interface Named {
-  named(key: string): unknown
+  named(key: string): string | number | undefined
 }
 type Made = { [key: string]: Made | ((ctx: Named) => string) }
 
@@ -14,7 +14,7 @@ const made = (messages: object): Made =>
     Object.entries(messages).map(([key, value]: [string, unknown]) => [
       key,
       typeof value === 'string'
-        ? (ctx: Named) => value.replace(/\{(\w+)\}/g, (_, name: string) => String(ctx.named(name) ?? ''))
+        ? (ctx: Named) => value.replace(/\{(\w+)\}/g, (_, name: string) => `${ctx.named(name) ?? ''}`)
         : made(value as object),
     ]),
   )
@@ -48,7 +48,7 @@ export const lonely = shallowRef('')
 async function load(locale: Locale): Promise<void> {
   const missing = [...wanted].filter((part) => !loaded[locale].has(part))
   const come = await Promise.all(missing.map((part) => PARTS[locale][part]()))
-  missing.forEach((part, n) => loaded[locale].set(part, come[n]!))
+  missing.forEach((part, n) => loaded[locale].set(part, come[n]))
   if (missing.length === 0) return
   const all = Object.assign({}, ...loaded[locale].values()) as Partial<Messages>
   i18n.global.setLocaleMessage(locale, made(all) as never)
@@ -60,7 +60,7 @@ function speak(locale: Locale): void {
   document.title = all.app.name
   document.documentElement.lang = locale === 'zh' ? 'zh-CN' : 'en'
 }
-const present = (): Locale => i18n.global.locale.value as Locale
+const present = (): Locale => i18n.global.locale.value
 
 export async function setLocale(locale: Locale): Promise<void> {
   await load(locale)

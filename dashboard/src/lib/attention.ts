@@ -37,7 +37,7 @@ export function calls(incidents: Iterable<Incident>, alarms: Iterable<Alarm>, no
   for (const a of alarms)
     if (alarmAsks(a, now))
       found.push({
-        level: a.level as Level,
+        level: a.level,
         kind: 'alarm',
         id: a.id,
         why: a.confirmed === 0 ? 'unconfirmed' : 'again',

@@ -89,7 +89,7 @@ export const running = (clocks: Clock[]): Clock[] =>
   clocks.filter((c) => c.ended === 0).sort((a, b) => a.since + a.limit - (b.since + b.limit))
 
 /** How wide a text is, in Latin letters: a Chinese one takes two. */
-export const breadth = (text: string): number => [...text].reduce((n, x) => n + (x > '\u02ff' ? 2 : 1), 0)
+export const breadth = (text: string): number => Array.from(text).reduce((n, x) => n + (x > '\u02ff' ? 2 : 1), 0)
 
 export const placeLabel = (place: Place | undefined, locale: string): string =>
   place === undefined ? '' : (locale === 'zh' ? place.labelZh : place.labelEn) || place.labelZh

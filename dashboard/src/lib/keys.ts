@@ -17,11 +17,14 @@ export const typing = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement &&
   (target.isContentEditable || ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName))
 
+/** The key belongs to an input method: Safari and older ones say so only by the number. */
+// eslint-disable-next-line @typescript-eslint/no-deprecated
+export const composing = (e: KeyboardEvent): boolean => e.isComposing || e.keyCode === 229
+
 export function dispatchKey(event: KeyboardEvent, actions: KeyAction[]): boolean {
   // Another listener has taken it.
   if (event.defaultPrevented) return false
-  if (event.isComposing || event.keyCode === 229 || event.ctrlKey || event.metaKey || event.altKey || event.repeat)
-    return false
+  if (composing(event) || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return false
   if (typing(event.target)) return false
   // Space and Enter belong to a focused button; a row that was chosen by mouse leaves Space to what it shows.
   const row = event.target instanceof HTMLElement && event.target.dataset['row'] !== undefined && event.key === ' '

@@ -64,13 +64,12 @@ export function lamps(incidents: Iterable<Incident>, alarms: Iterable<Alarm>, no
     })
   }
   for (const i of incidents)
-    if (i.open)
-      add(i.place, { level: i.level as Level, hollow: false, flash: untaken(i).length > 0 }, names.class(i.class))
+    if (i.open) add(i.place, { level: i.level, hollow: false, flash: untaken(i).length > 0 }, names.class(i.class))
   for (const a of alarms) {
     if (standing(a, now) && a.level > 0) {
       add(
         a.place,
-        { level: a.level as Level, hollow: a.verdict !== 'genuine', flash: alarmAsks(a, now) },
+        { level: a.level, hollow: a.verdict !== 'genuine', flash: alarmAsks(a, now) },
         names.what(a.kind),
         names.spotOf(a),
       )

@@ -225,7 +225,7 @@ export class MediaClient {
     this.of(stream)?.took(stream)
   }
   watchSheet(handler: SheetHandler | undefined): void {
-    this.connections[0]!.watchSheet(handler)
+    this.connections[0].watchSheet(handler)
   }
   private of(stream: number): Connection | undefined {
     return this.connections.find((c) => c.has(stream))

@@ -87,12 +87,12 @@ export class OutboxStore {
     work(tx.objectStore(store))
     await settled(tx)
   }
-  private async all<T>(store: 'steps' | 'photos'): Promise<T[]> {
-    return done((await this.db()).transaction(store).objectStore(store).getAll() as IDBRequest<T[]>)
+  private async all(store: 'steps' | 'photos'): Promise<unknown[]> {
+    return done((await this.db()).transaction(store).objectStore(store).getAll())
   }
-  steps = (): Promise<Step[]> => this.all<Step>('steps')
-  photos = (): Promise<Photo[]> => this.all<Photo>('photos')
-  async add<T extends Step | Photo>(store: 'steps' | 'photos', value: T): Promise<number> {
+  steps = async (): Promise<Step[]> => (await this.all('steps')) as Step[]
+  photos = async (): Promise<Photo[]> => (await this.all('photos')) as Photo[]
+  async add(store: 'steps' | 'photos', value: Step | Photo): Promise<number> {
     const tx = (await this.db()).transaction(store, 'readwrite', { durability: 'strict' })
     const id = await done(tx.objectStore(store).add(value))
     await settled(tx)

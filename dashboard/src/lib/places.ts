@@ -37,13 +37,13 @@ function address(site: Site, q: string): Found[] {
   const of = (n: string): Building[] => site.doc.buildings.filter((b) => b.number === Number(n))
   const flat = FLAT.exec(q)
   if (flat)
-    return of(flat[1]!).flatMap((b) => {
-      const at = door(b, flat[2]!)
+    return of(flat[1]).flatMap((b) => {
+      const at = door(b, flat[2])
       return at ? [found(b, 0, at.floor, at.flat)] : []
     })
   const word = ADDRESS.exec(q) ?? /^b?(\d{1,3})()()$/.exec(q)
   if (!word) return []
-  return of(word[1]!).flatMap((b) => {
+  return of(word[1]).flatMap((b) => {
     const unit = Number(word[2] || 0)
     if (unit > b.units) return []
     if (!word[3]) return [found(b, unit, 0, 0)]

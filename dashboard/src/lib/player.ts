@@ -116,7 +116,7 @@ export class Player {
     if (this.ended) return
     this.ended = true
     // What never reached the decoder gives its credit back all the same.
-    for (const _ of this.queue.splice(0)) this.events.appended()
+    this.queue.splice(0).forEach(() => this.events.appended())
     this.video.removeEventListener('error', this.fail)
     this.video.removeEventListener('playing', this.shown)
     giveVideo(this.video)
@@ -153,7 +153,7 @@ export class Player {
   /** Drops whole groups of pictures: from the front up to the newest key frame. */
   private shed(): void {
     const last = this.queue.findLastIndex((f) => f.key)
-    for (const _ of this.queue.splice(0, last < 0 ? this.queue.length : last)) this.events.appended()
+    this.queue.splice(0, last < 0 ? this.queue.length : last).forEach(() => this.events.appended())
   }
 
   private trim(): void {

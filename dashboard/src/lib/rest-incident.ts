@@ -7,35 +7,35 @@ const MODES: Record<string, number> = { real: 0, exercise: 1, test: 2 }
 const camel = (key: string): string => key.replace(/_([a-z])/g, (_, c: string) => c.toUpperCase())
 
 /** Keys in camel case; what is absent is left out, so that the defaults below stand. */
+const pointOf = ([x, y]: Json[]): unknown => ({ x, y })
 function convert(value: Json, key = ''): unknown {
   if (Array.isArray(value)) return value.map((x) => convert(x))
   if (value === null) return undefined
   if (key === 'level' && typeof value === 'string') return LEVELS[value] ?? 0
   if (key === 'mode' && typeof value === 'string') return MODES[value] ?? 0
-  if (key === 'point' && Array.isArray(value)) return { x: value[0], y: value[1] }
+  if (key === 'point' && Array.isArray(value)) return pointOf(value)
   if (typeof value !== 'object') return value
   const out: Record<string, unknown> = {}
   for (const [k, v] of Object.entries(value)) {
     if (v === null) continue
-    out[camel(k)] = k === 'point' && Array.isArray(v) ? { x: v[0], y: v[1] } : convert(v, k)
+    out[camel(k)] = k === 'point' && Array.isArray(v) ? pointOf(v) : convert(v, k)
   }
   return out
 }
 
-const place = (p: Partial<Place>): Place =>
-  ({
-    grid: '',
-    building: '',
-    landmark: '',
-    unit: 0,
-    floor: 0,
-    flat: 0,
-    verified: false,
-    labelZh: '',
-    labelEn: '',
-    community: '',
-    ...p,
-  }) as Place
+const place = (p: Partial<Place>): Place => ({
+  grid: '',
+  building: '',
+  landmark: '',
+  unit: 0,
+  floor: 0,
+  flat: 0,
+  verified: false,
+  labelZh: '',
+  labelEn: '',
+  community: '',
+  ...p,
+})
 const task = (x: Partial<Task>): Task =>
   ({
     lead: false,

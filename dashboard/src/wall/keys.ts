@@ -1,7 +1,7 @@
 // Every key of the wall, by what it does: what the list on the screen names is what its handlers know.
 
 export const WALL_KEYS = {
-  camera: [...'0123456789', 'Enter', 'Backspace'],
+  camera: [...Array.from('0123456789'), 'Enter', 'Backspace'],
   full: ['f'],
   pause: [' '],
   step: ['[', ']'],

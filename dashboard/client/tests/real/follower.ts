@@ -1,6 +1,6 @@
 // A client at the real gateway, with everything that it tells, and a model of its own.
 import WebSocket from 'ws'
-import { dialWith, FeedClient, type FeedNote, type FeedOptions, type FeedState, type WebSocketLike } from '../../src'
+import { dialWith, FeedClient, type FeedNote, type FeedOptions, type FeedState } from '../../src'
 import type { Centre } from '../../../../tests/e2e/house/centre'
 import type { Person } from '../../../../tests/e2e/house/people'
 import { until } from '../../../../tests/e2e/house/wait'
@@ -16,8 +16,7 @@ export class Follower {
   constructor(centre: Centre, cookie: string, options: Partial<FeedOptions> = {}) {
     const own = `ws://127.0.0.1:${centre.port}/api/v1/feed`
     const dial = dialWith(
-      (address, protocol) =>
-        new WebSocket(address, protocol, { headers: { cookie }, origin: centre.address }) as unknown as WebSocketLike,
+      (address, protocol) => new WebSocket(address, protocol, { headers: { cookie }, origin: centre.address }),
     )
     this.model.onEvent = (e) => this.events.push({ seq: e.seq, incident: e.incident })
     this.client = new FeedClient(this.model, { addresses: [own], dial, ...options })
