@@ -102,6 +102,11 @@ fn building_twelve_is_as_described() {
 }
 
 #[test]
+fn the_files_hold_what_the_generator_makes() {
+    assert_eq!(maojiawan(1), *site::built_in());
+}
+
+#[test]
 fn the_same_seed_gives_the_same_site() {
     assert_eq!(maojiawan(7), maojiawan(7));
     assert_ne!(maojiawan(7), maojiawan(8));
