@@ -133,7 +133,7 @@ impl Ends {
 
 /// Latency with one screen and with fifty, and the highest rate, on a centre without simulated site.
 pub(crate) async fn measure(program: &Path, rounds: usize) -> anyhow::Result<Vec<Figure>> {
-    let site = simulator::site::maojiawan(1);
+    let site = site::built_in();
     let mut figures = Vec::new();
     let mut acks = Vec::new();
     for (id, screens) in [("E1", 1), ("E2", 50)] {
@@ -222,7 +222,7 @@ async fn throughput(program: &Path, site: &Site) -> anyhow::Result<Vec<Figure>> 
 
 /// MQTT publish → durable → Redis → one screen at fixed rates, for six seconds each. `watched`: the Redis.
 pub(crate) async fn rates(program: &Path, redis: &str, watched: u32) -> anyhow::Result<Vec<Figure>> {
-    let (site, folder) = (simulator::site::maojiawan(1), Folder::new("rates")?);
+    let (site, folder) = (site::built_in(), Folder::new("rates")?);
     // Rules stand in `[sensing]`, which comes last before the accounts.
     let centre = Centre::plain(program, &folder.0, &format!("{RULES}\n[bus]\nredis = \"{redis}\"\n")).await?;
     let mut ends = Ends::open(&centre, 1).await?;

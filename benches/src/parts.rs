@@ -27,7 +27,7 @@ pub(crate) const ONLINE: &str = "online";
 
 /// The simulated cameras; says how many streams it sends, once a second.
 pub(crate) async fn serve(port: u16, films: PathBuf) -> anyhow::Result<()> {
-    let site = simulator::site::maojiawan(1);
+    let site = site::built_in();
     let credentials = Credentials { user: USER.to_owned(), password: PASSWORD.to_owned() };
     let mut config = CamerasConfig::new(specs(&site, port, false, &credentials), films);
     // ffmpeg reads none of its inputs before it has opened the last one; it must not be cut for that.

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 1_000;
 
 /// Reports so many incidents, which stay open.
 pub(crate) async fn incidents(writer: &dispatch::Writer, count: usize) -> anyhow::Result<()> {
-    let site = simulator::site::maojiawan(1);
+    let site = site::built_in();
     let places: Vec<_> =
         site.sensors.iter().map(|s| s.place.clone()).filter(|p| p.precision == Precision::Verified).collect();
     anyhow::ensure!(!places.is_empty(), "the site has no place");

@@ -148,7 +148,7 @@ pub(crate) async fn written(store: Arc<dyn Store>) -> anyhow::Result<Seen> {
     let (bus, clock) = (Arc::new(LocalBus::new(8_192)), Arc::new(SystemClock));
     let writer = dispatch::start("maojiawan".into(), store, bus, clock, dispatch::WriterOptions::default(), &tasks);
     writer.status().wait_for(|s| s.ok).await.map(drop).context("the writer ended")?;
-    let site = Arc::new(simulator::site::maojiawan(1));
+    let site = site::built_in();
     let command = Command::SetSite(site.clone());
     submit(&writer, Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command }).await?;
     let begun = Instant::now();

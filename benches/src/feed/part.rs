@@ -202,7 +202,7 @@ async fn prepare(
     if fresh {
         start(store, &writer, incidents).await?;
     }
-    let site = simulator::site::maojiawan(1);
+    let site = site::built_in();
     let sensors: Vec<_> =
         site.sensors.iter().filter(|s| s.kind == SensorKind::Manhole).map(|s| &s.id).cycle().take(ALARMS).collect();
     let mut messages = bus.subscribe().await?;
@@ -237,7 +237,7 @@ async fn prepare(
 
 async fn start(store: &Arc<dyn Store>, writer: &dispatch::Writer, incidents: usize) -> anyhow::Result<()> {
     let command = |command| Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command };
-    submit(writer, command(Command::SetSite(Arc::new(simulator::site::maojiawan(1))))).await?;
+    submit(writer, command(Command::SetSite(site::built_in()))).await?;
     let account =
         Account { id: ACCOUNT.into(), role: Role::ShiftChief, unit: None, grid: None, name: VaultId(0), active: true };
     submit(writer, command(Command::SetAccount { account, name: "值班长".to_owned() })).await?;

@@ -100,7 +100,7 @@ impl Side {
 }
 
 pub(super) async fn measure(how: &How, kinds: &[Kind]) -> anyhow::Result<Vec<Figure>> {
-    let site = simulator::site::maojiawan(1);
+    let site = site::built_in();
     let sensors = publish::ordinary(site.sensors.iter());
     let mut sides = Vec::new();
     for kind in kinds {

@@ -169,7 +169,7 @@ fn divided(site: &Site) -> (Vec<&Sensor>, Vec<&Sensor>) {
 }
 
 async fn rate(how: &How) -> anyhow::Result<Vec<Figure>> {
-    let (site, folder, time) = (simulator::site::maojiawan(1), Folder::new("rate")?, Duration::from_secs(how.seconds));
+    let (site, folder, time) = (site::built_in(), Folder::new("rate")?, Duration::from_secs(how.seconds));
     let (alarms, others) = divided(&site);
     let sensors = publish::ordinary(others.into_iter());
     let centre = Centre::plain(&how.centre, &folder.0, "").await?;
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_sensor_alarms_or_reports() {
-        let site = simulator::site::maojiawan(1);
+        let site = site::built_in();
         let (alarms, others) = divided(&site);
         assert_eq!(alarms.len() + others.len(), site.sensors.len());
         assert!(alarms.len() > 10 && others.len() > 3 * alarms.len(), "{} and {}", alarms.len(), others.len());

@@ -57,7 +57,7 @@ impl Centre {
         let store = Arc::new(MemoryDisk::new(1).open_in(reads.clone()));
         let (bus, clock) = (Arc::new(LocalBus::new(1_024)), Arc::new(ManualClock::at(NOW)));
         let writer = dispatch::start("maojiawan".into(), store, bus, clock, WriterOptions::default(), &tasks);
-        let centre = Self { site: Arc::new(simulator::site::maojiawan(1)), writer, tasks, reads };
+        let centre = Self { site: site::built_in(), writer, tasks, reads };
         centre.put(Command::SetSite(centre.site.clone())).await.unwrap();
         centre
     }

@@ -46,7 +46,7 @@ impl Centre {
 
     async fn started(folder: &Path) -> Self {
         let centre = Self::open(folder).await;
-        let site = Arc::new(simulator::site::maojiawan(1));
+        let site = site::built_in();
         let command = Command::SetSite(site);
         let input = Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command };
         centre.writer.submit(Submission::keyless(input)).await.unwrap();
@@ -78,7 +78,7 @@ fn chief() -> Actor {
 
 /// Opens a red incident by two sources in building 12.
 async fn fire(centre: &Centre) -> IncidentId {
-    let site = simulator::site::maojiawan(1);
+    let site = site::built_in();
     let in_12 = |kind| {
         let mut found = site.sensors.iter().filter(|s| s.kind == kind);
         found.find(|s| s.place.building.as_ref().is_some_and(|b| b.as_str() == "b12")).unwrap().id.clone()
@@ -270,7 +270,7 @@ async fn time_passes_while_inputs_wait() {
     let folder = tempfile::tempdir().unwrap();
     let centre = Centre::started(folder.path()).await;
     let incident = fire(&centre).await;
-    let site = simulator::site::maojiawan(1);
+    let site = site::built_in();
     let gas = site.sensors.iter().find(|s| s.kind == SensorKind::Gas).unwrap();
     let alarm = centre.edge(&gas.id, "gas").await.refs.alarm.unwrap();
     let shelve = Command::ShelveAlarm { alarm, span: Millis::minutes(1), reason: "检修".to_owned() };

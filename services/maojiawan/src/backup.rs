@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use dispatch::WriterOptions;
-use domain::{State, input::Command, text::Subject};
+use domain::{State, ids::SiteId, input::Command, text::Subject};
 use ledger::{
     LedgerError, LocalBus, PostgresOptions, Store,
     transfer::{self, Backup, Checksum, Pair, Place, Progress},
@@ -67,7 +67,7 @@ pub(crate) fn backup(path: Option<&Path>, to: &Path, with_key: bool) -> anyhow::
 }
 
 /// Refuses a folder without SQLite data: nothing is made there, and the file that is missing is named.
-fn is_centre(folder: &Path) -> anyhow::Result<()> {
+pub(crate) fn is_centre(folder: &Path) -> anyhow::Result<()> {
     let missing = ["ledger.db", "telemetry.db"].map(|name| folder.join(name)).into_iter().find(|file| !file.is_file());
     if let Some(file) = missing {
         bail!(
@@ -186,8 +186,20 @@ fn unmoved(error: LedgerError, source: &Path, files: &Path) -> anyhow::Error {
 /// Appends what the restored log does not say yet of its erasures.
 async fn tell_erased(config: &Config) -> anyhow::Result<()> {
     let stores = Stores::open(config).await?;
+    let site = config::site(config.site.folder.as_deref())?.id.clone();
+    let append = async |writer: &dyn Intake| append_erased(stores.store.as_ref(), writer).await;
+    with_writer(&stores, site, append).await?;
+    stores.close().await;
+    Ok(())
+}
+
+/// Lets a writer of one's own take what `work` submits: nobody else has the log open.
+pub(crate) async fn with_writer(
+    stores: &Stores,
+    site: SiteId,
+    work: impl AsyncFnOnce(&dyn Intake) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let (tasks, clock) = (Tasks::default(), Arc::new(SystemClock));
-    let site = simulator::site::maojiawan(config.site.seed).id;
     let bus = Arc::new(LocalBus::new(64));
     let options = WriterOptions::default();
     let writer = dispatch::start(site, stores.store.clone(), bus, clock, options, &tasks);
@@ -196,10 +208,9 @@ async fn tell_erased(config: &Config) -> anyhow::Result<()> {
     if tokio::time::timeout(Duration::from_secs(60), wait).await != Ok(true) {
         bail!("写入者未能就绪 the writer is not ready: {}", writer.status().borrow().reason);
     }
-    append_erased(stores.store.as_ref(), &writer).await?;
+    let outcome = work(&writer).await;
     tasks.drain(Duration::from_secs(5)).await;
-    stores.close().await;
-    Ok(())
+    outcome
 }
 
 /// Each subject whose key is destroyed has its event: after a restore some have not yet.
@@ -299,7 +310,7 @@ fn print_proof(pairs: &[Pair]) {
     }
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     // A second installation keeps the first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)

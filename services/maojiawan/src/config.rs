@@ -3,6 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -227,13 +228,15 @@ impl Default for Log {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Site {
-    /// Seed of the built-in site: plan, names, cameras, sensors, units.
+    /// Folder of the site's files; none = the built-in 卯家湾.
+    pub(crate) folder: Option<PathBuf>,
+    /// Seed of the demo's synthetic life and of its first week; the site itself does not depend on it.
     pub(crate) seed: u64,
 }
 
 impl Default for Site {
     fn default() -> Self {
-        Self { seed: 1 }
+        Self { folder: None, seed: 1 }
     }
 }
 
@@ -371,6 +374,29 @@ impl Ledger {
     }
 }
 
+/// The site of a folder, or the built-in one.
+pub(crate) fn site(folder: Option<&Path>) -> Result<Arc<domain::site::Site>, SiteFaults> {
+    let Some(folder) = folder else { return Ok(site::built_in()) };
+    let shown = || folder.display().to_string();
+    site::read(folder).map(Arc::new).map_err(|faults| SiteFaults { folder: shown(), faults })
+}
+
+/// Why the files of a site cannot be used.
+#[derive(Debug)]
+pub(crate) struct SiteFaults {
+    folder: String,
+    pub(crate) faults: site::Faults,
+}
+
+impl std::fmt::Display for SiteFaults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (folder, count) = (&self.folder, self.faults.count());
+        write!(f, "{folder}: 现场文件有 {count} 处错误 the site's files have {count} faults\n{}", self.faults)
+    }
+}
+
+impl std::error::Error for SiteFaults {}
+
 /// Reads and checks the file; without one the defaults hold.
 pub(crate) fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
     let Some(path) = path else { return Ok(Config::default()) };
@@ -460,7 +486,10 @@ fn check(file: &str, text: &str, config: &Config) -> Result<(), ConfigError> {
             other => bad("sensing", "external", &other.to_string()),
         };
     }
-    let site = simulator::site::maojiawan(config.site.seed);
+    let site = match site(config.site.folder.as_deref()) {
+        Ok(site) => site,
+        Err(faults) => return bad("site", "folder", &faults.to_string()),
+    };
     let rules = rules::merged(&config.sensing.rules);
     let own = |id: &str| config.sensing.rules.iter().filter(|rule| rule.id == id).count();
     if let Some(twice) = config.sensing.rules.iter().find(|rule| own(&rule.id) > 1) {
@@ -511,12 +540,31 @@ mod tests {
             |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(k, _)| !k.contains(' '));
         let all = text.lines().map(|l| l.strip_prefix("# ").filter(|l| setting(l)).unwrap_or(l).to_owned() + "\n");
         let all: String = all.collect();
-        let config: Config = parse("all", &all).unwrap();
+        let mut config: Config = parse("all", &all).unwrap();
+        // The example's folder is the installer's; the one that ships is as good.
+        let shipped = path.with_file_name("site/maojiawan");
+        assert!(config.site.folder.replace(shipped).is_some());
         check("all", &all, &config).unwrap();
         assert!(config.sensing.external.and_then(|e| e.tls).is_some_and(|t| t.key_file.is_some()));
         assert!(config.exchange.ca_file.is_some() && config.demo.films.is_some());
         assert!(config.bus.redis().unwrap().is_some_and(|r| r.ca_file.is_some() && r.user.is_some()));
         assert!(config.ledger.url.is_some() && config.ledger.password_file.is_some());
+    }
+
+    #[test]
+    fn a_folder_with_faults_is_refused_with_all_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        site::write(&site::built_in(), folder.path()).unwrap();
+        let text = format!("[site]\nseed = 1\nfolder = \"{}\"\n", folder.path().display());
+        let config: Config = parse("c.toml", &text).unwrap();
+        check("c.toml", &text, &config).unwrap();
+        std::fs::write(folder.path().join("grids.csv"), "id,community,name_zh,name_en\ng1,s1,,\ng1,s9,x,\n").unwrap();
+        std::fs::remove_file(folder.path().join("tours.toml")).unwrap();
+        let told = check("c.toml", &text, &config).unwrap_err().to_string();
+        assert!(told.starts_with("c.toml:3: site.folder: "), "{told}");
+        for fault in ["grids.csv:2: name_zh: ", "grids.csv:3: id: ", "grids.csv:3: community: ", "tours.toml: 缺少"] {
+            assert!(told.contains(fault), "{fault} {told}");
+        }
     }
 
     #[test]

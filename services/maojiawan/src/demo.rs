@@ -61,13 +61,19 @@ pub(crate) struct Demo {
 }
 
 impl Demo {
-    /// Changes `config`, whose address is bound and loopback, to connect everything to the simulated site.
-    pub(crate) fn prepare(config: &mut Config, site: Arc<Site>) -> anyhow::Result<Self> {
+    /// Refuses a configuration that the simulated site cannot be connected to.
+    pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
         if !config.sensing.shared_user {
             anyhow::bail!(
                 "sensing.shared_user: 演示中的模拟设备共用一个用户，不能停用 the demo's simulated devices share one user, which must not be switched off"
             );
         }
+        Ok(())
+    }
+
+    /// Changes `config`, whose address is bound and loopback, to connect everything to the simulated site.
+    pub(crate) fn prepare(config: &mut Config, site: Arc<Site>) -> anyhow::Result<Self> {
+        Self::check(config)?;
         let listen = config.server.listen;
         let demo = Self {
             token: secret(),
@@ -286,6 +292,11 @@ impl Demo {
             night: false,
         };
         let mut file = toml::Table::new();
+        if self.site != site::built_in() {
+            let folder = self.folder.join("simulated-site");
+            site::write(&self.site, &folder).context("模拟现场的文件无法写入 the simulated site's files")?;
+            file.insert("site".to_owned(), folder.canonicalize()?.display().to_string().into());
+        }
         file.insert("simulator".to_owned(), simulator.into());
         file.insert("cameras".to_owned(), toml::Value::try_from(cameras)?);
         Ok(toml::to_string(&file)?)

@@ -3,10 +3,22 @@
 use std::{
     collections::BTreeMap,
     fs::{File, TryLockError},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+
+/// Another process works in the folder.
+#[derive(Debug)]
+pub(crate) struct InUse(PathBuf);
+
+impl std::fmt::Display for InUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: 数据目录正被另一个进程使用 another process is using the data folder", self.0.display())
+    }
+}
+
+impl std::error::Error for InUse {}
 
 /// Makes the folder and takes it; it is free again when the process ends, however it ends.
 pub(crate) fn take(folder: &Path) -> anyhow::Result<File> {
@@ -16,9 +28,7 @@ pub(crate) fn take(folder: &Path) -> anyhow::Result<File> {
     let file = File::options().create(true).write(true).truncate(false).open(&path).with_context(broken)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            bail!("{}: 数据目录正被另一个进程使用 another process is using the data folder", folder.display())
-        }
+        Err(TryLockError::WouldBlock) => Err(InUse(folder.to_owned()).into()),
         Err(TryLockError::Error(error)) => Err(error).with_context(broken),
     }
 }

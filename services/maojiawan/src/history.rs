@@ -521,7 +521,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let store = SqliteStore::open(&SqliteOptions::in_folder(folder.path())).await.unwrap();
             let store: Arc<dyn Store> = Arc::new(store);
-            let site = Arc::new(simulator::site::maojiawan(seed));
+            let site = site::built_in();
             let began = tokio::time::Instant::now();
             let count = write(&store, &site, seed, NOW).await.unwrap();
             eprintln!("{count} incidents in {:?}", began.elapsed());

@@ -16,6 +16,7 @@ mod ready;
 mod references;
 mod remote;
 mod simulate;
+mod sites;
 mod stores;
 mod up;
 mod upkeep;
@@ -140,6 +141,12 @@ enum Command {
         #[arg(long)]
         erasures: Vec<PathBuf>,
     },
+    /// 现场文件：检查、导入、导出 the site as files: checks, imports, exports
+    #[command(help_template = TEMPLATE, subcommand_help_heading = "命令 Commands", subcommand_value_name = "命令 COMMAND")]
+    Site {
+        #[command(subcommand)]
+        action: sites::Action,
+    },
     /// 运行模拟现场：摄像头、传感器、部门、短信 runs the synthetic site as its own process
     #[command(help_template = TEMPLATE, next_help_heading = OPTIONS)]
     Simulate {
@@ -167,6 +174,7 @@ fn main() -> ExitCode {
         }
         Command::Backup { config, to, with_key } => backup::backup(config.as_deref(), &to, with_key),
         Command::Restore { config, from, erasures } => backup::restore(config.as_deref(), &from, &erasures),
+        Command::Site { action } => sites::run(action),
         Command::Simulate { config } => simulate::run(&config),
         Command::Decode => video::decode::child_main().map_err(Into::into),
     };

@@ -11,6 +11,7 @@ use axum::{
     routing::{get, post},
 };
 use gateway::{Connectors, Dependency, Readiness, Status, StoreWatch};
+use ledger::Store;
 use link::{
     intake::SharedIntake,
     media::Media,
@@ -23,6 +24,7 @@ use tokio::net::TcpListener;
 use crate::{
     config,
     media::secret,
+    sites,
     up::{Base, listen},
 };
 
@@ -30,6 +32,8 @@ use crate::{
 pub(crate) const STATUS: &str = "/link/v1/status";
 /// Where a mapping of records is tried.
 pub(crate) const PREVIEW: &str = "/link/v1/preview";
+/// The site's document as the log holds it; empty when it holds none.
+pub(crate) const SITE: &str = "/link/v1/site";
 /// Where the signed calls of departments are passed on to.
 pub(crate) const EXCHANGE: &str = "/link/v1/exchange";
 
@@ -76,14 +80,32 @@ pub(crate) fn token(config: &config::Link) -> anyhow::Result<Token> {
 }
 
 /// Beside the ports: how the core is, and the way in for departments.
-pub(crate) fn routes(ready: Arc<dyn Readiness>, connectors: Arc<dyn Connectors>, exchange: Router) -> Router {
+pub(crate) fn routes(
+    ready: Arc<dyn Readiness>,
+    connectors: Arc<dyn Connectors>,
+    store: Arc<dyn Store>,
+    exchange: Router,
+) -> Router {
     let tries = connectors.clone();
     let preview = move |Json(ask): Json<gateway::Preview>| async move { Json(tries.preview(ask).await) };
+    let site = move || async move {
+        match sites::document(store.as_ref()).await {
+            Ok(document) => document.unwrap_or_default().into_response(),
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "the site cannot be read");
+                StatusCode::SERVICE_UNAVAILABLE.into_response()
+            }
+        }
+    };
     let status = move || async move {
         let connectors = connectors.connectors().into_iter().map(Into::into).collect();
         Json(CoreStatus { dependencies: ready.dependencies().await, connectors })
     };
-    Router::new().route(STATUS, get(status)).route(PREVIEW, post(preview)).nest(EXCHANGE, exchange)
+    Router::new()
+        .route(STATUS, get(status))
+        .route(SITE, get(site))
+        .route(PREVIEW, post(preview))
+        .nest(EXCHANGE, exchange)
 }
 
 fn options(config: &config::Link) -> anyhow::Result<ServerOptions> {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use domain::site::Site;
 use runtime::{SystemClock, Tasks};
 use serde::{Deserialize, Serialize};
 use simulator::{
@@ -16,6 +17,8 @@ use simulator::{
 };
 use tokio::io::AsyncReadExt as _;
 use tokio_util::sync::CancellationToken;
+
+use crate::config;
 
 /// What the process prints when cameras and site are up.
 pub(crate) const READY: &str = "ready";
@@ -26,6 +29,8 @@ pub(crate) const FILMS: &str = "films ";
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    /// Folder of the site; none = the built-in one.
+    site: Option<PathBuf>,
     simulator: simulator::Config,
     cameras: Option<CameraFile>,
 }
@@ -61,13 +66,14 @@ pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
 async fn serve(file: File) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let tasks = Tasks::default();
+    let site = config::site(file.site.as_deref())?;
     let work = async {
         let cameras: Arc<dyn CameraFaults> = match &file.cameras {
-            Some(cameras) => Arc::new(start(cameras, file.simulator.seed, &tasks).await?),
+            Some(cameras) => Arc::new(start(cameras, &site, &tasks).await?),
             None => Arc::new(NoCameras),
         };
         println!("{READY}");
-        simulator::run_with(file.simulator.clone(), cameras, stop.clone()).await.context("simulator")
+        simulator::run(file.simulator.clone(), site.clone(), cameras, stop.clone()).await.context("simulator")
     };
     let outcome = tokio::select! {
         outcome = work => outcome,
@@ -77,10 +83,9 @@ async fn serve(file: File) -> anyhow::Result<()> {
     outcome
 }
 
-async fn start(file: &CameraFile, seed: u64, tasks: &Tasks) -> anyhow::Result<Cameras> {
-    let site = simulator::site::maojiawan(seed);
+async fn start(file: &CameraFile, site: &Site, tasks: &Tasks) -> anyhow::Result<Cameras> {
     let credentials = Credentials { user: file.username.clone(), password: file.password.clone() };
-    let config = CamerasConfig::new(specs(&site, file.port, file.night, &credentials), file.cache.clone());
+    let config = CamerasConfig::new(specs(site, file.port, file.night, &credentials), file.cache.clone());
     let progress = |p: simulator::cameras::Progress| println!("{FILMS}{}/{}", p.done, p.total);
     Ok(Cameras::start(config, tasks, Arc::new(SystemClock), progress).await?)
 }

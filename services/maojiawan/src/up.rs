@@ -23,6 +23,7 @@ use crate::{
     demo::{Demo, Phase},
     logins, media, node, ready,
     remote::Core,
+    sites,
     stores::Stores,
     upkeep::{self, Keep, Trouble, Upkeep},
 };
@@ -103,11 +104,15 @@ async fn up(mut config: Config, (core, gateway): (bool, bool), demo: bool, metri
     let listener = listen(address)?;
     // Port 0 takes a free one.
     config.server.listen = listener.local_addr()?;
-    let site = Arc::new(simulator::site::maojiawan(config.site.seed));
-    let demo = demo.then(|| Demo::prepare(&mut config, site.clone())).transpose()?;
+    if demo {
+        Demo::check(&config)?;
+    }
+    let given = config::site(config.site.folder.as_deref())?;
     say("打开台账 opening the ledger");
     let stores = Stores::open(&config).await?;
     tracing::info!(ledger = %stores.place, "the ledger is open");
+    let site = site_in_force(stores.store.as_ref(), given).await?;
+    let demo = demo.then(|| Demo::prepare(&mut config, site.clone())).transpose()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     if core && let Some(demo) = &demo {
         demo.history(&stores.store, clock.as_ref()).await;
@@ -301,7 +306,8 @@ impl Centre {
         });
         let departments = Arc::new(ready::Departments(exchange.clone()));
         if self.base.config.link.listen.is_some() {
-            let more = node::routes(ready.clone(), departments.clone(), exchange.router());
+            let store = self.base.stores.store.clone();
+            let more = node::routes(ready.clone(), departments.clone(), store, exchange.router());
             node::spawn(&self.base, self.intake.clone(), media.clone(), more).await?;
         }
         if gateway {
@@ -453,6 +459,30 @@ async fn there(phase: Option<watch::Receiver<Phase>>, stop: &CancellationToken) 
         () = stop.cancelled() => false,
         up = phase.wait_for(|p| p.up) => up.is_ok(),
     }
+}
+
+/// The given site, or that of the ledger where it has a greater version, as after an import.
+async fn site_in_force(store: &dyn Store, given: Arc<Site>) -> anyhow::Result<Arc<Site>> {
+    let Some(kept) = sites::of_ledger(store).await? else { return Ok(given) };
+    if kept.id != given.id {
+        bail!(
+            "台账属于现场 {}，配置的现场是 {}，请核对 [site] folder 和 [data] folder the ledger belongs to another site than \
+             the configured one",
+            kept.id,
+            given.id
+        );
+    }
+    if kept.version <= given.version {
+        return Ok(given);
+    }
+    if !site::changes(&kept, &given).is_empty() {
+        say(&format!(
+            "采用台账中第 {} 版现场；[site] folder 或内置的是第 {} 版 the ledger's site is newer than the configured one and \
+             stays in force",
+            kept.version, given.version
+        ));
+    }
+    Ok(kept)
 }
 
 /// Puts site and accounts into the log where they are missing.

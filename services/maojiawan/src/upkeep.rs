@@ -219,7 +219,7 @@ mod tests {
 
         /// The same input each time.
         async fn ask(&self) -> Done {
-            let site = Arc::new(simulator::site::maojiawan(1));
+            let site = site::built_in();
             let input = Input::Command {
                 actor: Actor::System,
                 mode: Mode::Real,

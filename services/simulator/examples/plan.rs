@@ -15,7 +15,7 @@ fn outline(points: &[Point], close: bool) -> String {
 
 fn main() {
     let numbers = std::env::args().any(|a| a == "--numbers");
-    let site = simulator::site::maojiawan(1);
+    let site = site::built_in();
     let (w, h) = (site.extent.x, site.extent.y);
     println!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}">"#);
     println!(r##"<rect width="{w}" height="{h}" fill="#14191f"/><g stroke-linejoin="round" stroke-linecap="round">"##);

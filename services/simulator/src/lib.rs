@@ -1,4 +1,4 @@
-//! A whole synthetic site: its plan, its sensors, departments, phones and cameras, and faults on demand.
+//! Life on a site that it is given: its sensors, departments, phones, people and cameras, and faults on demand.
 //!
 //! Nothing else needs this crate to work; it talks to the centre only over the public contracts (MQTT, HTTP with HMAC,
 //! RTSP). Everything is deterministic from one seed, every queue is bounded, and no generated person is real.
@@ -18,7 +18,6 @@ pub mod records;
 mod run;
 pub mod seed;
 pub mod sign;
-pub mod site;
 pub mod world;
 
 #[cfg(test)]
@@ -26,4 +25,4 @@ mod tests;
 
 pub use config::Config;
 pub use faults::{CameraFault, CameraFaults, CameraRefusal, NoCameras};
-pub use run::{Error, Simulator, run, run_with};
+pub use run::{Error, Simulator, run};

@@ -134,11 +134,10 @@ fn cared(dice: &mut Dice, homes: &mut [Household], count: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::maojiawan;
 
     #[test]
     fn every_building_has_the_households_and_people_that_the_site_counts() {
-        let site = maojiawan(1);
+        let site = site::built_in();
         let (mut homes, mut people) = (0, 0);
         for b in &site.buildings {
             let all = households(&site, 1, &b.id);
@@ -156,7 +155,7 @@ mod tests {
 
     #[test]
     fn nobody_is_real_and_a_seed_repeats() {
-        let site = maojiawan(1);
+        let site = site::built_in();
         let id = BuildingId::new("b12");
         let all = households(&site, 1, &id);
         assert!(all.iter().all(|h| h.phone.len() == 11 && h.phone.starts_with("1990000")));

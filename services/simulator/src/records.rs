@@ -121,11 +121,10 @@ fn row(site: &Site, seed: u64, department: &str, b: &Building, dice: &mut Dice) 
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::site::maojiawan;
 
     #[test]
     fn every_department_of_the_site_has_rows_and_others_have_none() {
-        let site = maojiawan(1);
+        let site = site::built_in();
         let mut dice = Dice::new(1, "records");
         for unit in site.units.iter().filter(|u| u.kind == domain::site::UnitKind::Department) {
             let (kind, rows) = batch(&site, 1, unit.id.as_str(), &mut dice).unwrap();
@@ -137,7 +136,7 @@ mod tests {
 
     #[test]
     fn empty_flats_are_those_without_a_household() {
-        let site = maojiawan(1);
+        let site = site::built_in();
         for b in &site.buildings {
             let flats = usize::from(b.units) * usize::from(b.floors) * usize::from(b.flats_per_floor);
             assert_eq!(empty_flats(&site, 1, b).len(), flats - usize::from(b.households), "{}", b.id);

@@ -10,8 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api,
     config::{Config, Refused},
-    faults::{CameraFaults, NoCameras},
-    site::maojiawan,
+    faults::CameraFaults,
     world::World,
 };
 
@@ -105,14 +104,13 @@ impl Simulator {
     }
 }
 
-/// Runs the simulated site without cameras until told to stop.
-pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
-    run_with(config, Arc::new(NoCameras), stop).await
-}
-
-/// Runs the simulated site with cameras until told to stop.
-pub async fn run_with(config: Config, cameras: Arc<dyn CameraFaults>, stop: CancellationToken) -> Result<(), Error> {
-    let site = Arc::new(maojiawan(config.seed));
+/// Runs life on a site until told to stop. `cameras` carries out camera faults.
+pub async fn run(
+    config: Config,
+    site: Arc<Site>,
+    cameras: Arc<dyn CameraFaults>,
+    stop: CancellationToken,
+) -> Result<(), Error> {
     let simulator = Simulator::start(config, site, cameras, Arc::new(SystemClock)).await?;
     let failed = simulator.failed();
     let outcome = tokio::select! {

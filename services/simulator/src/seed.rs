@@ -1,7 +1,7 @@
-//! Small deterministic random numbers. The generator is written out here so that a seed gives the same site for ever,
+//! Small deterministic random numbers. The generator is written out here so that a seed gives the same life for ever,
 //! whatever version of a library is used elsewhere.
 
-/// SplitMix64: tiny, fast and good enough for geometry and timing; never for secrets.
+/// SplitMix64: tiny, fast and good enough for happenings and timing; never for secrets.
 #[derive(Debug, Clone)]
 pub struct Dice(u64);
 

@@ -56,7 +56,7 @@ impl House {
         let writer = dispatch::start("maojiawan".into(), store.clone(), bus.clone(), clock, options, &tasks);
         writer.status().wait_for(|s| s.ok).await.unwrap();
         let house = Self { store, bus, writer, folder, _tasks: tasks };
-        house.command(Command::SetSite(Arc::new(simulator::site::maojiawan(1)))).await;
+        house.command(Command::SetSite(site::built_in())).await;
         let account = Account {
             id: "chief".into(),
             role: Role::ShiftChief,
@@ -86,7 +86,7 @@ impl House {
         let mut last = 0;
         for _ in 0..count {
             let online = last % 2 == 0;
-            let sensor = simulator::site::maojiawan(1).sensors[0].id.clone();
+            let sensor = site::built_in().sensors[0].id.clone();
             let observation = Observation::SensorLink { sensor, online };
             let input = Input::Observe { mode: Mode::Real, observation };
             let seq = self.submit(input).await;

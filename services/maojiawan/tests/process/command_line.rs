@@ -31,7 +31,7 @@ fn help_is_chinese_and_english() {
     ] {
         assert!(help.contains(both), "{both} in:\n{help}");
     }
-    for command in ["up", "serve", "check-config", "migrate", "backup", "restore", "simulate", "decode"] {
+    for command in ["up", "serve", "check-config", "migrate", "backup", "restore", "site", "simulate", "decode"] {
         let output = run(&[command, "--help"]);
         let help = out(&output);
         assert!(output.status.success() && help.contains("用法 Usage: maojiawan"), "{help}");

@@ -7,6 +7,7 @@ mod command_line;
 mod database;
 mod nodes;
 mod released;
+mod sites;
 #[path = "../support/mod.rs"]
 mod support;
 mod unit;

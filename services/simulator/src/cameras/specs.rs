@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_site_shows_many_scenes_and_a_few_h265_mains() {
-        let site = crate::site::maojiawan(1);
+        let site = site::built_in();
         let credentials = Credentials { user: "a".into(), password: "b".into() };
         let made = specs(&site, 8554, false, &credentials);
         let mut count = std::collections::BTreeMap::new();

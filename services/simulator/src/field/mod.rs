@@ -183,11 +183,10 @@ fn spawn(tasks: &Tasks, name: String, work: impl Future<Output = ()> + Send + 's
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::maojiawan;
 
     #[test]
     fn twelve_gateways_share_all_sensors() {
-        let site = maojiawan(1);
+        let site = site::built_in();
         let lines = share(&site);
         assert_eq!(lines.len(), 12);
         assert_eq!(lines.iter().map(Vec::len).sum::<usize>(), site.sensors.len());

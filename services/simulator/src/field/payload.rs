@@ -75,11 +75,10 @@ pub fn gateway_state<'a>(online: bool, sensors: impl Iterator<Item = &'a Sensor>
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::site::maojiawan;
 
     #[test]
     fn golden_payloads() {
-        let site = maojiawan(1);
+        let site = site::built_in();
         let sensor = |id: &str| site.sensor(&id.into()).unwrap();
         let (topic, body) = reading(sensor("smoke-b12-2-06"), 0.021, 1_700_000_000_000, 3);
         assert_eq!(topic, "mjw/v1/sensors/smoke-b12-2-06/reading");
@@ -98,7 +97,7 @@ mod tests {
 
     #[test]
     fn both_dialects_are_spoken_by_many() {
-        let site = maojiawan(1);
+        let site = site::built_in();
         let zigbee = site.sensors.iter().filter(|s| dialect(s) == Dialect::Zigbee).count();
         assert!(zigbee > 80 && site.sensors.len() - zigbee > 300);
     }

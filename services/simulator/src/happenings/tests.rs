@@ -2,11 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::site::maojiawan;
 
 fn site() -> &'static Site {
-    static SITE: std::sync::OnceLock<Site> = std::sync::OnceLock::new();
-    SITE.get_or_init(|| maojiawan(1))
+    static SITE: std::sync::OnceLock<std::sync::Arc<Site>> = std::sync::OnceLock::new();
+    SITE.get_or_init(site::built_in)
 }
 
 fn planned(request: &Request) -> Result<Plan, Refusal> {

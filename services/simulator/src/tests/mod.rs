@@ -6,7 +6,7 @@ mod broker;
 mod centre;
 
 use std::{
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -24,7 +24,6 @@ use crate::{
     happenings::{Kind, Request},
     run::Simulator,
     sign::{KEY, SIGNATURE, TIMESTAMP, sign},
-    site::maojiawan,
 };
 
 const TOKEN: &str = "panel-token-of-the-test";
@@ -33,8 +32,7 @@ const SECRET: &str = "0123456789abcdef";
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn site() -> Arc<Site> {
-    static SITE: OnceLock<Arc<Site>> = OnceLock::new();
-    SITE.get_or_init(|| Arc::new(maojiawan(1))).clone()
+    site::built_in()
 }
 
 fn config(centre: &Centre) -> Config {

@@ -1,16 +1,42 @@
-//! What the site promises, checked on several seeds.
-#![allow(clippy::unwrap_used)]
+//! What the built-in site promises.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{gazetteer, site::*};
 
-use super::{
-    geometry::{closed, contains, snap},
-    maojiawan,
-};
+use super::built_in;
 
-const SEEDS: [u64; 3] = [1, 42, 20_261_124];
+/// The nearest point of a line, and how far it is.
+fn snap(line: &[Point], p: Point) -> (Point, f64) {
+    let nearest = |w: &[Point]| {
+        let (a, b) = (w[0], w[1]);
+        let (dx, dy) = (b.x - a.x, b.y - a.y);
+        // Two corners may be one.
+        let t = (((p.x - a.x) * dx + (p.y - a.y) * dy) / (dx * dx + dy * dy).max(1e-12)).clamp(0.0, 1.0);
+        Point { x: a.x + t * dx, y: a.y + t * dy }
+    };
+    line.windows(2).map(nearest).map(|q| (q, q.distance(p))).min_by(|a, b| a.1.total_cmp(&b.1)).unwrap()
+}
+
+/// The outline as a line that ends where it begins.
+fn closed(outline: &[Point]) -> Vec<Point> {
+    outline.iter().chain(outline.first()).copied().collect()
+}
+
+/// Whether a point is inside an outline.
+fn contains(outline: &[Point], p: Point) -> bool {
+    let line = closed(outline);
+    let crossed = line.windows(2).filter(|w| {
+        let (a, b) = (w[0], w[1]);
+        (a.y > p.y) != (b.y > p.y) && p.x < (b.x - a.x) * (p.y - a.y) / (b.y - a.y) + a.x
+    });
+    crossed.count() % 2 == 1
+}
+
+/// Area of an outline, square metres.
+fn area(outline: &[Point]) -> f64 {
+    closed(outline).windows(2).map(|w| w[0].x * w[1].y - w[1].x * w[0].y).sum::<f64>().abs() / 2.0
+}
 
 /// Convex hull (Andrew), for separating axes.
 fn hull(points: &[Point]) -> Vec<Point> {
@@ -64,32 +90,27 @@ fn the_gap_of_two_squares_is_what_it_looks_like() {
 
 #[test]
 fn counts_and_totals() {
-    for seed in SEEDS {
-        let site = maojiawan(seed);
-        assert_eq!(
-            (site.communities.len(), site.grids.len(), site.buildings.len(), site.cameras.len()),
-            (6, 36, 76, 237)
-        );
-        let sum = |f: fn(&Building) -> u16| site.buildings.iter().map(|b| u32::from(f(b))).sum::<u32>();
-        assert_eq!((sum(|b| b.households), sum(|b| b.people)), (9_100, 39_106));
-        assert!((450..=560).contains(&site.sensors.len()), "{} sensors", site.sensors.len());
-        assert_eq!(site.units.iter().filter(|u| u.kind == UnitKind::Department).count(), 8);
-        assert_eq!(site.units.iter().filter(|u| u.kind == UnitKind::Grid).count(), 36);
-        for c in &site.communities {
-            assert_eq!(site.grids.iter().filter(|g| g.community == c.id).count(), 6, "{}", c.id);
-        }
-        for b in &site.buildings {
-            let flats = u16::from(b.units) * u16::from(b.floors) * u16::from(b.flats_per_floor);
-            assert!(b.households <= flats && flats < b.households + 24, "{}: {} of {flats}", b.id, b.households);
-            assert!(b.people > b.households && b.minors + b.care_needs < b.people, "{}", b.id);
-            assert!((5..=20).contains(&b.floors), "{}: {} floors", b.id, b.floors);
-        }
+    let site = built_in();
+    assert_eq!((site.communities.len(), site.grids.len(), site.buildings.len(), site.cameras.len()), (6, 36, 76, 237));
+    let sum = |f: fn(&Building) -> u16| site.buildings.iter().map(|b| u32::from(f(b))).sum::<u32>();
+    assert_eq!((sum(|b| b.households), sum(|b| b.people)), (9_100, 39_106));
+    assert!((450..=560).contains(&site.sensors.len()), "{} sensors", site.sensors.len());
+    assert_eq!(site.units.iter().filter(|u| u.kind == UnitKind::Department).count(), 8);
+    assert_eq!(site.units.iter().filter(|u| u.kind == UnitKind::Grid).count(), 36);
+    for c in &site.communities {
+        assert_eq!(site.grids.iter().filter(|g| g.community == c.id).count(), 6, "{}", c.id);
+    }
+    for b in &site.buildings {
+        let flats = u16::from(b.units) * u16::from(b.floors) * u16::from(b.flats_per_floor);
+        assert!(b.households <= flats && flats < b.households + 24, "{}: {} of {flats}", b.id, b.households);
+        assert!(b.people > b.households && b.minors + b.care_needs < b.people, "{}", b.id);
+        assert!((5..=20).contains(&b.floors), "{}: {} floors", b.id, b.floors);
     }
 }
 
 #[test]
 fn building_twelve_is_as_described() {
-    let site = maojiawan(1);
+    let site = built_in();
     let b = site.building(&"b12".into()).unwrap();
     assert_eq!((b.units, b.floors, b.flats_per_floor, b.households), (3, 10, 4, 120));
     assert_eq!(site.grid(&b.grid).unwrap().community.as_str(), "s1");
@@ -102,103 +123,90 @@ fn building_twelve_is_as_described() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_site() {
-    assert_eq!(maojiawan(7), maojiawan(7));
-    assert_ne!(maojiawan(7), maojiawan(8));
-}
-
-#[test]
 fn buildings_keep_clear_of_each_other_of_roads_and_of_places() {
-    for seed in SEEDS {
-        let site = maojiawan(seed);
-        let hulls: Vec<_> = site.buildings.iter().map(|b| (&b.id, hull(&b.outline))).collect();
-        for (i, (a, ha)) in hulls.iter().enumerate() {
-            for (b, hb) in &hulls[i + 1..] {
-                assert!(gap(ha, hb) > 4.0, "{a} and {b}: {:.1} m", gap(ha, hb));
-            }
+    let site = built_in();
+    let hulls: Vec<_> = site.buildings.iter().map(|b| (&b.id, hull(&b.outline))).collect();
+    for (i, (a, ha)) in hulls.iter().enumerate() {
+        for (b, hb) in &hulls[i + 1..] {
+            assert!(gap(ha, hb) > 4.0, "{a} and {b}: {:.1} m", gap(ha, hb));
         }
-        let mut close = BTreeSet::new();
-        for b in &site.buildings {
-            for path in &site.paths {
-                let clear = b.outline.iter().map(|corner| snap(&path.line, *corner).1 - path.width / 2.0);
-                if clear.fold(f64::INFINITY, f64::min) < 1.5 {
-                    close.insert((b.number, path.name.zh.as_str()));
-                }
-            }
-            for l in site.landmarks.iter().filter(|l| !l.outline.is_empty()) {
-                for corner in &b.outline {
-                    let clear = snap(&closed(&l.outline), *corner).1;
-                    assert!(!contains(&l.outline, *corner) && clear > 3.0, "{} {clear:.1} m from {}", b.id, l.name.zh);
-                }
-            }
-        }
-        assert!(close.is_empty(), "on a road with seed {seed}: {close:?}");
     }
+    let mut close = BTreeSet::new();
+    for b in &site.buildings {
+        for path in &site.paths {
+            let clear = b.outline.iter().map(|corner| snap(&path.line, *corner).1 - path.width / 2.0);
+            if clear.fold(f64::INFINITY, f64::min) < 1.5 {
+                close.insert((b.number, path.name.zh.as_str()));
+            }
+        }
+        for l in site.landmarks.iter().filter(|l| !l.outline.is_empty()) {
+            for corner in &b.outline {
+                let clear = snap(&closed(&l.outline), *corner).1;
+                assert!(!contains(&l.outline, *corner) && clear > 3.0, "{} {clear:.1} m from {}", b.id, l.name.zh);
+            }
+        }
+    }
+    assert!(close.is_empty(), "on a road: {close:?}");
 }
 
 #[test]
 fn everything_lies_in_its_grid_and_grids_tile_their_community() {
-    for seed in SEEDS {
-        let site = maojiawan(seed);
-        for b in &site.buildings {
-            let grid = site.grid(&b.grid).unwrap();
-            let edge = closed(&grid.outline);
-            for corner in &b.outline {
-                assert!(contains(&grid.outline, *corner), "{} leaves {} at {corner:?}", b.id, grid.id);
-                assert!(snap(&edge, *corner).1 > 1.0, "{} touches the edge of {}", b.id, grid.id);
-            }
-            assert!(contains(&b.outline, b.center), "lamp of {}", b.id);
+    let site = built_in();
+    for b in &site.buildings {
+        let grid = site.grid(&b.grid).unwrap();
+        let edge = closed(&grid.outline);
+        for corner in &b.outline {
+            assert!(contains(&grid.outline, *corner), "{} leaves {} at {corner:?}", b.id, grid.id);
+            assert!(snap(&edge, *corner).1 > 1.0, "{} touches the edge of {}", b.id, grid.id);
         }
-        for c in &site.communities {
-            let parts: f64 =
-                site.grids.iter().filter(|g| g.community == c.id).map(|g| super::geometry::area(&g.outline)).sum();
-            let whole = super::geometry::area(&c.outline);
-            assert!((parts - whole).abs() < whole * 1e-6, "{}: {parts} of {whole}", c.id);
-            assert!(contains(&c.outline, c.label), "{}", c.id);
-        }
-        let all = site.grids.iter().flat_map(|g| &g.outline).chain(site.paths.iter().flat_map(|p| &p.line));
-        for p in all {
-            assert!((0.0..=site.extent.x).contains(&p.x) && (0.0..=site.extent.y).contains(&p.y), "{p:?}");
-        }
+        assert!(contains(&b.outline, b.center), "lamp of {}", b.id);
+    }
+    for c in &site.communities {
+        let parts: f64 = site.grids.iter().filter(|g| g.community == c.id).map(|g| area(&g.outline)).sum();
+        let whole = area(&c.outline);
+        assert!((parts - whole).abs() < whole * 1e-6, "{}: {parts} of {whole}", c.id);
+        assert!(contains(&c.outline, c.label), "{}", c.id);
+    }
+    let all = site.grids.iter().flat_map(|g| &g.outline).chain(site.paths.iter().flat_map(|p| &p.line));
+    for p in all {
+        assert!((0.0..=site.extent.x).contains(&p.x) && (0.0..=site.extent.y).contains(&p.y), "{p:?}");
     }
 }
 
 #[test]
 fn cameras_are_numbered_by_community_and_hang_where_they_say() {
-    for seed in SEEDS {
-        let site = maojiawan(seed);
-        let community = |c: &Camera| site.grid(&c.grid).unwrap().community.clone();
-        let mut counts = BTreeMap::new();
-        for c in &site.cameras {
-            *counts.entry(community(c)).or_insert(0) += 1;
+    let site = built_in();
+    let community = |c: &Camera| site.grid(&c.grid).unwrap().community.clone();
+    let mut counts = BTreeMap::new();
+    for c in &site.cameras {
+        *counts.entry(community(c)).or_insert(0) += 1;
+    }
+    assert_eq!(counts.values().copied().collect::<Vec<_>>(), [40, 40, 40, 39, 39, 39]);
+    let order: Vec<_> = site.cameras.iter().map(community).collect();
+    assert!(order.is_sorted());
+    let numbers: Vec<_> = site.cameras.iter().map(|c| c.number).collect();
+    assert_eq!(numbers, (1..=237).collect::<Vec<_>>());
+    assert_eq!(site.cameras[111].name.zh, "第三社区南门");
+    assert_eq!(site.cameras[207].name.zh, "学校北门");
+    for c in &site.cameras {
+        let within = site.buildings.iter().find(|b| contains(&b.outline, c.at)).map(|b| &b.id);
+        assert_eq!(within.is_some(), c.indoor, "{} {}", c.id, c.name.zh);
+        assert!(!c.indoor || within == c.building.as_ref(), "{} {}", c.id, c.name.zh);
+        assert!((0.0..360.0).contains(&c.heading));
+        if let Some(b) = c.building.as_ref().filter(|_| !c.indoor).and_then(|b| site.building(b)) {
+            let away = snap(&closed(&b.outline), c.at).1;
+            assert!(away < 40.0, "{} {} is {away:.0} m off", c.id, c.name.zh);
         }
-        assert_eq!(counts.values().copied().collect::<Vec<_>>(), [40, 40, 40, 39, 39, 39]);
-        let order: Vec<_> = site.cameras.iter().map(community).collect();
-        assert!(order.is_sorted());
-        let numbers: Vec<_> = site.cameras.iter().map(|c| c.number).collect();
-        assert_eq!(numbers, (1..=237).collect::<Vec<_>>());
-        assert_eq!(site.cameras[111].name.zh, "第三社区南门");
-        assert_eq!(site.cameras[207].name.zh, "学校北门");
-        for c in &site.cameras {
-            let within = site.buildings.iter().find(|b| contains(&b.outline, c.at)).map(|b| &b.id);
-            assert_eq!(within.is_some(), c.indoor, "{} {}", c.id, c.name.zh);
-            assert!(!c.indoor || within == c.building.as_ref(), "{} {}", c.id, c.name.zh);
-            assert!((0.0..360.0).contains(&c.heading));
-            if let Some(b) = c.building.as_ref().filter(|_| !c.indoor).and_then(|b| site.building(b)) {
-                let away = snap(&closed(&b.outline), c.at).1;
-                assert!(away < 40.0, "{} {} is {away:.0} m off", c.id, c.name.zh);
-            }
-        }
-        for b in &site.buildings {
-            let own = |indoor| site.cameras.iter().any(|c| c.building.as_ref() == Some(&b.id) && c.indoor == indoor);
-            assert!(own(true) && own(false), "{}", b.id);
-        }
+    }
+    for b in &site.buildings {
+        let own = |indoor| site.cameras.iter().any(|c| c.building.as_ref() == Some(&b.id) && c.indoor == indoor);
+        assert!(own(true) && own(false), "{}", b.id);
     }
 }
 
 #[test]
 fn ids_names_and_initials_are_unique() {
-    let site = maojiawan(1);
+    let site = built_in();
     fn unique<T: Ord + std::fmt::Debug>(what: &str, items: impl Iterator<Item = T>) {
         let mut seen = BTreeSet::new();
         for item in items {
@@ -223,7 +231,7 @@ fn ids_names_and_initials_are_unique() {
 
 #[test]
 fn references_hold() {
-    let site = maojiawan(1);
+    let site = built_in();
     for c in &site.classes {
         assert!(site.unit(&c.lead).is_some() && c.assists.iter().all(|u| site.unit(u).is_some()), "{}", c.id);
         assert!(!c.steps.is_empty() && c.limits.handle > c.limits.acknowledge, "{}", c.id);
@@ -247,7 +255,7 @@ fn references_hold() {
 
 #[test]
 fn every_class_can_be_reported_and_what_people_say_is_understood() {
-    let site = maojiawan(1);
+    let site = built_in();
     for class in &site.classes {
         let kind = site.kind_of_report(&class.id).unwrap_or_else(|| panic!("{}", class.id));
         assert!(kind.opens_with.is_none() && kind.level < Level::Red, "{}: words alone open nothing", kind.id);
@@ -280,7 +288,7 @@ fn every_class_can_be_reported_and_what_people_say_is_understood() {
 
 #[test]
 fn tours_cover_every_camera() {
-    let site = maojiawan(1);
+    let site = built_in();
     let all: BTreeSet<_> = site.cameras.iter().map(|c| &c.id).collect();
     let toured: BTreeSet<_> = site.tours.iter().flat_map(|t| &t.cameras).collect();
     assert_eq!(toured, all);
@@ -309,7 +317,7 @@ fn wide(text: &str) -> String {
 
 #[test]
 fn every_way_to_write_every_flat_gives_that_place_or_nothing() {
-    let site = maojiawan(1);
+    let site = built_in();
     let (mut read, mut written) = (0, 0);
     for b in &site.buildings {
         let n = b.number;
@@ -370,7 +378,7 @@ fn every_way_to_write_every_flat_gives_that_place_or_nothing() {
 
 #[test]
 fn what_is_understood_in_part_is_unclear_and_never_another_building() {
-    let site = maojiawan(1);
+    let site = built_in();
     let at = |text: &str| gazetteer::locate(&site, text).and_then(|p| p.building).map(|b| b.to_string());
     let read = [
         ("廿三栋着火", "b23"),
@@ -433,7 +441,7 @@ proptest::proptest! {
         before in "[0-9一二三十百、，,/ .和Bb号第\u{200b}]{0,4}",
         after in "[0-9一二、和单元层 -]{0,5}",
     ) {
-        let site = maojiawan(1);
+        let site = built_in();
         let text = format!("{before}{number}栋{after}");
         if let Some(place) = gazetteer::locate(&site, &text) {
             let digits: String = before.chars().chain(number.to_string().chars()).filter(|c| *c != '\u{200b}').collect();
