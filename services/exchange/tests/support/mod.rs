@@ -377,6 +377,8 @@ pub(crate) struct Department {
     port: u16,
 }
 
+/// Status and body of answers to calls for records.
+type Pages = VecDeque<(u16, Vec<u8>)>;
 /// Address, headers and body of a call for records.
 type Asked = (String, HeaderMap, String);
 /// Status, `Retry-After` and body of an answer.
@@ -389,7 +391,7 @@ struct State {
     calls: Mutex<Vec<(String, Value)>>,
     gives: Mutex<Value>,
     /// Answers to the next calls for records; once given, an address has no others.
-    pages: Mutex<Option<VecDeque<(u16, Vec<u8>)>>>,
+    pages: Mutex<Option<Pages>>,
     /// What was asked for: address, headers and body.
     asked: Mutex<Vec<Asked>>,
     /// Answers to the next posts: status, `Retry-After`, body.
