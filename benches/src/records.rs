@@ -101,7 +101,7 @@ async fn writer(store: &Arc<SqliteStore>, tasks: &Tasks) -> anyhow::Result<dispa
 
 async fn fill(folder: &Path, count: u64) -> anyhow::Result<()> {
     let (store, tasks) = (open(folder).await?, Tasks::default());
-    let command = Command::SetSite(Arc::new(simulator::site::maojiawan(1)));
+    let command = Command::SetSite(site::built_in());
     let input = Input::Command { actor: Actor::System, mode: Mode::Real, happened: None, command };
     submit(&writer(&store, &tasks).await?, input).await?;
     tasks.drain(Duration::from_secs(5)).await;

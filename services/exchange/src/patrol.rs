@@ -63,10 +63,8 @@ async fn run_rule(shared: &Shared, rule: &DataRule, patrol: PatrolId) {
 }
 
 async fn found(shared: &Shared, rule: &DataRule, patrol: PatrolId, hit: Hit, now: i64) {
-    let Some(place) = gazetteer::locate(&shared.site, &hit.place) else {
-        tracing::warn!(rule = %rule.id, "a finding names no place and raises no alarm");
-        return;
-    };
+    // What cannot be placed is told all the same, and waits for a person to place it.
+    let place = gazetteer::locate(&shared.site, &hit.place).unwrap_or_else(gazetteer::unknown);
     // What two departments agree in may be a person's number, so events and keys hold its hash only.
     let name = (shared.hash)(&format!("rule/{}/{}", rule.id, hit.key));
     let day = now.saturating_add(OFFSET_MS).div_euclid(DAY_MS);

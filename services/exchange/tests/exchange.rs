@@ -423,6 +423,7 @@ async fn a_rule_over_two_departments_is_a_patrol_with_a_finding() {
     housing.gives(json!([
         {"kind": "occupancy", "building": "b12", "unit": 2, "flat": "0604", "place_text": "12栋2单元0604", "status": "empty"},
         {"kind": "occupancy", "building": "b12", "unit": 2, "flat": "0605", "place_text": "12栋2单元0605", "status": "empty"},
+        {"kind": "occupancy", "building": "b12", "unit": 2, "flat": "0606", "place_text": "那边", "status": "empty"},
         {"kind": "occupancy", "broken": true},
     ]));
     let mut config = config();
@@ -431,11 +432,12 @@ async fn a_rule_over_two_departments_is_a_patrol_with_a_finding() {
     let running = centre.run();
     wait(&housing.seen, |n| *n >= 2).await;
     let body = r#"{"type":"records","kind":"electricity","records":[
-        {"building":"b12","unit":2,"flat":"0604","kwh_week":88.5,"name":"never kept"},{"building":"b12","unit":2,"flat":"0605","kwh_week":2}]}"#;
+        {"building":"b12","unit":2,"flat":"0604","kwh_week":88.5,"name":"never kept"},{"building":"b12","unit":2,"flat":"0605","kwh_week":2},
+        {"building":"b12","unit":2,"flat":"0606","kwh_week":99}]}"#;
     let (status, answer) = centre.call("energy", "r1", body).await;
-    assert_eq!((status, &answer["kept"]), (StatusCode::OK, &json!(2)));
+    assert_eq!((status, &answer["kept"]), (StatusCode::OK, &json!(3)));
     let advance = centre.clock_runs();
-    let finished = |o: &[Observation]| o.iter().any(|o| matches!(o, Observation::PatrolFinished { checked: 2, .. }));
+    let finished = |o: &[Observation]| o.iter().any(|o| matches!(o, Observation::PatrolFinished { checked: 3, .. }));
     wait(&centre.writer.seen, |o| finished(o)).await;
     drop(advance);
     let seen = centre.writer.observations();
@@ -445,19 +447,19 @@ async fn a_rule_over_two_departments_is_a_patrol_with_a_finding() {
         .iter()
         .filter_map(|o| match o {
             Observation::RuleHit { rule, key, place, text, .. } => {
-                Some((rule.as_str(), key.as_str(), place.flat, text.clone().unwrap()))
+                Some((rule.as_str(), key.as_str(), place.is_unknown(), place.flat, text.clone().unwrap()))
             }
             _ => None,
         })
         .collect();
+    // A place that says nothing is no reason to keep silent.
+    let said = |place: &str, power| format!("登记空置的住房有用电：{place}，一周用电 {power} 度");
     assert_eq!(
         hits,
-        [(
-            "vacant_power",
-            "hash of rule/vacant_power/b12/2/0604",
-            Some(4),
-            "登记空置的住房有用电：12栋2单元0604，一周用电 88.5 度".to_owned()
-        )]
+        [
+            ("vacant_power", "hash of rule/vacant_power/b12/2/0604", false, Some(4), said("12栋2单元0604", 88.5)),
+            ("vacant_power", "hash of rule/vacant_power/b12/2/0606", true, None, said("那边", 99.0)),
+        ]
     );
     assert!(seen.iter().any(|o| matches!(o, Observation::PatrolFound { what, .. } if what == "rule_hit")));
     running.stop().await;
