@@ -1,8 +1,7 @@
 // Every state and fault of a camera has its own sentence in both languages; no name for machines reaches a screen.
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { en } from '../src/i18n/en'
-import { zh } from '../src/i18n/zh'
+import { en, zh } from '../src/i18n/all'
 import { causeOf, checkKey, FAULTS, OTHER, STATES, wordKey } from '../src/lib/camera-words'
 
 const say = (messages: unknown, key: string): string =>

@@ -5,8 +5,7 @@ import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 // @ts-expect-error plain script
 import { stale } from '../dev/generate.mjs'
-import { en } from '../src/i18n/en'
-import { zh } from '../src/i18n/zh'
+import { en, zh } from '../src/i18n/all'
 import { phone } from '../src/i18n/zh.phone'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
@@ -86,13 +85,13 @@ describe('size budgets', () => {
   }
   const panels = ['IntakePanel', 'HelpPanel', 'ExtraPanel'].map((p) => `src/console/${p}.vue`)
   const cases: [string, string[], number][] = [
-    ['mobile', [words[0]!, 'src/mobile/MobilePage.vue'], 120_000],
+    ['mobile', [words[0]!, 'src/mobile/Page.vue'], 120_000],
     [
       'console',
-      [...words, 'src/centre/CentreShell.vue', 'src/console/ConsolePage.vue', ...panels, 'src/demo/DemoPanel.vue'],
+      [...words, 'src/centre/CentreShell.vue', 'src/console/Page.vue', ...panels, 'src/demo/DemoPanel.vue'],
       300_000,
     ],
-    ['wall', [...words, 'src/wall/WallPage.vue'], 300_000],
+    ['wall', [...words, 'src/wall/Page.vue'], 300_000],
   ]
   it.each(cases)('%s', (name, entries, budget) => {
     expect(existsSync(join(root, 'dist')), 'npm run build comes first').toBe(true)

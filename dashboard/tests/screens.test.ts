@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { zh } from '../src/i18n/zh'
+import { zh } from '../src/i18n/all'
 import { HANGS, TEST_HANGS } from './browser'
 // @ts-expect-error plain script
 import { start } from '../dev/harness.mjs'

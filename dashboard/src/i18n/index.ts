@@ -1,7 +1,7 @@
 // One locale is loaded at a time. Messages become functions here, so that neither a compiler nor eval reaches the page.
 import { shallowRef } from 'vue'
 import { createI18n } from 'vue-i18n'
-import type { Messages } from './zh'
+import type { Phone } from './zh.phone'
 
 export type Locale = 'zh' | 'en'
 interface Named {
@@ -39,6 +39,8 @@ const PARTS = {
     centre: async () => (await import('./en.centre')).centre,
   },
 }
+/** Of all words, what is said without the centre. */
+type Spoken = Pick<Phone, 'app'> & { link?: object; media?: object; camera?: object }
 const wanted = new Set<Part>(['phone'])
 const loaded = { zh: new Map<Part, object>(), en: new Map<Part, object>() }
 
@@ -50,11 +52,11 @@ async function load(locale: Locale): Promise<void> {
   const come = await Promise.all(missing.map((part) => PARTS[locale][part]()))
   missing.forEach((part, n) => loaded[locale].set(part, come[n]))
   if (missing.length === 0) return
-  const all = Object.assign({}, ...loaded[locale].values()) as Partial<Messages>
+  const all = Object.assign({}, ...loaded[locale].values()) as object
   i18n.global.setLocaleMessage(locale, made(all) as never)
 }
 function speak(locale: Locale): void {
-  const all = Object.assign({}, ...loaded[locale].values()) as Pick<Messages, 'app'> & Partial<Messages>
+  const all = Object.assign({}, ...loaded[locale].values()) as Spoken
   lonely.value = JSON.stringify([all.app, all.link, all.media, all.camera, '0123456789'])
   i18n.global.locale.value = locale
   document.title = all.app.name

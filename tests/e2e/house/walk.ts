@@ -1,13 +1,16 @@
 // The three screens, and the steps of an incident as people take them on these screens.
 import { expect } from 'vitest'
 import type { Page } from 'playwright-core'
-import { zh } from '../../../dashboard/src/i18n/zh'
+import { words as consoleWords } from '../../../dashboard/src/console/zh'
+import { words } from '../../../dashboard/src/i18n/zh'
+import { phone } from '../../../dashboard/src/i18n/zh.phone'
 import type { Screens } from './browser'
 import type { Centre } from './centre'
 import { panel, Person, type IncidentView } from './people'
 import { until } from './wait'
 
-export { zh }
+/** What the screens say that these walks go through. */
+export const zh = { ...phone, ...words, ...consoleWords }
 
 /** Units without a system of their own. */
 const FIRMS = ['property', 'lift_firm']

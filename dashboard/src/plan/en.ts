@@ -1,0 +1,5 @@
+import type { Words } from './zh'
+
+export const words: Words = {
+  plan: { title: 'Area', legendClear: 'Clear {n}', legendPending: 'Alarms {n}' },
+}
