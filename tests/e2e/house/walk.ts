@@ -2,15 +2,24 @@
 import { expect } from 'vitest'
 import type { Page } from 'playwright-core'
 import { words as consoleWords } from '../../../dashboard/src/console/zh'
+import { words as demoWords } from '../../../dashboard/src/demo/zh'
 import { words } from '../../../dashboard/src/i18n/zh'
 import { phone } from '../../../dashboard/src/i18n/zh.phone'
+import { words as loginWords } from '../../../dashboard/src/login/zh'
 import type { Screens } from './browser'
 import type { Centre } from './centre'
 import { panel, Person, type IncidentView } from './people'
 import { until } from './wait'
 
 /** What the screens say that these walks go through. */
-export const zh = { ...phone, ...words, ...consoleWords }
+export const zh = {
+  ...phone,
+  ...words,
+  ...loginWords,
+  ...demoWords,
+  ...consoleWords,
+  nav: { ...demoWords.nav, ...consoleWords.nav },
+}
 
 /** Units without a system of their own. */
 const FIRMS = ['property', 'lift_firm']
