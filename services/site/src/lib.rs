@@ -1,6 +1,6 @@
 //! The site as a folder of files: TOML for what is nested, CSV for what is a table, GeoJSON for what is drawn.
 //!
-//! Invariants: what [`write`] makes, [`read`] gives back bit for bit; the same site makes the same bytes; a folder with
+//! Invariants: what [`write()`] makes, [`read()`] gives back bit for bit; the same site makes the same bytes; a folder with
 //! one fault gives nothing but all its faults. File sizes, rows and faults are bounded. Blocking file access; nothing
 //! else of the world.
 
