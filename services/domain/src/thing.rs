@@ -1,5 +1,5 @@
-//! What a thing is to the house: the questions that every kind answers, and the macro that makes [`Key`](crate::event::Key),
-//! [`Body`](crate::event::Body) and [`State`](crate::State) from one table of kinds.
+//! What a thing is to the house: the questions that every kind answers, and the macro that makes [`Key`],
+//! [`Body`](crate::event::Body) and [`State`] from one table of kinds.
 //!
 //! Neither trait has default methods, and nothing matches on a key with a wildcard: a kind that leaves a question open
 //! does not compile.
